@@ -1,0 +1,26 @@
+# taskrt.h is one file and needs no building: this runs its tests.
+# Everything is written under build/. CC, CFLAGS, SAN, JOBS may be set: make test CC=clang SAN=-fsanitize=address
+
+CC      = cc
+CFLAGS  = -O2 -g
+SAN     =
+JOBS    =
+export CC CFLAGS SAN JOBS
+
+help:
+	@echo 'make test            unit tests, examples, snippets, compile checks: needs a C compiler and make only'
+	@echo 'make check-compile   what must and what must not compile, C and C++, with every compiler found'
+	@echo 'make check-san       the tests with gcc and clang, -O0 and -O2, under the sanitizers'
+	@echo 'make check-poll      the tests with poll() instead of epoll or kqueue'
+	@echo 'make check-valgrind  the tests under valgrind'
+	@echo 'make clean           removes build/'
+	@echo
+	@echo 'Each check ends with one line: N passed, N failed. Set CC, CFLAGS, SAN or JOBS to change how it runs.'
+
+test check-compile check-san check-poll check-valgrind:
+	@sh tests/run.sh $@
+
+clean:
+	rm -rf build
+
+.PHONY: help test check-compile check-san check-poll check-valgrind clean

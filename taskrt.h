@@ -1,0 +1,8466 @@
+#ifndef TASKRT_H
+#define TASKRT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* ------------------------------------------------------------------------------------------------
+ * >>version
+ */
+#define TASKRT_VERSION_MAJOR 1
+#define TASKRT_VERSION_MINOR 0
+#define TASKRT_VERSION_PATCH 0
+#define TASKRT_VERSION "1.0.0"
+
+/* ------------------------------------------------------------------------------------------------
+ * >>settings
+ */
+#if !defined __GNUC__
+#error "taskrt.h needs gcc, clang, or a compiler that understands their attributes"
+#endif
+#if !defined __cplusplus && (!defined __STDC_VERSION__ || __STDC_VERSION__ < 201112L)
+#error "taskrt.h needs C11: compile with -std=c11 or newer"
+#endif
+
+#define TRT_UNUSED_ __attribute__((unused))
+#define TRT_MUST_USE_ __attribute__((warn_unused_result))
+#define TRT_NORETURN_ __attribute__((noreturn))
+#define TRT_PRINTF_(string, first) __attribute__((format(printf, string, first)))
+
+/* Checks that cost time: on by default where the compiler was not asked to optimise. */
+#ifndef TASKRT_DEBUG
+#ifdef __OPTIMIZE__
+#define TASKRT_DEBUG 0
+#else
+#define TASKRT_DEBUG 1
+#endif
+#endif
+#define TRT_DEBUG_ (TASKRT_DEBUG ? 1u : 0u)
+
+#ifdef TASKRT_STATIC
+#undef TASKRT_API
+#define TASKRT_API static TRT_UNUSED_
+#ifdef __cplusplus
+#error "TASKRT_STATIC keeps everything in one C file: a C++ file cannot share it"
+#endif
+#endif
+#ifndef TASKRT_API
+#define TASKRT_API extern
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#define TRT_INLINE_ static inline TRT_UNUSED_
+#define TRT_ALIGNOF_(type) alignof(type)
+#define TRT_STATIC_ASSERT_(condition, text) static_assert(condition, text)
+typedef uint32_t trt_a32_;
+typedef uint64_t trt_a64_;
+#else
+#define TRT_INLINE_ static inline TRT_UNUSED_
+#define TRT_ALIGNOF_(type) _Alignof(type)
+#define TRT_STATIC_ASSERT_(condition, text) _Static_assert(condition, text)
+typedef _Atomic(uint32_t) trt_a32_;
+typedef _Atomic(uint64_t) trt_a64_;
+#endif
+
+/* ------------------------------------------------------------------------------------------------
+ * >>status
+ */
+#define TRT_STATUS_LIST_(X)                                                                        \
+    X(TRT_OK, "ok")                                                                                \
+    X(TRT_CANCELLED, "cancelled")                                                                  \
+    X(TRT_PANICKED, "panicked")                                                                    \
+    X(TRT_EMPTY, "empty")                                                                          \
+    X(TRT_TIMED_OUT, "timed out")                                                                  \
+    X(TRT_CLOSED, "closed")                                                                        \
+    X(TRT_FULL, "full")                                                                            \
+    X(TRT_LAGGED, "lagged")                                                                        \
+    X(TRT_PENDING, "pending")                                                                      \
+    X(TRT_NO_MEMORY, "out of memory")                                                              \
+    X(TRT_MISUSE, "misuse")                                                                        \
+    X(TRT_ERRNO, "system error")
+
+#define TRT_ENUM_(name, text) name,
+typedef enum trt_status_code { TRT_STATUS_LIST_(TRT_ENUM_) TRT_STATUS_COUNT_ } trt_status_code;
+#undef TRT_ENUM_
+
+TASKRT_API const char *trt_strerror(trt_status_code status);
+
+/* ------------------------------------------------------------------------------------------------
+ * >>types
+ */
+typedef int64_t trt_duration; /* nanoseconds */
+typedef int64_t trt_instant;  /* nanoseconds on the monotonic (or virtual) clock */
+typedef struct trt_runtime trt_runtime;
+typedef struct trt_co trt_co;
+typedef struct trt_void { char none_; } trt_void;
+
+struct trt_cell_;
+struct trt_waiter_;
+
+typedef struct trt_list_ { struct trt_waiter_ *head, *tail; } trt_list_;
+
+/* What a coroutine or blocking function is; one constant for each, made by the defining macros. */
+typedef struct trt_type_ {
+    void (*poll)(trt_co *);
+    void (*job)(void *);
+    const char *name, *file;
+    uint32_t line, size, out_offset, out_size, self_offset, self_size;
+    uint32_t debug;
+} trt_type_;
+
+/* The header of every frame. The frame's user part is only ever touched by the thread that runs it. */
+struct trt_co {
+    const trt_type_ *type_;
+    struct trt_cell_ *cell_; /* the strand that this frame belongs to */
+    trt_co *parent_;         /* the frame that awaits this one in place */
+    void *owned_;            /* what must end before this frame does, see >>life of a frame */
+    uint32_t pc_;            /* resume point: line << 3 | slot << 1 | running */
+    uint32_t forked_;        /* children pushed by trt_fork and not accounted for yet */
+    trt_a32_ pending_;       /* children that run on their own, see >>forks */
+    uint8_t phase_;          /* body, cleanup, and the waits after each; and why it was left */
+    uint8_t status_;         /* trt_status() */
+    uint8_t result_;         /* the frame's own outcome */
+    int8_t chosen_;          /* trt_chosen() */
+};
+
+/* An operation: a plain value that says what to do; trt_await does it. */
+typedef struct trt_args_ { void *obj, *out; uint64_t arg; } trt_args_;
+typedef struct trt_op {
+    trt_args_ args_;
+    trt_duration within_; /* deadlines, INT64_MAX for none */
+    trt_instant until_;
+    uint32_t kind_;
+} trt_op;
+
+typedef struct trt_ref_ { struct trt_cell_ *cell; uint32_t generation; uint32_t failed; } trt_ref_;
+typedef union trt_any_handle { trt_ref_ ref_; void *result_; } trt_any_handle;
+
+typedef struct trt_owned_ { struct trt_owned_ *next, *prev; } trt_owned_;
+
+typedef struct trt_set_ {
+    trt_owned_ owned;  /* in the list of the frame that holds the set */
+    trt_co *owner;
+    trt_owned_ *live;  /* members that have not ended */
+    trt_list_ ready;   /* members that have, oldest first */
+    struct trt_waiter_ *waiter;
+    size_t len;
+    uint32_t unmade[3]; /* members that could not be made: no memory, cancelled, misuse */
+    trt_a32_ lock, leaving;
+} trt_set_;
+
+/* The header of a job that lives in its caller's frame, or behind a cell of its own. */
+typedef struct trt_job_ {
+    const trt_type_ *type;
+    struct trt_job_ *next, *prev;
+    struct trt_waiter_ *waiter;
+    struct trt_cell_ *cell;
+    trt_runtime *rt;
+    trt_a32_ cancel;
+    uint8_t state, status;
+} trt_job_;
+
+typedef struct trt_failure_info {
+    const char *message, *file;
+    int line;
+    uint64_t task;
+} trt_failure_info;
+
+typedef struct trt_stall_info {
+    uint64_t task;
+    const char *name;      /* the label given to trt_spawn_named, or the coroutine's name */
+    const char *coroutine; /* the innermost coroutine */
+    const char *file;
+    int line;              /* of its last await, or of its definition if it has not awaited yet */
+    size_t worker;
+    trt_duration blocked_for;
+} trt_stall_info;
+
+typedef struct trt_metrics_info {
+    size_t workers;
+    size_t tasks_alive;          /* spawned tasks that have not ended */
+    uint64_t tasks_spawned;
+    uint64_t tasks_ended;
+    uint64_t polls;              /* times that a coroutine was resumed */
+    uint64_t steals;             /* times that a worker took work from another */
+    uint64_t parks;              /* times that a worker went to sleep */
+    uint64_t injected;           /* queue entries that came from other threads or from overflow */
+    uint64_t budget_yields;      /* awaits that gave way because their budget was used up */
+    uint64_t timers_fired;
+    uint64_t panics;
+    uint64_t stalls;
+    size_t queue_depth;          /* runnable entries, approximately */
+    size_t timers_waiting;
+    size_t blocking_threads, blocking_idle, blocking_queued;
+    size_t memory;               /* bytes held for frames and bookkeeping */
+} trt_metrics_info;
+
+typedef struct trt_config {
+    size_t workers;
+    bool current_thread;
+    bool virtual_clock;
+    size_t max_blocking_threads;
+    trt_duration blocking_keep_alive;
+    trt_duration stall_after;
+    void (*on_stall)(const trt_stall_info *, void *user);
+    void (*on_panic)(const trt_failure_info *, void *user);
+    void (*on_thread_start)(void *user);
+    void (*on_thread_stop)(void *user);
+    void *user;
+    uint64_t seed;
+} trt_config;
+
+/* ------------------------------------------------------------------------------------------------
+ * >>coro
+ */
+/* Files that were built against different versions must not link. */
+#define trt_runtime_start trt_runtime_start_1_0_
+#define trt_make_ trt_make_1_0_
+#define trt_wait_ trt_wait_1_0_
+TASKRT_API bool trt_wait_(trt_co *co, trt_op *op);
+TASKRT_API bool trt_wait_checked_(trt_co *co, trt_op *op);
+TASKRT_API void trt_frame_init_(trt_co *co, const trt_type_ *type);
+TASKRT_API void trt_fail_(trt_co *co, trt_status_code status);
+TASKRT_API trt_op trt_call_(trt_co *child);
+TASKRT_API trt_op trt_blocking_(trt_job_ *job, const trt_type_ *type);
+TASKRT_API void *trt_make_(const trt_type_ *type, trt_runtime *rt, trt_ref_ *ref, uint32_t how,
+                           void *extra, const void *args);
+TASKRT_API void trt_start_(void *frame, trt_ref_ *ref);
+TASKRT_API trt_status_code trt_block_on_(trt_runtime *rt, const trt_config *config, uint32_t own,
+                                         const trt_type_ *type, void *out, const void *args);
+TASKRT_API trt_co *trt_fork_make_(trt_co *parent, const trt_type_ *type, void *out,
+                                  const void *args);
+TASKRT_API void trt_fork_push_(trt_co *child);
+TASKRT_API trt_status_code trt_status_of_(const trt_co *co, int index);
+TASKRT_API int trt_errno_(const trt_co *co);
+TASKRT_API trt_op trt_any_(uint32_t flags, size_t n, const trt_op *ops);
+TASKRT_API void trt_scribble_(void);
+TASKRT_API void trt_panic_(const char *file, int line, const char *format, ...)
+    TRT_NORETURN_ TRT_PRINTF_(3, 4);
+
+TRT_INLINE_ bool trt_wait_op_(trt_co *co, trt_op op) { return trt_wait_(co, &op); }
+TRT_INLINE_ bool trt_wait_op_checked_(trt_co *co, trt_op op) { return trt_wait_checked_(co, &op); }
+#if TASKRT_DEBUG
+#define TRT_WAIT_ trt_wait_op_checked_
+#else
+#define TRT_WAIT_ trt_wait_op_
+#endif
+
+#define TRT_SKIP_ 1u    /* a resume point that no switch has */
+#define TRT_RUNNING_ 1u /* bit of pc_ while the body runs */
+#define TRT_PHASE_BODY_ 0u
+#define TRT_PHASE_CLEANUP_ 2u
+#define TRT_HOW_TASK_ 0u /* what trt_make_ makes: bits of `how` */
+#define TRT_HOW_SET_ 1u
+#define TRT_HOW_NAMED_ 2u
+#define TRT_HOW_DETACHED_ 4u
+#define TRT_HOW_REMOTE_ 8u
+#define TRT_HOW_DEBUG_ 16u
+#define TRT_GROUP_ALL_ 1u
+#define TRT_GROUP_TRY_ 2u
+#define TRT_GROUP_BIASED_ 4u
+
+#define TRT_PC_(k) (((uint32_t)__LINE__ << 3) | ((uint32_t)(k) << 1))
+
+TRT_INLINE_ uint32_t trt_pc_of_(const trt_co *co, uint32_t phase)
+{
+    return (co->phase_ & 7u) == phase ? co->pc_ : TRT_SKIP_;
+}
+
+#ifndef __cplusplus
+#define trt_body                                                                                   \
+    switch (trt_pc_of_(&trt_frame_->co_, TRT_PHASE_BODY_))                                         \
+    default:                                                                                       \
+        if (0)                                                                                     \
+        case 0:
+
+#define trt_cleanup                                                                                \
+    switch (trt_pc_of_(&trt_frame_->co_, TRT_PHASE_CLEANUP_))                                      \
+    default:                                                                                       \
+        if (0)                                                                                     \
+        case 0:
+
+#define trt_await_at(k, ...)                                                                       \
+    do {                                                                                           \
+        trt_frame_->co_.pc_ = TRT_PC_(k) | TRT_RUNNING_;                                           \
+        if (TRT_WAIT_(&trt_frame_->co_, (__VA_ARGS__))) {                                          \
+            trt_frame_->co_.pc_ = TRT_PC_(k);                                                      \
+            return;                                                                                \
+        case TRT_PC_(k):                                                                           \
+            trt_frame_->co_.pc_ = TRT_PC_(k) | TRT_RUNNING_;                                       \
+        }                                                                                          \
+    } while (0)
+
+#define trt_await(...) trt_await_at(0, __VA_ARGS__)
+
+#define trt_await_ok(...)                                                                          \
+    do {                                                                                           \
+        trt_await_at(0, __VA_ARGS__);                                                              \
+        if (trt_status() != TRT_OK) {                                                              \
+            trt_fail_(&trt_frame_->co_, trt_status());                                             \
+            return;                                                                                \
+        }                                                                                          \
+    } while (0)
+
+#define TRT_OPS_(flags, ...)                                                                       \
+    trt_any_((flags), sizeof((trt_op[]){__VA_ARGS__}) / sizeof(trt_op), (trt_op[]){__VA_ARGS__})
+#define trt_await_any(...) trt_await_at(0, TRT_OPS_(0u, __VA_ARGS__))
+#define trt_await_any_biased(...) trt_await_at(0, TRT_OPS_(TRT_GROUP_BIASED_, __VA_ARGS__))
+#define trt_await_all(...) trt_await_at(0, TRT_OPS_(TRT_GROUP_ALL_, __VA_ARGS__))
+#define trt_await_try_all(...)                                                                     \
+    trt_await_at(0, TRT_OPS_(TRT_GROUP_ALL_ | TRT_GROUP_TRY_, __VA_ARGS__))
+
+#define trt_status() ((trt_status_code)trt_frame_->co_.status_)
+#define trt_chosen() ((int)trt_frame_->co_.chosen_)
+#define trt_status_of(i) trt_status_of_(&trt_frame_->co_, (i))
+#define trt_errno() trt_errno_(&trt_frame_->co_)
+
+#define trt_return(...)                                                                            \
+    do {                                                                                           \
+        trt_frame_->out = (__VA_ARGS__);                                                           \
+        return;                                                                                    \
+    } while (0)
+#define trt_fail(status)                                                                           \
+    do {                                                                                           \
+        trt_fail_(&trt_frame_->co_, (status));                                                     \
+        return;                                                                                    \
+    } while (0)
+#endif /* !__cplusplus */
+
+#define trt_panic(...) trt_panic_(__FILE__, __LINE__, __VA_ARGS__)
+
+#define trt_frame(name) struct name##_frame_
+#define trt_job(name) struct name##_job_
+#define trt_handle(name) union name##_handle_
+#define trt_join_set(name) union name##_set_
+#define trt_join_set_of(T) union { trt_set_ base_; T *result_; }
+
+/* Common to coroutines and blocking functions: handle, set, and the call that makes a task. */
+#ifdef __cplusplus
+#define TRT_ARGS_TYPE_(name) const struct name &
+#define TRT_ARGS_PTR_(args) (&(args))
+#else
+#define TRT_ARGS_TYPE_(name) const struct name *
+#define TRT_ARGS_PTR_(args) (args)
+#endif
+
+#define TRT_DECLARE_COMMON_(T, name, record)                                                       \
+    union name##_handle_ { trt_ref_ ref_; T *result_; };                                           \
+    union name##_set_ { trt_set_ base_; T *result_; };                                             \
+    TRT_STATIC_ASSERT_(TRT_ALIGNOF_(record) <= 16, "taskrt.h: alignment of at most 16 bytes");     \
+    TRT_INLINE_ trt_ref_ name##_make_(trt_runtime *rt, uint32_t how, void *extra,                  \
+                                      TRT_ARGS_TYPE_(name) args)                                   \
+    {                                                                                              \
+        trt_ref_ ref;                                                                              \
+        record *frame = (record *)trt_make_(&name##_type_, rt, &ref, how, extra,                   \
+                                            TRT_ARGS_PTR_(args));                                  \
+        if (frame) {                                                                               \
+            frame->self = *TRT_ARGS_PTR_(args);                                                    \
+            trt_start_(frame, &ref);                                                            \
+        }                                                                                          \
+        return ref;                                                                                \
+    }                                                                                              \
+    TRT_INLINE_ TRT_MUST_USE_ union name##_handle_ name##_spawn_(                                  \
+        trt_runtime *rt, uint32_t how, void *extra, TRT_ARGS_TYPE_(name) args)                     \
+    {                                                                                              \
+        union name##_handle_ handle;                                                               \
+        handle.ref_ = name##_make_(rt, how, extra, args);                                          \
+        return handle;                                                                             \
+    }                                                                                              \
+    TRT_INLINE_ union name##_handle_ name##_spawn_in_(uint32_t how, trt_set_ *set,                 \
+                                                      TRT_ARGS_TYPE_(name) args)                   \
+    {                                                                                              \
+        union name##_handle_ handle;                                                               \
+        handle.ref_ = name##_make_(NULL, how | TRT_HOW_SET_, set, args);                           \
+        return handle;                                                                             \
+    }
+
+#define TRT_DECLARE_CO_(T, name)                                                                   \
+    struct name##_frame_ { trt_co co_; T out; struct name self; };                                 \
+    TRT_DECLARE_COMMON_(T, name, struct name##_frame_)                                             \
+    TRT_INLINE_ trt_op name##_call_(struct name##_frame_ *frame, TRT_ARGS_TYPE_(name) args)        \
+    {                                                                                              \
+        trt_frame_init_(&frame->co_, &name##_type_);                                               \
+        frame->self = *TRT_ARGS_PTR_(args);                                                        \
+        return trt_call_(&frame->co_);                                                             \
+    }                                                                                              \
+    TRT_INLINE_ void name##_fork_(trt_co *parent, T *out, TRT_ARGS_TYPE_(name) args)               \
+    {                                                                                              \
+        struct name##_frame_ *frame =                                                              \
+            (struct name##_frame_ *)(void *)trt_fork_make_(parent, &name##_type_, (void *)out,     \
+                                                           TRT_ARGS_PTR_(args));                   \
+        if (frame) {                                                                               \
+            frame->self = *TRT_ARGS_PTR_(args);                                                    \
+            trt_fork_push_(&frame->co_);                                                           \
+        }                                                                                          \
+    }                                                                                              \
+    TRT_INLINE_ trt_status_code name##_run_(trt_runtime *rt, const trt_config *config,             \
+                                            uint32_t own, T *out, TRT_ARGS_TYPE_(name) args)       \
+    {                                                                                              \
+        return trt_block_on_(rt, config, own, &name##_type_, (void *)out, TRT_ARGS_PTR_(args));    \
+    }                                                                                              \
+    struct name##_frame_
+
+#define TRT_DECLARE_JOB_(T, name)                                                                  \
+    struct name##_job_ { trt_job_ job_; T out; struct name self; };                                \
+    TRT_DECLARE_COMMON_(T, name, struct name##_job_)                                               \
+    TRT_INLINE_ trt_op name##_block_(struct name##_job_ *job, TRT_ARGS_TYPE_(name) args)           \
+    {                                                                                              \
+        trt_op op = trt_blocking_(&job->job_, &name##_type_);                                      \
+        job->self = *TRT_ARGS_PTR_(args);                                                          \
+        return op;                                                                                 \
+    }                                                                                              \
+    struct name##_job_
+
+#define trt_async_decl(T, name)                                                                    \
+    extern const trt_type_ name##_type_;                                                           \
+    TRT_DECLARE_CO_(T, name)
+
+#define trt_blocking_decl(T, name)                                                                 \
+    extern const trt_type_ name##_type_;                                                           \
+    TRT_DECLARE_JOB_(T, name)
+
+#ifndef __cplusplus
+#if TASKRT_DEBUG
+#define TRT_BEFORE_RESUME_() trt_scribble_()
+#else
+#define TRT_BEFORE_RESUME_() ((void)0)
+#endif
+#define TRT_TYPE_(name, record, poll_, job_)                                                       \
+    {                                                                                              \
+        poll_, job_, #name, __FILE__, (uint32_t)__LINE__, (uint32_t)sizeof(record),                \
+            (uint32_t)offsetof(record, out), (uint32_t)sizeof(((record *)0)->out),                 \
+            (uint32_t)offsetof(record, self), (uint32_t)sizeof(struct name), TRT_DEBUG_            \
+    }
+
+#define TRT_DEFINE_CO_(linkage, name)                                                              \
+    static void name##_body_(struct name##_frame_ *trt_frame_, struct name *self);                 \
+    static void name##_poll_(trt_co *co)                                                           \
+    {                                                                                              \
+        struct name##_frame_ *frame = (struct name##_frame_ *)(void *)co;                          \
+        TRT_BEFORE_RESUME_();                                                                      \
+        name##_body_(frame, &frame->self);                                                         \
+    }                                                                                              \
+    linkage const trt_type_ name##_type_ =                                                         \
+        TRT_TYPE_(name, struct name##_frame_, name##_poll_, NULL);                                 \
+    static void name##_body_(TRT_UNUSED_ struct name##_frame_ *trt_frame_,                         \
+                             TRT_UNUSED_ struct name *self)
+
+#define TRT_DEFINE_JOB_(T, linkage, name)                                                          \
+    static T name##_function_(struct name *self);                                                  \
+    static void name##_call_job_(void *job)                                                        \
+    {                                                                                              \
+        struct name##_job_ *this_job = (struct name##_job_ *)job;                                  \
+        this_job->out = name##_function_(&this_job->self);                                         \
+    }                                                                                              \
+    linkage const trt_type_ name##_type_ =                                                         \
+        TRT_TYPE_(name, struct name##_job_, NULL, name##_call_job_);                               \
+    static T name##_function_(TRT_UNUSED_ struct name *self)
+
+#define trt_async(T, name)                                                                         \
+    static const trt_type_ name##_type_;                                                           \
+    TRT_DECLARE_CO_(T, name);                                                                      \
+    TRT_DEFINE_CO_(static, name)
+
+#define trt_async_def(T, name)                                                                     \
+    TRT_STATIC_ASSERT_(sizeof(((struct name##_frame_ *)0)->out) == sizeof(T),                      \
+                       "trt_async_def: not the result type of trt_async_decl");                    \
+    TRT_DEFINE_CO_(, name)
+
+#define trt_blocking_fn(T, name)                                                                   \
+    static const trt_type_ name##_type_;                                                           \
+    TRT_DECLARE_JOB_(T, name);                                                                     \
+    TRT_DEFINE_JOB_(T, static, name)
+
+#define trt_blocking_def(T, name) TRT_DEFINE_JOB_(T, , name)
+#endif /* !__cplusplus */
+
+/* ------------------------------------------------------------------------------------------------
+ * >>task
+ */
+#ifdef __cplusplus
+} /* extern "C" */
+template <class S> using trt_struct_ = S;
+extern "C" {
+#define TRT_ARGS_(name, ...) (trt_struct_<struct name>{__VA_ARGS__})
+#else
+/* `{ }` for "no argument" is C2x; __extension__ lets older modes take it without a warning. */
+#define TRT_ARGS_(name, ...) (__extension__ &(struct name){__VA_ARGS__})
+#endif
+#define TRT_TYPED_(out, result) (1 ? (out) : (result))
+
+#define TRT_SPAWN_(rt, how, extra, name, ...)                                                      \
+    name##_spawn_((rt), (how) | (TASKRT_DEBUG ? TRT_HOW_DEBUG_ : 0u), (extra),                     \
+                  TRT_ARGS_(name, __VA_ARGS__))
+#define TRT_SPAWN_IN_(set, name, ...)                                                              \
+    name##_spawn_in_((TASKRT_DEBUG ? TRT_HOW_DEBUG_ : 0u), &(set)->base_,                          \
+                     TRT_ARGS_(name, __VA_ARGS__))
+#define TRT_DETACHED_(name, ...)                                                                   \
+    trt_ref_status_(name##_make_(NULL, TRT_HOW_DETACHED_ | (TASKRT_DEBUG ? TRT_HOW_DEBUG_ : 0u),   \
+                                 NULL, TRT_ARGS_(name, __VA_ARGS__)))
+#define TRT_CALL_(name, frame, ...) name##_call_((frame), TRT_ARGS_(name, __VA_ARGS__))
+#define TRT_BLOCK_(name, job, ...) name##_block_((job), TRT_ARGS_(name, __VA_ARGS__))
+#define TRT_FORK_(name, out, ...)                                                                  \
+    name##_fork_(&trt_frame_->co_, (out), TRT_ARGS_(name, __VA_ARGS__))
+#define TRT_RUN_(rt, config, own, name, out, ...)                                                  \
+    name##_run_((rt), (config), (own), (out), TRT_ARGS_(name, __VA_ARGS__))
+
+#define trt_spawn(...) TRT_SPAWN_(NULL, TRT_HOW_TASK_, NULL, __VA_ARGS__, )
+#define trt_spawn_on(rt, ...) TRT_SPAWN_((rt), TRT_HOW_REMOTE_, NULL, __VA_ARGS__, )
+#define trt_spawn_named(label, ...)                                                                \
+    TRT_SPAWN_(NULL, TRT_HOW_NAMED_, trt_label_(label), __VA_ARGS__, )
+#define trt_spawn_blocking(...) TRT_SPAWN_(NULL, TRT_HOW_TASK_, NULL, __VA_ARGS__, )
+#define trt_spawn_blocking_on(rt, ...) TRT_SPAWN_((rt), TRT_HOW_REMOTE_, NULL, __VA_ARGS__, )
+#define trt_spawn_detached(...) TRT_DETACHED_(__VA_ARGS__, )
+#define trt_spawn_in(set, ...) TRT_SPAWN_IN_(set, __VA_ARGS__, )
+#define trt_spawn_blocking_in(set, ...) TRT_SPAWN_IN_(set, __VA_ARGS__, )
+#define trt_call(name, ...) TRT_CALL_(name, __VA_ARGS__, )
+#define trt_blocking(name, ...) TRT_BLOCK_(name, __VA_ARGS__, )
+#define trt_fork(name, ...) TRT_FORK_(name, __VA_ARGS__, )
+TASKRT_API trt_op trt_sync(void) TRT_MUST_USE_;
+TASKRT_API trt_op trt_yield(void) TRT_MUST_USE_;
+
+#define trt_any(h) (trt_any_of_((h).ref_))
+#define trt_join(h, out) trt_join_((h).ref_, TRT_TYPED_(out, (h).result_))
+#define trt_join_thread(h, out) trt_join_thread_((h).ref_, TRT_TYPED_(out, (h).result_))
+#define trt_stop(h) trt_stop_((h).ref_)
+#define trt_abort(h) trt_abort_((h).ref_)
+#define trt_is_finished(h) trt_is_finished_((h).ref_)
+#define trt_detach(h) trt_detach_((h).ref_)
+#define trt_spawned(h) trt_spawned_((h).ref_)
+#define trt_task_id(h) trt_task_id_((h).ref_)
+
+TASKRT_API trt_status_code trt_ref_status_(trt_ref_ ref);
+TASKRT_API trt_any_handle trt_any_of_(trt_ref_ ref);
+TASKRT_API void *trt_label_(const char *label);
+TASKRT_API trt_op trt_join_(trt_ref_ ref, void *out) TRT_MUST_USE_;
+TASKRT_API trt_op trt_stop_(trt_ref_ ref) TRT_MUST_USE_;
+TASKRT_API trt_status_code trt_join_thread_(trt_ref_ ref, void *out);
+TASKRT_API void trt_abort_(trt_ref_ ref);
+TASKRT_API bool trt_is_finished_(trt_ref_ ref);
+TASKRT_API void trt_detach_(trt_ref_ ref);
+TASKRT_API bool trt_spawned_(trt_ref_ ref);
+TASKRT_API uint64_t trt_task_id_(trt_ref_ ref);
+TASKRT_API bool trt_cancelled(void);
+TASKRT_API const trt_failure_info *trt_failure(void);
+
+/* ------------------------------------------------------------------------------------------------
+ * >>join
+ */
+#define trt_join_next(set, out) trt_join_next_(&(set)->base_, TRT_TYPED_(out, (set)->result_))
+#define trt_try_join_next(set, out)                                                                \
+    trt_try_join_next_(&(set)->base_, TRT_TYPED_(out, (set)->result_))
+#define trt_abort_all(set) trt_abort_all_(&(set)->base_)
+#define trt_detach_all(set) trt_detach_all_(&(set)->base_)
+#define trt_set_len(set) trt_set_len_(&(set)->base_)
+#define trt_set_shutdown(set) trt_set_shutdown_(&(set)->base_)
+
+TASKRT_API trt_op trt_join_next_(trt_set_ *set, void *out) TRT_MUST_USE_;
+TASKRT_API trt_status_code trt_try_join_next_(trt_set_ *set, void *out);
+TASKRT_API uint64_t trt_joined(void);
+TASKRT_API void trt_abort_all_(trt_set_ *set);
+TASKRT_API void trt_detach_all_(trt_set_ *set);
+TASKRT_API size_t trt_set_len_(trt_set_ *set);
+TASKRT_API trt_op trt_set_shutdown_(trt_set_ *set) TRT_MUST_USE_;
+
+/* ------------------------------------------------------------------------------------------------
+ * >>runtime
+ */
+#define trt_run(name, ...) TRT_RUN_(NULL, NULL, 1u, name, __VA_ARGS__, )
+#define trt_run_with(config, name, ...) TRT_RUN_(NULL, (config), 1u, name, __VA_ARGS__, )
+#define trt_block_on(rt, name, ...) TRT_RUN_((rt), NULL, 0u, name, __VA_ARGS__, )
+
+TASKRT_API trt_status_code trt_runtime_start(trt_runtime **rt, const trt_config *config);
+TASKRT_API trt_status_code trt_runtime_shutdown(trt_runtime *rt, trt_duration timeout);
+TASKRT_API trt_status_code trt_runtime_free(trt_runtime *rt);
+TASKRT_API trt_runtime *trt_current(void);
+TASKRT_API void trt_dump(trt_runtime *rt, FILE *to);
+TASKRT_API void trt_metrics(trt_runtime *rt, trt_metrics_info *metrics);
+
+/* Debug builds warn when a task suspends while its thread holds a lock that was announced here. */
+TASKRT_API void trt_lock_held(const void *lock, const char *name);
+TASKRT_API void trt_lock_released(const void *lock);
+
+/* ------------------------------------------------------------------------------------------------
+ * >>time
+ */
+#define trt_ns(n) ((trt_duration)(n))
+#define trt_us(n) ((trt_duration)((long double)(n) * 1e3L))
+#define trt_ms(n) ((trt_duration)((long double)(n) * 1e6L))
+#define trt_s(n) ((trt_duration)((long double)(n) * 1e9L))
+
+typedef enum trt_missed_ticks { TRT_BURST = 1, TRT_DELAY, TRT_SKIP } trt_missed_ticks;
+typedef struct trt_interval {
+    trt_duration period_;
+    trt_instant next_;
+    trt_missed_ticks missed_;
+} trt_interval;
+
+TASKRT_API trt_instant trt_now(void);
+TASKRT_API trt_op trt_sleep(trt_duration duration) TRT_MUST_USE_;
+TASKRT_API trt_op trt_sleep_until(trt_instant instant) TRT_MUST_USE_;
+TASKRT_API trt_op trt_within(trt_duration duration, trt_op op) TRT_MUST_USE_;
+TASKRT_API trt_op trt_within_until(trt_instant instant, trt_op op) TRT_MUST_USE_;
+TASKRT_API trt_status_code trt_interval_init(trt_interval *interval, trt_duration period,
+                                             trt_missed_ticks missed);
+TASKRT_API trt_op trt_tick(trt_interval *interval) TRT_MUST_USE_;
+TASKRT_API trt_op trt_advance(trt_duration duration) TRT_MUST_USE_;
+
+/* ------------------------------------------------------------------------------------------------
+ * >>sync
+ */
+/* Semaphore, mutex and read-write lock are one mechanism: permits, and a FIFO of waiters. */
+typedef struct trt_permits_ {
+    trt_a64_ word; /* permits taken or free << 2 | closed << 1 | somebody waits */
+    trt_list_ waiters;
+    trt_a32_ lock;
+    uint32_t ready; /* set by trt_semaphore_init */
+} trt_permits_;
+
+typedef struct trt_semaphore { trt_permits_ base_; } trt_semaphore;
+typedef struct trt_mutex { trt_permits_ base_; } trt_mutex;
+typedef struct trt_rwlock { trt_permits_ base_; } trt_rwlock;
+typedef struct trt_permit { trt_semaphore *from_; size_t n_; } trt_permit;
+typedef struct trt_guard { trt_permits_ *from_; uint64_t n_; } trt_guard;
+
+TASKRT_API trt_status_code trt_semaphore_init(trt_semaphore *semaphore, size_t permits);
+TASKRT_API trt_op trt_acquire(trt_semaphore *semaphore, trt_permit *permit) TRT_MUST_USE_;
+TASKRT_API trt_op trt_acquire_many(trt_semaphore *semaphore, size_t n, trt_permit *permit)
+    TRT_MUST_USE_;
+TASKRT_API bool trt_try_acquire(trt_semaphore *semaphore, trt_permit *permit);
+TASKRT_API bool trt_try_acquire_many(trt_semaphore *semaphore, size_t n, trt_permit *permit);
+TASKRT_API void trt_release(trt_permit *permit);
+TASKRT_API trt_status_code trt_add_permits(trt_semaphore *semaphore, size_t n);
+TASKRT_API size_t trt_available_permits(trt_semaphore *semaphore);
+TASKRT_API void trt_semaphore_close(trt_semaphore *semaphore);
+
+TASKRT_API trt_op trt_lock(trt_mutex *mutex, trt_guard *guard) TRT_MUST_USE_;
+TASKRT_API bool trt_try_lock(trt_mutex *mutex, trt_guard *guard);
+TASKRT_API void trt_unlock(trt_guard *guard);
+
+TASKRT_API trt_op trt_read_lock(trt_rwlock *rwlock, trt_guard *guard) TRT_MUST_USE_;
+TASKRT_API trt_op trt_write_lock(trt_rwlock *rwlock, trt_guard *guard) TRT_MUST_USE_;
+TASKRT_API bool trt_try_read_lock(trt_rwlock *rwlock, trt_guard *guard);
+TASKRT_API bool trt_try_write_lock(trt_rwlock *rwlock, trt_guard *guard);
+TASKRT_API void trt_downgrade(trt_guard *guard);
+
+typedef struct trt_notify {
+    trt_list_ waiters_;
+    trt_a64_ rounds_; /* calls of trt_notify_all so far */
+    trt_a32_ lock_;
+    uint32_t permit_;
+} trt_notify;
+TASKRT_API void trt_notify_one(trt_notify *notify);
+TASKRT_API void trt_notify_all(trt_notify *notify);
+TASKRT_API trt_op trt_notified(trt_notify *notify) TRT_MUST_USE_;
+
+typedef struct trt_barrier {
+    trt_list_ waiters_;
+    size_t parties_, arrived_;
+    trt_a32_ lock_;
+} trt_barrier;
+TASKRT_API trt_status_code trt_barrier_init(trt_barrier *barrier, size_t parties);
+TASKRT_API trt_op trt_barrier_wait(trt_barrier *barrier, bool *leader) TRT_MUST_USE_;
+
+typedef struct trt_once {
+    trt_list_ waiters_;
+    trt_a32_ lock_;
+    trt_a32_ state_; /* 0 nobody, 1 somebody initialises, 2 done */
+} trt_once;
+TASKRT_API trt_op trt_once_enter(trt_once *once, bool *first) TRT_MUST_USE_;
+TASKRT_API void trt_once_done(trt_once *once);
+TASKRT_API void trt_once_failed(trt_once *once);
+
+typedef struct trt_token trt_token;
+TASKRT_API trt_token *trt_token_new(trt_token *parent);
+TASKRT_API void trt_token_cancel(trt_token *token);
+TASKRT_API bool trt_token_is_cancelled(const trt_token *token);
+TASKRT_API trt_op trt_token_wait(trt_token *token) TRT_MUST_USE_;
+#define trt_token_free(token) trt_token_free_(&(token))
+TASKRT_API void trt_token_free_(trt_token **token);
+
+TASKRT_API void *trt_arc_new(size_t size, void (*destroy)(void *));
+#ifdef __cplusplus
+#define trt_arc_clone(p) (static_cast<decltype(p)>(trt_arc_clone_(p)))
+#else
+#define trt_arc_clone(p) (trt_arc_clone_(p))
+#endif
+#define trt_arc_drop(p) (trt_arc_drop_(p), (void)((p) = NULL))
+TASKRT_API void *trt_arc_clone_(void *p);
+TASKRT_API void trt_arc_drop_(void *p);
+
+/* ------------------------------------------------------------------------------------------------
+ * >>channels
+ */
+#define TRT_UNBOUNDED SIZE_MAX
+
+typedef struct trt_oneshot_ {
+    trt_list_ waiters;
+    trt_a32_ lock;
+    trt_a32_ state; /* empty, being filled, full, closed: see >>impl-channels */
+} trt_oneshot_;
+#define trt_oneshot(T) struct { trt_oneshot_ base_; T value_; }
+#define trt_oneshot_send(o, ...)                                                                   \
+    (trt_oneshot_begin_(&(o)->base_)                                                               \
+         ? ((o)->value_ = (__VA_ARGS__),                                                           \
+            trt_oneshot_commit_(&(o)->base_, &(o)->value_, sizeof (o)->value_))                    \
+         : ((void)(__VA_ARGS__), (trt_status_code)TRT_CLOSED))
+#define trt_oneshot_recv(o, out)                                                                   \
+    trt_oneshot_recv_(&(o)->base_, &(o)->value_, sizeof (o)->value_,                               \
+                      TRT_TYPED_(out, &(o)->value_))
+#define trt_oneshot_close(o) trt_oneshot_close_(&(o)->base_)
+TASKRT_API bool trt_oneshot_begin_(trt_oneshot_ *oneshot);
+TASKRT_API trt_status_code trt_oneshot_commit_(trt_oneshot_ *oneshot, const void *value,
+                                               size_t size);
+TASKRT_API trt_op trt_oneshot_recv_(trt_oneshot_ *oneshot, void *value, size_t size, void *out)
+    TRT_MUST_USE_;
+TASKRT_API void trt_oneshot_close_(trt_oneshot_ *oneshot);
+
+struct trt_block_;
+typedef struct trt_channel_ {
+    trt_list_ senders, receivers;
+    trt_a32_ lock;
+    uint32_t closed;
+    size_t size, capacity, len, head; /* bytes a message; messages */
+    unsigned char *ring;              /* bounded */
+    struct trt_block_ *first, *last;  /* unbounded: a list of blocks, and one kept for later */
+    struct trt_block_ *spare;
+    size_t tail;                      /* messages put into the last block */
+} trt_channel_;
+#define trt_channel(T) union { trt_channel_ base_; T *elem_; }
+#define trt_channel_init(c, capacity)                                                              \
+    trt_channel_init_(&(c)->base_, sizeof *(c)->elem_, (capacity))
+#define trt_send(c, ...) trt_send_(&(c)->base_, TRT_TYPED_((__VA_ARGS__), (c)->elem_))
+#define trt_recv(c, out) trt_recv_(&(c)->base_, TRT_TYPED_(out, (c)->elem_))
+#define trt_try_send(c, ...) trt_try_send_(&(c)->base_, TRT_TYPED_((__VA_ARGS__), (c)->elem_))
+#define trt_try_recv(c, out) trt_try_recv_(&(c)->base_, TRT_TYPED_(out, (c)->elem_))
+#define trt_send_thread(c, ...)                                                                    \
+    trt_send_thread_(&(c)->base_, TRT_TYPED_((__VA_ARGS__), (c)->elem_))
+#define trt_recv_thread(c, out) trt_recv_thread_(&(c)->base_, TRT_TYPED_(out, (c)->elem_))
+#define trt_channel_close(c) trt_channel_close_(&(c)->base_)
+#define trt_channel_len(c) trt_channel_len_(&(c)->base_)
+#define trt_channel_free(c) trt_channel_free_(&(c)->base_)
+TASKRT_API trt_status_code trt_channel_init_(trt_channel_ *channel, size_t size, size_t capacity);
+TASKRT_API trt_op trt_send_(trt_channel_ *channel, const void *value) TRT_MUST_USE_;
+TASKRT_API trt_op trt_recv_(trt_channel_ *channel, void *out) TRT_MUST_USE_;
+TASKRT_API trt_status_code trt_try_send_(trt_channel_ *channel, const void *value);
+TASKRT_API trt_status_code trt_try_recv_(trt_channel_ *channel, void *out);
+TASKRT_API trt_status_code trt_send_thread_(trt_channel_ *channel, const void *value);
+TASKRT_API trt_status_code trt_recv_thread_(trt_channel_ *channel, void *out);
+TASKRT_API void trt_channel_close_(trt_channel_ *channel);
+TASKRT_API size_t trt_channel_len_(trt_channel_ *channel);
+TASKRT_API void trt_channel_free_(trt_channel_ *channel);
+
+typedef struct trt_broadcast_ {
+    trt_list_ waiters;
+    trt_a32_ lock;
+    uint32_t closed;
+    size_t size, capacity;
+    uint64_t next; /* number of the next value; the ring keeps the last `capacity` */
+    unsigned char *ring;
+} trt_broadcast_;
+typedef struct trt_subscriber_ { trt_broadcast_ *of; uint64_t next, lagged; } trt_subscriber_;
+#define trt_broadcast(T) union { trt_broadcast_ base_; T *elem_; }
+#define trt_subscriber(T) union { trt_subscriber_ base_; T *elem_; }
+#define trt_broadcast_init(b, capacity)                                                            \
+    trt_broadcast_init_(&(b)->base_, sizeof *(b)->elem_, (capacity))
+#define trt_broadcast_send(b, ...)                                                                 \
+    trt_broadcast_send_(&(b)->base_, TRT_TYPED_((__VA_ARGS__), (b)->elem_))
+#define trt_subscribe(b, sub)                                                                      \
+    trt_subscribe_(&(b)->base_, &(sub)->base_, TRT_TYPED_(&(b)->elem_, &(sub)->elem_))
+#define trt_unsubscribe(sub) trt_unsubscribe_(&(sub)->base_)
+#define trt_broadcast_recv(sub, out)                                                               \
+    trt_broadcast_recv_(&(sub)->base_, TRT_TYPED_(out, (sub)->elem_))
+#define trt_lagged(sub) ((sub)->base_.lagged)
+#define trt_broadcast_close(b) trt_broadcast_close_(&(b)->base_)
+#define trt_broadcast_free(b) trt_broadcast_free_(&(b)->base_)
+TASKRT_API trt_status_code trt_broadcast_init_(trt_broadcast_ *broadcast, size_t size,
+                                               size_t capacity);
+TASKRT_API trt_status_code trt_broadcast_send_(trt_broadcast_ *broadcast, const void *value);
+TASKRT_API trt_status_code trt_subscribe_(trt_broadcast_ *broadcast, trt_subscriber_ *subscriber,
+                                          const void *same_type);
+TASKRT_API void trt_unsubscribe_(trt_subscriber_ *subscriber);
+TASKRT_API trt_op trt_broadcast_recv_(trt_subscriber_ *subscriber, void *out) TRT_MUST_USE_;
+TASKRT_API void trt_broadcast_close_(trt_broadcast_ *broadcast);
+TASKRT_API void trt_broadcast_free_(trt_broadcast_ *broadcast);
+
+typedef struct trt_watch_ {
+    trt_list_ waiters;
+    trt_a32_ lock;
+    uint32_t closed;
+    uint64_t version; /* 0 before trt_watch_init */
+    size_t size;
+    unsigned char *value;
+} trt_watch_;
+typedef struct trt_follower_ { trt_watch_ *of; uint64_t seen; } trt_follower_;
+#define trt_watch(T) struct { trt_watch_ base_; T value_; }
+#define trt_follower(T) union { trt_follower_ base_; T *elem_; }
+#define trt_watch_init(w, ...)                                                                     \
+    trt_watch_init_(&(w)->base_, &(w)->value_, sizeof (w)->value_,                                 \
+                    TRT_TYPED_((__VA_ARGS__), &(w)->value_))
+#define trt_watch_send(w, ...)                                                                     \
+    trt_watch_send_(&(w)->base_, TRT_TYPED_((__VA_ARGS__), &(w)->value_))
+#define trt_watch_read(w, out) trt_watch_read_(&(w)->base_, TRT_TYPED_(out, &(w)->value_))
+#define trt_watch_follow(w, follower)                                                              \
+    trt_watch_follow_(&(w)->base_, &(follower)->base_, TRT_TYPED_(&(w)->value_, (follower)->elem_))
+#define trt_watch_changed(follower, out)                                                           \
+    trt_watch_changed_(&(follower)->base_, TRT_TYPED_(out, (follower)->elem_))
+#define trt_watch_close(w) trt_watch_close_(&(w)->base_)
+TASKRT_API trt_status_code trt_watch_init_(trt_watch_ *watch, void *place, size_t size,
+                                           const void *initial);
+TASKRT_API trt_status_code trt_watch_send_(trt_watch_ *watch, const void *value);
+TASKRT_API trt_status_code trt_watch_read_(trt_watch_ *watch, void *out);
+TASKRT_API trt_status_code trt_watch_follow_(trt_watch_ *watch, trt_follower_ *follower,
+                                             const void *same_type);
+TASKRT_API trt_op trt_watch_changed_(trt_follower_ *follower, void *out) TRT_MUST_USE_;
+TASKRT_API void trt_watch_close_(trt_watch_ *watch);
+
+/* ------------------------------------------------------------------------------------------------
+ * >>fds
+ */
+TASKRT_API trt_op trt_readable(int fd) TRT_MUST_USE_;
+TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+#endif /* TASKRT_H */
+/* ================================================================================================
+ * IMPLEMENTATION
+ * ================================================================================================
+ * >>impl-settings
+ */
+#ifdef TASKRT_IMPLEMENTATION
+#ifdef __cplusplus
+#error "define TASKRT_IMPLEMENTATION in a C file: the implementation is C11"
+#endif
+#ifdef TASKRT_IMPLEMENTED_
+#error "TASKRT_IMPLEMENTATION has included the implementation twice"
+#endif
+#define TASKRT_IMPLEMENTED_
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#if !defined TASKRT_POLL && !defined __linux__ && !defined __APPLE__ && !defined __FreeBSD__ &&     \
+    !defined __OpenBSD__ && !defined __NetBSD__ && !defined __DragonFly__
+#define TASKRT_POLL
+#endif
+#if defined __linux__
+#include <sys/syscall.h>
+#endif
+#include <poll.h>
+#if defined TASKRT_POLL
+#include <fcntl.h>
+#elif defined __linux__
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#else
+#include <fcntl.h>
+#include <sys/types.h>
+#include <sys/event.h>
+#include <sys/time.h>
+#endif
+
+#if defined TASKRT_MALLOC != defined TASKRT_FREE
+#error "define both TASKRT_MALLOC and TASKRT_FREE, or neither"
+#endif
+#ifndef TASKRT_MALLOC
+#define TASKRT_MALLOC(size) malloc(size)
+#define TASKRT_FREE(p) free(p)
+#endif
+#ifndef TASKRT_ASSERT
+#include <assert.h>
+#define TASKRT_ASSERT(x) assert(x)
+#endif
+#ifndef TASKRT_LOG
+#define TASKRT_LOG(text) ((void)fputs((text), stderr), (void)fflush(stderr))
+#endif
+#ifndef TASKRT_CACHELINE
+#define TASKRT_CACHELINE 64
+#endif
+
+#ifdef TASKRT_STATIC
+#define TRT_DEF_ static TRT_UNUSED_
+#else
+#define TRT_DEF_
+#endif
+
+#define TRT_LIKELY_(x) __builtin_expect(!!(x), 1)
+#define TRT_UNLIKELY_(x) __builtin_expect(!!(x), 0)
+#define TRT_NOINLINE_ __attribute__((noinline))
+#define TRT_CONTAINER_(type, member, p) ((type *)(void *)((char *)(p) - offsetof(type, member)))
+
+#if defined __SANITIZE_THREAD__
+#define TRT_TSAN_ 1
+#elif defined __has_feature
+#if __has_feature(thread_sanitizer)
+#define TRT_TSAN_ 1
+#endif
+#endif
+#ifndef TRT_TSAN_
+#define TRT_TSAN_ 0
+#endif
+
+/* Sizes. Tests make them small, so that wrap-around and overflow happen in small tests. */
+#ifndef TASKRT_TEST_RING
+#define TASKRT_TEST_RING 256
+#endif
+#ifndef TASKRT_TEST_BUDGET
+#define TASKRT_TEST_BUDGET 128
+#endif
+#define TRT_RING_ ((uint32_t)TASKRT_TEST_RING) /* entries of a local queue, a power of two; as Tokio */
+#define TRT_BUDGET_ TASKRT_TEST_BUDGET         /* completed-at-once operations a poll; as Tokio */
+#define TRT_LIFO_RUN_ 3u       /* polls from the LIFO slot in a row; as Tokio */
+#define TRT_MAINTENANCE_ 61u   /* polls between looks at timers, fds and other threads' work; as Tokio */
+#define TRT_INJECT_BATCH_ 64u  /* entries taken at such a look: one at a time starves a million spawns */
+#define TRT_BEAT_NS_ 10000000  /* the watch thread's step while anything runs */
+#define TRT_FOREVER_ INT64_MAX
+
+/* ------------------------------------------------------------------------------------------------
+ * >>atomics
+ *
+ * Every atomic access of the implementation goes through these, with the order spelled out.
+ */
+#define TRT_FAILED_relaxed_ memory_order_relaxed
+#define TRT_FAILED_acquire_ memory_order_acquire
+#define TRT_FAILED_release_ memory_order_relaxed
+#define TRT_FAILED_acq_rel_ memory_order_acquire
+#define TRT_FAILED_seq_cst_ memory_order_seq_cst
+#define TRT_LOAD_(p, order) atomic_load_explicit((p), memory_order_##order)
+#define TRT_STORE_(p, v, order) atomic_store_explicit((p), (v), memory_order_##order)
+#define TRT_SWAP_(p, v, order) atomic_exchange_explicit((p), (v), memory_order_##order)
+#define TRT_ADD_(p, v, order) atomic_fetch_add_explicit((p), (v), memory_order_##order)
+#define TRT_SUB_(p, v, order) atomic_fetch_sub_explicit((p), (v), memory_order_##order)
+#define TRT_OR_(p, v, order) atomic_fetch_or_explicit((p), (v), memory_order_##order)
+#define TRT_AND_(p, v, order) atomic_fetch_and_explicit((p), (v), memory_order_##order)
+#define TRT_CAS_(p, expected, v, order)                                                            \
+    atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_##order,            \
+                                            TRT_FAILED_##order##_)
+#define TRT_CAS_WEAK_(p, expected, v, order)                                                       \
+    atomic_compare_exchange_weak_explicit((p), (expected), (v), memory_order_##order,              \
+                                          TRT_FAILED_##order##_)
+/* A full fence. ThreadSanitizer does not know fences: there, a read-modify-write on `word`, which
+ * both sides of the handshake name. */
+#if TRT_TSAN_
+#define TRT_FENCE_(word) ((void)atomic_fetch_add_explicit((word), 0u, memory_order_seq_cst))
+#else
+#define TRT_FENCE_(word) ((void)(word), atomic_thread_fence(memory_order_seq_cst))
+#endif
+/* A counter with one writer: others may read it at any time, and get a recent value. */
+#define TRT_COUNT_(p, n) TRT_STORE_((p), TRT_LOAD_((p), relaxed) + (n), relaxed)
+
+typedef _Atomic(uintptr_t) trt_aptr_;
+
+/* ------------------------------------------------------------------------------------------------
+ * >>os
+ *
+ * Everything that asks the operating system: clock, threads, blocking on a word in memory. The
+ * declarations repeat those that a strict -std=c11 hides when a user's file included the system's
+ * headers first.
+ */
+#if defined __linux__
+extern long syscall(long number, ...);
+extern int clock_gettime(int clock, struct timespec *time);
+
+static trt_instant trt_clock_(void)
+{
+    struct timespec t;
+#ifdef SYS_clock_gettime64
+    if (sizeof(time_t) > sizeof(long)) { /* a 32-bit system with 64-bit time */
+        int64_t t64[2] = {0, 0};
+        syscall(SYS_clock_gettime64, 1, t64);
+        return t64[0] * 1000000000 + t64[1];
+    }
+#endif
+    clock_gettime(1 /* CLOCK_MONOTONIC */, &t);
+    return (trt_instant)t.tv_sec * 1000000000 + (trt_instant)t.tv_nsec;
+}
+#else
+static trt_instant trt_clock_(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (trt_instant)t.tv_sec * 1000000000 + (trt_instant)t.tv_nsec;
+}
+#endif
+
+static trt_instant trt_after_(trt_instant t, trt_duration d)
+{
+    if (d > 0 && t > INT64_MAX - d) return INT64_MAX;
+    if (d < 0 && t < INT64_MIN - d) return INT64_MIN;
+    return t + d;
+}
+
+static void trt_pause_(void)
+{
+#if defined __x86_64__ || defined __i386__
+    __builtin_ia32_pause();
+#elif defined __aarch64__ || defined __ARM_ARCH_7A__
+    __asm__ __volatile__("yield");
+#endif
+}
+
+/* Block while *word is `expected`, until a wake or the deadline; may return early at any time. */
+#if defined __linux__ && !defined TASKRT_NO_FUTEX
+/* The address of a word, as the system wants it: without the qualifier. */
+static void *trt_address_(trt_a32_ *word)
+{
+    void *p;
+    memcpy(&p, &word, sizeof p);
+    return p;
+}
+
+static void trt_os_wait_(trt_a32_ *word, uint32_t expected, trt_instant deadline)
+{
+    int op = 9 | 128; /* FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG: the deadline is an instant */
+    long error = errno;
+#ifdef SYS_futex
+    struct { long sec, nsec; } at;
+    long call = SYS_futex;
+#else
+    struct { int64_t sec, nsec; } at;
+    long call = SYS_futex_time64;
+#endif
+    if (deadline < 0) deadline = 0;
+    at.sec = 0;
+    at.nsec = 0;
+    if (deadline != TRT_FOREVER_) {
+        trt_instant sec = deadline / 1000000000;
+        if (sizeof at.sec < sizeof sec && sec > LONG_MAX) sec = LONG_MAX;
+#ifdef SYS_futex
+        at.sec = (long)sec;
+        at.nsec = (long)(deadline % 1000000000);
+#else
+        at.sec = sec;
+        at.nsec = deadline % 1000000000;
+#endif
+    }
+    syscall(call, trt_address_(word), op, expected, deadline == TRT_FOREVER_ ? NULL : (void *)&at, NULL,
+            0xFFFFFFFFu);
+    errno = (int)error;
+}
+
+static void trt_os_wake_(trt_a32_ *word, int n)
+{
+    int error = errno;
+#ifdef SYS_futex
+    syscall(SYS_futex, trt_address_(word), 1 | 128, n, NULL, NULL, 0); /* FUTEX_WAKE, private */
+#else
+    syscall(SYS_futex_time64, trt_address_(word), 1 | 128, n, NULL, NULL, 0);
+#endif
+    errno = error;
+}
+#else
+/* Without futexes: a small table of mutexes and conditions, by address. Two words that share a row
+ * wake each other for nothing, which every caller allows for. */
+#define TRT_ROWS_ 64u
+static struct { pthread_mutex_t mutex; pthread_cond_t changed; } trt_rows_[TRT_ROWS_];
+static pthread_once_t trt_rows_once_ = PTHREAD_ONCE_INIT;
+#if defined __linux__
+extern int pthread_condattr_setclock(pthread_condattr_t *attributes, int clock);
+#endif
+
+static void trt_rows_init_(void)
+{
+    uint32_t i;
+    for (i = 0; i < TRT_ROWS_; i++) {
+        pthread_condattr_t attributes;
+        pthread_condattr_init(&attributes);
+#if defined __linux__
+        pthread_condattr_setclock(&attributes, 1);
+#elif !defined __APPLE__
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+#endif
+        pthread_mutex_init(&trt_rows_[i].mutex, NULL);
+        pthread_cond_init(&trt_rows_[i].changed, &attributes);
+        pthread_condattr_destroy(&attributes);
+    }
+}
+
+static uint32_t trt_row_(const void *word)
+{
+    pthread_once(&trt_rows_once_, trt_rows_init_);
+    return (uint32_t)(((uintptr_t)word >> 4) * 2654435761u >> 7) % TRT_ROWS_;
+}
+
+static void trt_os_wait_(trt_a32_ *word, uint32_t expected, trt_instant deadline)
+{
+    uint32_t row = trt_row_(word);
+    pthread_mutex_lock(&trt_rows_[row].mutex);
+    if (TRT_LOAD_(word, seq_cst) == expected) {
+        if (deadline == TRT_FOREVER_) {
+            pthread_cond_wait(&trt_rows_[row].changed, &trt_rows_[row].mutex);
+        } else {
+            struct timespec at;
+#if defined __APPLE__
+            trt_duration left = deadline - trt_clock_();
+            if (left < 0) left = 0;
+            at.tv_sec = (time_t)(left / 1000000000);
+            at.tv_nsec = (long)(left % 1000000000);
+            pthread_cond_timedwait_relative_np(&trt_rows_[row].changed, &trt_rows_[row].mutex, &at);
+#else
+            if (deadline < 0) deadline = 0;
+            at.tv_sec = (time_t)(deadline / 1000000000);
+            at.tv_nsec = (long)(deadline % 1000000000);
+            pthread_cond_timedwait(&trt_rows_[row].changed, &trt_rows_[row].mutex, &at);
+#endif
+        }
+    }
+    pthread_mutex_unlock(&trt_rows_[row].mutex);
+}
+
+static void trt_os_wake_(trt_a32_ *word, int n)
+{
+    uint32_t row = trt_row_(word);
+    (void)n;
+    pthread_mutex_lock(&trt_rows_[row].mutex);
+    pthread_cond_broadcast(&trt_rows_[row].changed);
+    pthread_mutex_unlock(&trt_rows_[row].mutex);
+}
+#endif
+
+static bool trt_os_thread_(pthread_t *thread, void *(*run)(void *), void *arg)
+{
+    return pthread_create(thread, NULL, run, arg) == 0;
+}
+
+static void trt_os_name_(const char *name)
+{
+#if defined __linux__
+    syscall(SYS_prctl, 15 /* PR_SET_NAME */, name, 0, 0, 0);
+#elif defined __APPLE__
+    pthread_setname_np(name);
+#else
+    (void)name;
+#endif
+}
+
+/* CPUs that this process may use. */
+static size_t trt_os_cpus_(void)
+{
+#if defined __linux__
+    unsigned char mask[8192]; /* 65,536 CPUs; the kernel tells how much it filled */
+    long n = syscall(SYS_sched_getaffinity, 0, sizeof mask, mask);
+    if (n > 0) {
+        size_t count = 0;
+        long i;
+        for (i = 0; i < n; i++) count += (size_t)__builtin_popcount(mask[i]);
+        if (count) return count;
+    }
+#endif
+    {
+        long online = sysconf(_SC_NPROCESSORS_ONLN);
+        return online > 0 ? (size_t)online : 1;
+    }
+}
+
+/* A latch: a mutex of four bytes, free when zero. 1 is held, 2 is held and somebody sleeps for it
+ * (Drepper, "Futexes Are Tricky", the second mutex). Held for a few dozen instructions, so a short
+ * spin mostly suffices. */
+static TRT_NOINLINE_ void trt_latch_slow_(trt_a32_ *latch)
+{
+    int spins;
+    for (spins = 0; spins < 64; spins++) {
+        uint32_t open = 0;
+        trt_pause_();
+        if (TRT_LOAD_(latch, relaxed) == 0 && TRT_CAS_(latch, &open, 1u, acquire)) return;
+    }
+    while (TRT_SWAP_(latch, 2u, acquire) != 0) trt_os_wait_(latch, 2, TRT_FOREVER_);
+}
+
+TRT_INLINE_ void trt_latch_(trt_a32_ *latch)
+{
+    uint32_t open = 0;
+    if (TRT_UNLIKELY_(!TRT_CAS_(latch, &open, 1u, acquire))) trt_latch_slow_(latch);
+}
+
+TRT_INLINE_ void trt_unlatch_(trt_a32_ *latch)
+{
+    /* Pairs with the acquire of the next holder. */
+    if (TRT_UNLIKELY_(TRT_SWAP_(latch, 0u, release) == 2)) trt_os_wake_(latch, 1);
+}
+
+TRT_INLINE_ bool trt_try_latch_(trt_a32_ *latch)
+{
+    uint32_t open = 0;
+    return TRT_LOAD_(latch, relaxed) == 0 && TRT_CAS_(latch, &open, 1u, acquire);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>util
+ */
+/* Sizes 4 and 8 are most results and messages: two instructions instead of a call. */
+static inline void trt_copy_(void *to, const void *from, size_t n)
+{
+    if (!to) return;
+    if (n == 8) memcpy(to, from, 8);
+    else if (n == 4) memcpy(to, from, 4);
+    else memcpy(to, from, n);
+}
+
+static uint64_t trt_mix_(uint64_t *state) /* splitmix64 (Steele, Lea, Flood 2014) */
+{
+    uint64_t z = *state += 0x9E3779B97F4A7C15u;
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+    return z ^ z >> 31;
+}
+
+TRT_DEF_ const char *trt_strerror(trt_status_code status)
+{
+#define TRT_TEXT_(name, text) text,
+    static const char *const texts[] = {TRT_STATUS_LIST_(TRT_TEXT_)};
+#undef TRT_TEXT_
+    return (unsigned)status < (unsigned)TRT_STATUS_COUNT_ ? texts[status] : "unknown status";
+}
+/* ------------------------------------------------------------------------------------------------
+ * >>state
+ *
+ * A *strand* is what the scheduler runs: a task, a forked child, or a coroutine that one branch of an
+ * `any` or `all` awaits. Each has one cell, and behind the cell (in the same slot of a slab) its
+ * outermost frame; frames that are awaited in place lie inside their parents. The cell knows the
+ * innermost frame, and a wake resumes that one directly.
+ *
+ *     slot of a task:   | cell 80 | frame header 48 | result | struct of the user | tail? |
+ *     slot of a job:    | cell 80 | job header 64   | result | struct of the user | tail? |
+ *
+ * The state word decides every race about a strand. Its upper half is the generation of the slot:
+ * it ends when the strand's result has been consumed, and makes every older handle stale. The lower
+ * half holds flags:
+ *
+ *     FRESH    spawned and never run: whoever clears it (the queue, or a joiner) runs it
+ *     RUN      running, or owned by exactly one queue entry
+ *     WAIT     suspended, and registered with what it waits for: whoever turns WAIT into RUN (a
+ *              completer, an abort, a timer) owns the strand from there on. This is the one claim
+ *              that decides between completion, timeout and abort
+ *     COMMIT   beside WAIT: the thread that registers a group is not done; a claimer leaves the
+ *              strand to it
+ *     SHIELD   beside WAIT: a wait of a cleanup, which an abort does not claim
+ *     ABORT    an abort was asked for; honoured at the next await outside a cleanup
+ *     DONE     ended, the result waits for a joiner
+ *     WAITER   a joiner is registered in `up`, under the cell's latch
+ *     JOINED   somebody has the exclusive right to consume the result
+ *     DETACHED nobody will join
+ *     SET      a join set owns the result
+ *     LIVE     the slot holds a task or blocking job that somebody could look for
+ *     JOB      a blocking job: FRESH while it is queued
+ *     NAMED    the tail holds a name
+ *
+ * What makes claims safe: a waiter is linked in its object under the object's latch, in the same
+ * critical section that sets WAIT; it is claimed under that latch; and a strand that was claimed by
+ * somebody else takes the latch to unlink itself before it does anything else. So a claim can never
+ * hit a later wait of the same strand, and needs no sequence number.
+ *
+ * Races, and who wins:
+ *   completion x abort     the first to turn WAIT into RUN. The abort leaves `status` pending, which
+ *                          is how the strand sees on resuming that it must unlink and unwind.
+ *   abort x registration   trt_park_ fails if ABORT came before; an abort after it finds WAIT.
+ *   end x join             the end's CAS to DONE fails once WAITER is set, and then goes through the
+ *                          cell's latch, which registration and its cancel hold too.
+ *   join x join            CAS of JOINED, or WAITER under the latch; the second gets TRT_MISUSE.
+ *   queue x joiner         CAS of FRESH. The loser's queue entry is a stale hint: it may meet another
+ *                          generation of the slot, whose FRESH it then claims by right of the entry
+ *                          that this one has too. (So FRESH is published by a release store, as a
+ *                          hint reaches the new task without the queue's own ordering.)
+ */
+enum {
+    TRT_FRESH_ = 1, TRT_RUN_STATE_ = 2, TRT_WAIT_STATE_ = 4, TRT_DONE_ = 8, TRT_ABORT_ = 16,
+    TRT_WAITER_ = 32, TRT_JOINED_ = 64, TRT_DETACHED_ = 128, TRT_SET_ = 256, TRT_SHIELD_ = 512,
+    TRT_COMMIT_ = 1024, TRT_LIVE_ = 2048, TRT_JOB_STATE_ = 4096, TRT_NAMED_STATE_ = 8192
+};
+#define TRT_GENERATION_(state) ((uint32_t)((state) >> 32))
+#define TRT_REFUSED_ TRT_STATUS_COUNT_ /* of a poll: an abort is pending or another branch has won */
+
+typedef struct trt_waiter_ {
+    struct trt_waiter_ *next, *prev; /* in the list of the object; then in the chain of the woken */
+    trt_args_ args;
+    uint8_t kind, mode, index;
+    uint8_t status;                  /* TRT_PENDING until the wait is decided */
+    uint8_t linked, kept;
+    uint16_t error;                  /* errno; for a timer, its slot in the wheel */
+} trt_waiter_;
+
+#define TRT_LINGERS_ 2 /* in `linked`: lost, but takes time to end, see >>groups */
+enum { TRT_MODE_STRAND_, TRT_MODE_MEMBER_, TRT_MODE_THREAD_ };
+enum { TRT_TASK_, TRT_FORK_KIND_, TRT_BRANCH_, TRT_JOB_ };
+enum { /* trt_cell_.flags */
+    TRT_ASYNC_ = 1,     /* runs on its own; if not set, on top of the strand behind `up` */
+    TRT_SUSPENDED_ = 2, /* the body has just recorded an operation in `wait` */
+    TRT_RETRY_ = 4,     /* its budget was used up: the operation has not been tried yet */
+    TRT_NAMED_ = 8,
+    TRT_SAW_PANIC_ = 16, /* trt_failure() has something for this strand */
+    TRT_OWN_PANIC_ = 32,
+    TRT_LATE_ = 64,      /* ended during shutdown: nobody is to blame for not joining it */
+    TRT_LEAVING_ = 128   /* aborted, and waits only for a job to end before it unwinds */
+};
+
+typedef struct trt_cell_ {
+    _Alignas(16) trt_a64_ state;
+    trt_co *leaf;       /* innermost frame; of a free slot: the next free one */
+    void *up;           /* task: waiter that joins, or set; fork: parent frame; branch: its waiter */
+    trt_a32_ latch;     /* never reset: it outlives the generations */
+    uint8_t kind, flags;
+    uint16_t cleaning;  /* frames of this strand that are in their cleanup */
+    trt_waiter_ wait;   /* the one wait of the strand; its args.arg keeps results between awaits */
+} trt_cell_;
+
+typedef struct trt_group_ { /* several operations awaited as one: see >>groups */
+    trt_cell_ *cell;
+    trt_a32_ left;      /* all: members not complete */
+    trt_a32_ linger;    /* settling: losers that need time to end, and one for the owner */
+    int8_t winner;      /* of any: the first; of try_all: the first that failed; else -1 */
+    uint8_t flags, n, timers, first, begun;
+    bool settling, deadline; /* deadline: made for one operation, not by the user */
+    trt_waiter_ member[];    /* n, then a timer for each of them that has a deadline */
+} trt_group_;
+
+typedef struct trt_thread_wait_state_ {
+    trt_waiter_ waiter;
+    trt_a32_ woken;
+    trt_a32_ *gate; /* of a current-thread runtime, where such threads wait for their turn to drive */
+} trt_thread_waiter_;
+
+/* Behind the frame of set members, forks and named tasks. */
+typedef struct trt_tail_ {
+    trt_owned_ node; /* in the list of the set, or of the forking frame */
+    void *out;       /* where a fork's result goes; a named task's name */
+} trt_tail_;
+
+typedef struct trt_panic_record_ {
+    struct trt_panic_record_ *next;
+    trt_cell_ *cell;
+    bool own;
+    trt_failure_info info;
+    char message[];
+} trt_panic_record_;
+
+/* Kinds of operations; the table of their functions is in >>kinds. */
+enum {
+    TRT_KIND_NONE_, TRT_KIND_YIELD_, TRT_KIND_CALL_, TRT_KIND_SYNC_, TRT_KIND_DRAIN_, TRT_KIND_GROUP_,
+    TRT_KIND_JOIN_, TRT_KIND_JOIN_NEXT_, TRT_KIND_SET_SHUTDOWN_, TRT_KIND_SLEEP_, TRT_KIND_SLEEP_UNTIL_,
+    TRT_KIND_TICK_, TRT_KIND_ADVANCE_, TRT_KIND_BLOCKING_, TRT_KIND_READABLE_, TRT_KIND_WRITABLE_,
+    TRT_KIND_ACQUIRE_, TRT_KIND_NOTIFIED_, TRT_KIND_BARRIER_, TRT_KIND_ONCE_, TRT_KIND_TOKEN_,
+    TRT_KIND_ONESHOT_, TRT_KIND_SEND_, TRT_KIND_RECV_, TRT_KIND_BROADCAST_, TRT_KIND_WATCH_,
+    TRT_KINDS_
+};
+
+typedef struct trt_kind_row_ {
+    const char *name;
+    trt_status_code (*poll)(trt_co *co, trt_args_ *args, trt_waiter_ *w);
+    void (*cancel)(trt_waiter_ *w);
+    bool (*keep)(trt_waiter_ *w);
+} trt_kind_row_;
+static const trt_kind_row_ trt_kinds_[TRT_KINDS_];
+
+/* ------------------------------------------------------------------------------------------------
+ * >>runtime-state: what a worker and a runtime consist of
+ */
+#define TRT_CLASSES_ 288u /* twice: 32 sizes in steps of 16 bytes, then four a doubling to 2^37 */
+#define TRT_CHUNK_ ((size_t)65536)
+#define TRT_WHEEL_LEVELS_ 8u
+#define TRT_TICK_BITS_ 20u /* a slot of the wheel's first level is 2^20 ns, about 1.05 ms */
+
+typedef struct trt_chunk_ {
+    _Alignas(16) trt_runtime *rt;
+    struct trt_chunk_ *next;
+    size_t stride;
+    uint32_t class_index, capacity, first_number;
+    trt_a32_ used; /* slots handed out so far, a prefix */
+} trt_chunk_;
+
+typedef struct trt_region_ { struct trt_region_ *next; size_t size; } trt_region_;
+
+/* Free slots of one worker (or of all threads that are none, under a latch). */
+typedef struct trt_cache_ {
+    trt_cell_ *free[TRT_CLASSES_];
+    uint32_t count[TRT_CLASSES_];
+    trt_chunk_ *chunk[TRT_CLASSES_];
+} trt_cache_;
+
+typedef struct trt_ring_ {
+    _Alignas(TASKRT_CACHELINE) trt_a64_ head; /* being stolen from << 32 | next to pop */
+    _Alignas(TASKRT_CACHELINE) trt_a32_ tail; /* owner writes, thieves read */
+    trt_aptr_ entry[TASKRT_TEST_RING];
+} trt_ring_;
+
+typedef struct trt_array_ { struct trt_array_ *older; uint64_t mask; trt_aptr_ entry[]; } trt_array_;
+typedef struct trt_deque_ {
+    _Alignas(TASKRT_CACHELINE) trt_a64_ top; /* thieves take here */
+    _Alignas(TASKRT_CACHELINE) trt_a64_ bottom;
+    _Atomic(trt_array_ *) array;
+} trt_deque_;
+
+typedef struct trt_wheel_ {
+    trt_a32_ latch;
+    bool exact;          /* virtual clock: fire at the nanosecond, not at the end of the slot */
+    uint64_t now;        /* ticks processed */
+    _Atomic(int64_t) next; /* nobody needs to look before this instant */
+    trt_a64_ waiting;
+    uint64_t occupied[TRT_WHEEL_LEVELS_];
+    trt_list_ slot[TRT_WHEEL_LEVELS_][64];
+} trt_wheel_;
+
+typedef struct trt_worker_ {
+    /* owner only */
+    trt_runtime *rt;
+    trt_cell_ *cur;
+    const char *stack_base;
+    uint32_t index, tick, lifo_run;
+    int32_t budget;
+    bool solo, searching, trapped;
+    uint64_t rng;
+    jmp_buf trap; /* where trt_panic lands: armed once a loop */
+    trt_cache_ cache;
+    /* counters: owner writes, others read */
+    trt_a64_ polls, spawned, ended, steals, parks, injected, yields, fired, panics;
+    /* what runs now: owner writes, the watch thread reads */
+    _Atomic(const trt_type_ *) at_type;
+    _Atomic(trt_cell_ *) at_cell;
+    trt_a32_ at_pc, at_poll;
+    /* shared */
+    _Alignas(TASKRT_CACHELINE) trt_aptr_ lifo;
+    trt_a32_ wake;       /* 0 asleep or about to be, 1 woken */
+    trt_a32_ stopped;    /* reached the safe point of a dump */
+    trt_ring_ ring;
+    trt_deque_ deque;
+    trt_wheel_ wheel;
+    pthread_t thread;
+    bool started;
+    /* watch thread only */
+    uint32_t seen_poll;
+    trt_instant seen_at;
+    bool reported;
+} trt_worker_;
+
+typedef struct trt_fd_ {
+    struct trt_fd_ *next;
+    int fd;
+    uint32_t armed, generation;
+    trt_list_ readers, writers;
+} trt_fd_;
+
+#define TRT_FD_SHARDS_ 16u
+typedef struct trt_fds_ { trt_a32_ latch; uint32_t size, used; trt_fd_ **table; } trt_fds_;
+
+typedef struct trt_pool_thread_ {
+    struct trt_pool_thread_ *next; /* idle list */
+    trt_runtime *rt;
+    trt_a32_ wake;
+    pthread_t thread;
+} trt_pool_thread_;
+
+typedef struct trt_pool_ {
+    trt_a32_ latch;
+    trt_job_ *first, *last;
+    trt_pool_thread_ *idle;
+    size_t threads, idle_count, queued, running, limit;
+    bool starting, closed, has_exited;
+    pthread_t exited; /* the last thread that left: the next to leave, or shutdown, joins it */
+    trt_a32_ changed;
+} trt_pool_;
+
+struct trt_runtime {
+    trt_config config;
+    size_t n_workers;
+    trt_worker_ **workers;
+    bool current_thread, virtual_clock;
+    /* idle protocol: see >>idle */
+    _Alignas(TASKRT_CACHELINE) trt_a32_ sleeping;
+    trt_a32_ searchers;
+    trt_a64_ *idle_bits;
+    size_t idle_words;
+    _Alignas(TASKRT_CACHELINE) trt_a32_ driver; /* index + 1 of the worker that waits for timers and fds */
+    _Atomic(int64_t) driver_until;
+    trt_a32_ signals;      /* TRT_SIGNAL_*: looked at between polls */
+    trt_a32_ closing, stop;
+    /* injection queue */
+    _Alignas(TASKRT_CACHELINE) trt_a32_ inject_latch;
+    trt_a64_ inject_len;
+    uintptr_t *inject;
+    size_t inject_capacity, inject_head, inject_count;
+    trt_co *overflow_first, *overflow_last; /* entries for which there was no memory */
+    /* memory */
+    _Alignas(TASKRT_CACHELINE) trt_a32_ memory_latch;
+    trt_region_ *regions;
+    size_t region_chunks, memory;
+    char *fresh, *fresh_end;
+    _Atomic(trt_chunk_ *) chunks;
+    uint32_t next_number;
+    trt_cell_ *batches[TRT_CLASSES_];
+    trt_a32_ batch_count[TRT_CLASSES_];
+    uint32_t batch_size[TRT_CLASSES_];
+    trt_a32_ outside_latch; /* of the two below: for threads that are no workers */
+    trt_cache_ outside;
+    trt_a64_ outside_spawned, outside_ended;
+    /* fds */
+    trt_a32_ poller_latch, poller_ready;
+    int poller, poller_wake[2];
+#if defined TASKRT_POLL
+    trt_a32_ polling;
+    struct pollfd *poll_set;
+    size_t poll_capacity;
+#endif
+    trt_fds_ fds[TRT_FD_SHARDS_];
+    trt_a64_ fds_waiting;
+    /* current-thread runtimes: which thread drives */
+    trt_a32_ driving, drive_gate;
+    trt_instant drive_until; /* of trt_runtime_shutdown: when to stop driving */
+    /* the virtual clock */
+    _Atomic(int64_t) virtual_now;
+    /* the rest */
+    trt_pool_ pool;
+    trt_a32_ panic_latch;
+    trt_panic_record_ *panics;
+    pthread_t watch;
+    bool watching;
+    trt_a32_ watch_word;   /* 0 dormant, 1 beating, 2 stop */
+    trt_a64_ stalls;
+    trt_a32_ dump_latch, resume_gate, names_latch;
+    trt_a32_ shutdown_latch, ended_gate, threads_latch;
+    bool begun, joined, given_up, deadlocked;
+    size_t started;
+};
+
+enum { TRT_SIGNAL_STOP_ = 1, TRT_SIGNAL_CLOSING_ = 2, TRT_SIGNAL_PAUSE_ = 4 };
+
+/* What this thread is. */
+typedef struct trt_self_ {
+    trt_worker_ *worker; /* inside a worker's loop */
+    trt_runtime *rt;     /* that, or the runtime of the blocking job that runs here */
+    trt_job_ *job;
+    jmp_buf *job_trap;
+    uint32_t locks_held;
+    trt_failure_info failure;
+    bool failed;
+    char message[256];
+} trt_self_;
+static _Thread_local trt_self_ trt_self__;
+
+static trt_worker_ *trt_worker_here_(const trt_runtime *rt)
+{
+    trt_worker_ *w = trt_self__.worker;
+    return w && w->rt == rt ? w : NULL;
+}
+
+static trt_chunk_ *trt_chunk_of_(const void *slot)
+{
+    return (trt_chunk_ *)((uintptr_t)slot & ~(uintptr_t)(TRT_CHUNK_ - 1));
+}
+
+static trt_runtime *trt_rt_of_(const trt_cell_ *c) { return trt_chunk_of_(c)->rt; }
+static trt_co *trt_root_(trt_cell_ *c) { return (trt_co *)(void *)(c + 1); }
+
+static trt_job_ *trt_job_of_(trt_cell_ *c) { return (trt_job_ *)(void *)(c + 1); }
+
+static const trt_type_ *trt_type_of_(trt_cell_ *c)
+{
+    return c->kind == TRT_JOB_ ? trt_job_of_(c)->type : trt_root_(c)->type_;
+}
+
+static size_t trt_tail_offset_(const trt_type_ *type)
+{
+    return sizeof(trt_cell_) + (((size_t)type->size + 7) & ~(size_t)7);
+}
+
+static trt_tail_ *trt_tail_of_(trt_cell_ *c, const trt_type_ *type)
+{
+    return (trt_tail_ *)(void *)((char *)c + trt_tail_offset_(type));
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>messages
+ */
+static uint64_t trt_id_of_(const trt_cell_ *c, uint32_t generation)
+{
+    const trt_chunk_ *chunk = trt_chunk_of_(c);
+    size_t slot = (size_t)((const char *)c - (const char *)(chunk + 1)) / chunk->stride;
+    return (uint64_t)generation << 32 | (chunk->first_number + (uint32_t)slot);
+}
+
+/* The task that a strand belongs to. */
+static trt_cell_ *trt_task_of_(trt_cell_ *c)
+{
+    for (;;) {
+        if (c->kind == TRT_FORK_KIND_) {
+            c = ((trt_co *)c->up)->cell_;
+        } else if (c->kind == TRT_BRANCH_) {
+            trt_waiter_ *w = (trt_waiter_ *)c->up;
+            c = TRT_CONTAINER_(trt_group_, member, w - w->index)->cell;
+        } else {
+            return c;
+        }
+    }
+}
+
+static uint64_t trt_cell_id_(trt_cell_ *c)
+{
+    c = trt_task_of_(c);
+    return trt_id_of_(c, TRT_GENERATION_(TRT_LOAD_(&c->state, relaxed)));
+}
+
+static void trt_say_(const char *format, ...) TRT_PRINTF_(1, 2);
+static void trt_say_(const char *format, ...)
+{
+    char text[1024] = "taskrt: ";
+    va_list args;
+    size_t n;
+    va_start(args, format);
+    (void)vsnprintf(text + 8, sizeof text - 10, format, args);
+    va_end(args);
+    n = strlen(text);
+    text[n] = '\n';
+    text[n + 1] = 0;
+    TASKRT_LOG(text);
+}
+
+/* Where the running coroutine last awaited: in debug builds exact, else the await it resumed from. */
+static uint32_t trt_line_(const trt_co *co)
+{
+    return co->pc_ >> 3 ? co->pc_ >> 3 : co->type_->line;
+}
+
+static trt_status_code trt_misuse_(const char *function, const char *what)
+{
+    trt_worker_ *w = trt_self__.worker;
+    if (w && w->cur && w->cur->leaf) {
+        const trt_co *co = w->cur->leaf;
+        trt_say_("%s: %s (task %llu, %s, %s:%u)", function, what,
+                 (unsigned long long)trt_cell_id_(w->cur), co->type_->name, co->type_->file,
+                 trt_line_(co));
+    } else {
+        trt_say_("%s: %s", function, what);
+    }
+    return TRT_MISUSE;
+}
+/* ------------------------------------------------------------------------------------------------
+ * >>slabs
+ *
+ * Memory for cells and groups comes in chunks of 64 KiB, aligned, so that a slot finds its chunk,
+ * and with it its runtime and size class, by masking its own address. A worker frees into its own
+ * list, whoever allocated (no return path, no read-modify-write); a list that grows too long passes
+ * half of itself on through one stack a class, and an empty one takes a batch from there (magazines:
+ * Bonwick and Adams 2001). Nothing goes back to malloc before the runtime is freed: that is what
+ * lets a stale handle look at its slot.
+ *
+ * Groups and other plain blocks use classes of their own half of the table: a slot that once was a
+ * cell stays one, because stale queue entries and handles read its state word, and a late unlatch
+ * writes its latch.
+ */
+#define TRT_CELL_CLASSES_ (TRT_CLASSES_ / 2)
+
+static uint32_t trt_class_(size_t size)
+{
+    uint32_t high;
+    size_t last = size - 1;
+    if (size <= 512) return (uint32_t)(last / 16);
+    high = 63u - (uint32_t)__builtin_clzll((unsigned long long)last);
+    return 32 + (high - 9) * 4 + (uint32_t)(last >> (high - 2) & 3);
+}
+
+static size_t trt_class_size_(uint32_t class_index)
+{
+    uint32_t high;
+    if (class_index < 32) return ((size_t)class_index + 1) * 16;
+    high = (class_index - 32) / 4 + 9;
+    return ((size_t)((class_index - 32) & 3) + 5) << (high - 2);
+}
+
+/* Memory latch held: a piece of fresh, chunk-aligned memory. */
+static char *trt_fresh_chunks_(trt_runtime *rt, size_t bytes)
+{
+    trt_region_ *region;
+    size_t want, size;
+    char *start;
+    if ((size_t)(rt->fresh_end - rt->fresh) >= bytes) {
+        start = rt->fresh;
+        rt->fresh += bytes;
+        return start;
+    }
+    want = rt->region_chunks * TRT_CHUNK_;
+    if (want < bytes) want = bytes;
+    size = want + TRT_CHUNK_ + sizeof *region;
+    region = (trt_region_ *)TASKRT_MALLOC(size);
+    if (!region && want > bytes) {
+        want = bytes;
+        size = want + TRT_CHUNK_ + sizeof *region;
+        region = (trt_region_ *)TASKRT_MALLOC(size);
+    }
+    if (!region) return NULL;
+    region->next = rt->regions;
+    region->size = size;
+    rt->regions = region;
+    rt->memory += size;
+    if (rt->region_chunks < 16) rt->region_chunks *= 2;
+    start = (char *)(((uintptr_t)(region + 1) + TRT_CHUNK_ - 1) & ~(uintptr_t)(TRT_CHUNK_ - 1));
+    rt->fresh = start + bytes;
+    rt->fresh_end = start + want;
+    return start;
+}
+
+static trt_chunk_ *trt_chunk_new_(trt_runtime *rt, uint32_t class_index)
+{
+    bool cells = class_index < TRT_CELL_CLASSES_;
+    size_t stride = trt_class_size_(cells ? class_index : class_index - TRT_CELL_CLASSES_);
+    size_t bytes = (stride + sizeof(trt_chunk_) + TRT_CHUNK_ - 1) & ~(TRT_CHUNK_ - 1);
+    trt_chunk_ *chunk;
+    trt_latch_(&rt->memory_latch);
+    chunk = (trt_chunk_ *)(void *)trt_fresh_chunks_(rt, bytes);
+    if (chunk) {
+        chunk->rt = rt;
+        chunk->stride = stride;
+        chunk->class_index = class_index;
+        chunk->capacity =
+            bytes > TRT_CHUNK_ ? 1 : (uint32_t)((bytes - sizeof *chunk) / stride);
+        chunk->first_number = rt->next_number;
+        rt->next_number += cells ? chunk->capacity : 0;
+        TRT_STORE_(&chunk->used, 0u, relaxed);
+        chunk->next = TRT_LOAD_(&rt->chunks, relaxed);
+        TRT_STORE_(&rt->chunks, chunk, release); /* pairs with the walks of dump and shutdown */
+    }
+    trt_unlatch_(&rt->memory_latch);
+    return chunk;
+}
+
+static trt_cell_ *trt_carve_(trt_runtime *rt, trt_cache_ *cache, uint32_t class_index)
+{
+    trt_chunk_ *chunk = cache->chunk[class_index];
+    trt_cell_ *c;
+    uint32_t used = chunk ? TRT_LOAD_(&chunk->used, relaxed) : 0;
+    if (!chunk || used == chunk->capacity) {
+        chunk = trt_chunk_new_(rt, class_index);
+        if (!chunk) return NULL;
+        cache->chunk[class_index] = chunk;
+        used = 0;
+    }
+    c = (trt_cell_ *)(void *)((char *)(chunk + 1) + (size_t)used * chunk->stride);
+    if (class_index < TRT_CELL_CLASSES_) {
+        TRT_STORE_(&c->state, 0u, relaxed);
+        TRT_STORE_(&c->latch, 0u, relaxed);
+    }
+    TRT_STORE_(&chunk->used, used + 1, release); /* pairs with the walks: the state is valid */
+    return c;
+}
+
+static TRT_NOINLINE_ trt_cell_ *trt_alloc_slow_(trt_runtime *rt, trt_cache_ *cache,
+                                                uint32_t class_index)
+{
+    trt_cell_ *c = NULL;
+    if (TRT_LOAD_(&rt->batch_count[class_index], relaxed)) {
+        trt_latch_(&rt->memory_latch);
+        c = rt->batches[class_index];
+        if (c) {
+            rt->batches[class_index] = (trt_cell_ *)c->up;
+            TRT_SUB_(&rt->batch_count[class_index], 1u, relaxed);
+        }
+        trt_unlatch_(&rt->memory_latch);
+    }
+    if (!c) return trt_carve_(rt, cache, class_index);
+    cache->free[class_index] = (trt_cell_ *)(void *)c->leaf;
+    cache->count[class_index] = rt->batch_size[class_index] - 1;
+    return c;
+}
+
+static inline trt_cell_ *trt_alloc_from_(trt_runtime *rt, trt_cache_ *cache, uint32_t class_index)
+{
+    trt_cell_ *c = cache->free[class_index];
+    if (TRT_UNLIKELY_(!c)) return trt_alloc_slow_(rt, cache, class_index);
+    cache->free[class_index] = (trt_cell_ *)(void *)c->leaf;
+    cache->count[class_index]--;
+    return c;
+}
+
+static TRT_NOINLINE_ void trt_spill_(trt_runtime *rt, trt_cache_ *cache, uint32_t class_index)
+{
+    uint32_t n = rt->batch_size[class_index];
+    trt_cell_ *first = cache->free[class_index], *last = first;
+    while (--n) last = (trt_cell_ *)(void *)last->leaf;
+    cache->free[class_index] = (trt_cell_ *)(void *)last->leaf;
+    cache->count[class_index] -= rt->batch_size[class_index];
+    last->leaf = NULL;
+    trt_latch_(&rt->memory_latch);
+    first->up = rt->batches[class_index];
+    rt->batches[class_index] = first;
+    TRT_ADD_(&rt->batch_count[class_index], 1u, relaxed);
+    trt_unlatch_(&rt->memory_latch);
+}
+
+static inline void trt_free_to_(trt_runtime *rt, trt_cache_ *cache, trt_cell_ *c,
+                                uint32_t class_index)
+{
+    c->leaf = (trt_co *)(void *)cache->free[class_index];
+    cache->free[class_index] = c;
+    if (TRT_UNLIKELY_(++cache->count[class_index] >= 2 * rt->batch_size[class_index]))
+        trt_spill_(rt, cache, class_index);
+}
+
+static trt_cell_ *trt_slot_alloc_(trt_runtime *rt, uint32_t class_index)
+{
+    trt_worker_ *w = trt_worker_here_(rt);
+    trt_cell_ *c;
+    if (TRT_LIKELY_(w != NULL)) return trt_alloc_from_(rt, &w->cache, class_index);
+    trt_latch_(&rt->outside_latch);
+    c = trt_alloc_from_(rt, &rt->outside, class_index);
+    trt_unlatch_(&rt->outside_latch);
+    return c;
+}
+
+static void trt_slot_free_(void *slot)
+{
+    trt_chunk_ *chunk = trt_chunk_of_(slot);
+    trt_runtime *rt = chunk->rt;
+    trt_worker_ *w = trt_worker_here_(rt);
+    if (TRT_LIKELY_(w != NULL)) {
+        trt_free_to_(rt, &w->cache, (trt_cell_ *)slot, chunk->class_index);
+        return;
+    }
+    trt_latch_(&rt->outside_latch);
+    trt_free_to_(rt, &rt->outside, (trt_cell_ *)slot, chunk->class_index);
+    trt_unlatch_(&rt->outside_latch);
+}
+
+/* A block that is no cell: at least 32 bytes, as a free slot needs its links. */
+static void *trt_block_alloc_(trt_runtime *rt, size_t size)
+{
+    return trt_slot_alloc_(rt, TRT_CELL_CLASSES_ + trt_class_(size < 32 ? 32 : size));
+}
+
+/* The generation ends: handles to it are stale from here on. */
+static void trt_cell_free_(trt_cell_ *c)
+{
+    uint64_t s = TRT_LOAD_(&c->state, relaxed);
+    TRT_STORE_(&c->state, (uint64_t)(TRT_GENERATION_(s) + 1) << 32, release);
+    trt_slot_free_(c);
+}
+
+static void trt_memory_init_(trt_runtime *rt)
+{
+    uint32_t i;
+    rt->region_chunks = 2;
+    rt->next_number = 1;
+    for (i = 0; i < TRT_CLASSES_; i++) {
+        size_t size = trt_class_size_(i < TRT_CELL_CLASSES_ ? i : i - TRT_CELL_CLASSES_);
+        size_t batch = ((size_t)1 << 17) / size; /* 128 KiB a batch at most */
+        rt->batch_size[i] = batch > 256 ? 256 : batch < 1 ? 1 : (uint32_t)batch;
+    }
+}
+
+static void trt_memory_free_(trt_runtime *rt)
+{
+    trt_region_ *region = rt->regions;
+    while (region) {
+        trt_region_ *next = region->next;
+        TASKRT_FREE(region);
+        region = next;
+    }
+    rt->regions = NULL;
+}
+/* ------------------------------------------------------------------------------------------------
+ * >>queues
+ *
+ * An entry is a cell's address. With bit 0 set it owns the strand (state RUN); without, it is a hint
+ * to a task that was spawned and not run yet, and whoever takes it claims FRESH first, as a joiner
+ * may have been faster.
+ *
+ *   ring      256 entries a worker, one producer, many consumers. A thief takes half: it moves the
+ *             pop index first, copies, then moves the steal index (Tokio's queue.rs; the two indices
+ *             share one word). A full ring moves its older half to the injection queue.
+ *   LIFO      one entry a worker: the strand woken last, whose data is warm. It is run next, at most
+ *             three times in a row, and thieves leave it alone unless its worker is stuck (>>watch).
+ *             A current-thread runtime has none, and is first in, first out.
+ *   injection one queue a runtime, under a latch: entries from other threads, and overflow. It is
+ *             looked at every 61 polls, 64 entries at a time: one at a time left a million spawned
+ *             tasks waiting behind one that yields.
+ *   deque     forked children, one a worker (Chase and Lev 2005, with the orders of Le, Pop, Cohen
+ *             and Zappa Nardelli 2013): the owner pushes and pops at the bottom, thieves take the
+ *             oldest at the top.
+ */
+#define TRT_OWNED_ENTRY_ ((uintptr_t)1)
+
+static void trt_notify_(trt_runtime *rt);
+static void trt_unpark_(trt_worker_ *w);
+
+static trt_co *trt_outermost_(trt_cell_ *c)
+{
+    trt_co *co = c->leaf;
+    while (co->parent_) co = co->parent_;
+    return co;
+}
+
+/* Without memory for the array, entries are linked through the frames: the outermost has no parent.
+ * A hint cannot be linked, it may be one of several: it is made the owner first. */
+static void trt_overflow_(trt_runtime *rt, uintptr_t entry)
+{
+    trt_cell_ *c = (trt_cell_ *)(entry & ~TRT_OWNED_ENTRY_);
+    trt_co *root;
+    if (!(entry & TRT_OWNED_ENTRY_)) {
+        uint64_t s = TRT_LOAD_(&c->state, acquire);
+        do {
+            if (!(s & TRT_FRESH_)) return; /* a joiner has run it */
+        } while (!TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_FRESH_) | TRT_RUN_STATE_, acq_rel));
+        c->wait.kind = TRT_KIND_YIELD_;
+    }
+    root = trt_outermost_(c);
+    root->parent_ = NULL;
+    if (rt->overflow_last) rt->overflow_last->parent_ = root;
+    else rt->overflow_first = root;
+    rt->overflow_last = root;
+    TRT_ADD_(&rt->inject_len, 1u, relaxed);
+}
+
+static bool trt_inject_grow_(trt_runtime *rt)
+{
+    size_t n = rt->inject_capacity ? rt->inject_capacity * 2 : 256, i;
+    size_t len = rt->inject_count;
+    uintptr_t *entries = (uintptr_t *)TASKRT_MALLOC(n * sizeof *entries);
+    if (!entries) return false;
+    for (i = 0; i < len; i++)
+        entries[i] = rt->inject[(rt->inject_head + i) & (rt->inject_capacity - 1)];
+    TASKRT_FREE(rt->inject);
+    rt->inject = entries;
+    rt->inject_capacity = n;
+    rt->inject_head = 0;
+    return true;
+}
+
+/* Injection latch held. */
+static void trt_inject_put_(trt_runtime *rt, uintptr_t entry)
+{
+    if (rt->inject_count == rt->inject_capacity && !trt_inject_grow_(rt)) {
+        trt_overflow_(rt, entry);
+        return;
+    }
+    rt->inject[(rt->inject_head + rt->inject_count++) & (rt->inject_capacity - 1)] = entry;
+    TRT_ADD_(&rt->inject_len, 1u, relaxed);
+}
+
+static uintptr_t trt_inject_get_(trt_runtime *rt)
+{
+    uintptr_t entry;
+    trt_co *root = rt->overflow_first;
+    if (rt->inject_count) {
+        entry = rt->inject[rt->inject_head];
+        rt->inject_head = (rt->inject_head + 1) & (rt->inject_capacity - 1);
+        rt->inject_count--;
+    } else if (root) {
+        rt->overflow_first = root->parent_;
+        if (!rt->overflow_first) rt->overflow_last = NULL;
+        root->parent_ = NULL;
+        entry = (uintptr_t)root->cell_ | TRT_OWNED_ENTRY_;
+    } else {
+        return 0;
+    }
+    TRT_SUB_(&rt->inject_len, 1u, relaxed);
+    return entry;
+}
+
+static void trt_inject_(trt_runtime *rt, uintptr_t entry)
+{
+    trt_latch_(&rt->inject_latch);
+    trt_inject_put_(rt, entry);
+    trt_unlatch_(&rt->inject_latch);
+    trt_notify_(rt);
+}
+
+static TRT_NOINLINE_ void trt_ring_full_(trt_worker_ *w, uintptr_t entry)
+{
+    trt_runtime *rt = w->rt;
+    uint64_t head = TRT_LOAD_(&w->ring.head, acquire);
+    uint32_t tail = TRT_LOAD_(&w->ring.tail, relaxed), first = (uint32_t)head, i;
+    if (rt->current_thread || (uint32_t)(head >> 32) != first) { /* keep order; or a thief is at work */
+        trt_inject_(rt, entry);
+        return;
+    }
+    if (tail - first == TRT_RING_) {
+        uint32_t next = first + TRT_RING_ / 2;
+        if (TRT_CAS_(&w->ring.head, &head, (uint64_t)next << 32 | next, acq_rel)) {
+            trt_latch_(&rt->inject_latch);
+            for (i = first; i != next; i++)
+                trt_inject_put_(rt, TRT_LOAD_(&w->ring.entry[i % TRT_RING_], relaxed));
+            trt_inject_put_(rt, entry);
+            trt_unlatch_(&rt->inject_latch);
+            return;
+        }
+    }
+    trt_inject_(rt, entry);
+}
+
+/* To the tail of the worker's own queue. The caller notifies if somebody else should hear of it. */
+static inline void trt_push_(trt_worker_ *w, uintptr_t entry)
+{
+    uint32_t tail = TRT_LOAD_(&w->ring.tail, relaxed);
+    uint64_t head = TRT_LOAD_(&w->ring.head, acquire); /* pairs with the thief's last step */
+    if (TRT_LIKELY_(tail - (uint32_t)(head >> 32) < TRT_RING_) &&
+        !(w->rt->current_thread && TRT_LOAD_(&w->rt->inject_len, relaxed))) {
+        TRT_STORE_(&w->ring.entry[tail % TRT_RING_], entry, relaxed);
+        TRT_STORE_(&w->ring.tail, tail + 1, release); /* pairs with thieves' acquire */
+        return;
+    }
+    trt_ring_full_(w, entry);
+}
+
+static inline uintptr_t trt_lifo_swap_(trt_worker_ *w, uintptr_t entry)
+{
+    uintptr_t old;
+    if (!w->solo) return TRT_SWAP_(&w->lifo, entry, acq_rel);
+    old = TRT_LOAD_(&w->lifo, relaxed);
+    TRT_STORE_(&w->lifo, entry, relaxed);
+    return old;
+}
+
+static inline void trt_push_lifo_(trt_worker_ *w, uintptr_t entry)
+{
+    uintptr_t old;
+    if (w->rt->current_thread) {
+        trt_push_(w, entry);
+        return;
+    }
+    old = trt_lifo_swap_(w, entry);
+    if (!old) return;
+    trt_push_(w, old);
+    if (!w->solo) trt_notify_(w->rt);
+}
+
+static uintptr_t trt_pop_(trt_worker_ *w)
+{
+    uint64_t head = TRT_LOAD_(&w->ring.head, acquire);
+    for (;;) {
+        uint32_t next = (uint32_t)head, stolen = (uint32_t)(head >> 32);
+        uint32_t tail = TRT_LOAD_(&w->ring.tail, relaxed);
+        uint64_t to;
+        if (next == tail) return 0;
+        to = (uint64_t)(stolen == next ? next + 1 : stolen) << 32 | (next + 1);
+        if (w->solo) {
+            TRT_STORE_(&w->ring.head, to, relaxed);
+            return TRT_LOAD_(&w->ring.entry[next % TRT_RING_], relaxed);
+        }
+        if (TRT_CAS_WEAK_(&w->ring.head, &head, to, acq_rel))
+            return TRT_LOAD_(&w->ring.entry[next % TRT_RING_], relaxed);
+    }
+}
+
+/* With a seed, any runnable entry may be next. One thread only: see trt_config.seed. */
+static uintptr_t trt_pop_random_(trt_worker_ *w)
+{
+    uint32_t first = (uint32_t)TRT_LOAD_(&w->ring.head, relaxed);
+    uint32_t n = TRT_LOAD_(&w->ring.tail, relaxed) - first, pick;
+    uintptr_t a, b;
+    if (n < 2) return trt_pop_(w);
+    pick = first + (uint32_t)(trt_mix_(&w->rng) % n);
+    a = TRT_LOAD_(&w->ring.entry[first % TRT_RING_], relaxed);
+    b = TRT_LOAD_(&w->ring.entry[pick % TRT_RING_], relaxed);
+    TRT_STORE_(&w->ring.entry[first % TRT_RING_], b, relaxed);
+    TRT_STORE_(&w->ring.entry[pick % TRT_RING_], a, relaxed);
+    return trt_pop_(w);
+}
+
+/* Take entries that came from elsewhere: the first is returned, the rest goes to the own ring. */
+static uintptr_t trt_take_injected_(trt_worker_ *w, uint32_t most)
+{
+    trt_runtime *rt = w->rt;
+    uint64_t len = TRT_LOAD_(&rt->inject_len, relaxed);
+    uintptr_t first;
+    uint32_t n, room, tail;
+    if (!len) return 0;
+    trt_latch_(&rt->inject_latch);
+    first = trt_inject_get_(rt);
+    len = TRT_LOAD_(&rt->inject_len, relaxed) / rt->n_workers;
+    n = len < most ? (uint32_t)len : most;
+    tail = TRT_LOAD_(&w->ring.tail, relaxed);
+    room = TRT_RING_ - (tail - (uint32_t)(TRT_LOAD_(&w->ring.head, acquire) >> 32));
+    if (n > room) n = room;
+    TRT_COUNT_(&w->injected, n + (first != 0));
+    for (; n; n--) {
+        uintptr_t entry = trt_inject_get_(rt);
+        if (!entry) break;
+        TRT_STORE_(&w->ring.entry[tail++ % TRT_RING_], entry, relaxed);
+    }
+    TRT_STORE_(&w->ring.tail, tail, release);
+    trt_unlatch_(&rt->inject_latch);
+    return first;
+}
+
+/* Half of another worker's ring: the last entry is returned, the rest goes to the own ring. */
+static uintptr_t trt_steal_(trt_worker_ *w, trt_worker_ *victim)
+{
+    uint32_t mine = TRT_LOAD_(&w->ring.tail, relaxed), n, i, next;
+    uint64_t head, to;
+    if (mine - (uint32_t)(TRT_LOAD_(&w->ring.head, acquire) >> 32) > TRT_RING_ / 2) return 0;
+    head = TRT_LOAD_(&victim->ring.head, acquire);
+    do {
+        next = (uint32_t)head;
+        if ((uint32_t)(head >> 32) != next) return 0; /* one thief at a time */
+        n = TRT_LOAD_(&victim->ring.tail, acquire) - next;
+        n -= n / 2;
+        if (!n || n > TRT_RING_ / 2) return 0; /* empty, or the two reads do not belong together */
+        to = (uint64_t)next << 32 | (next + n);
+    } while (!TRT_CAS_WEAK_(&victim->ring.head, &head, to, acq_rel));
+    for (i = 0; i < n; i++)
+        TRT_STORE_(&w->ring.entry[(mine + i) % TRT_RING_],
+                   TRT_LOAD_(&victim->ring.entry[(next + i) % TRT_RING_], relaxed), relaxed);
+    do {
+        uint32_t popped = (uint32_t)to;
+        head = to;
+        if (TRT_CAS_WEAK_(&victim->ring.head, &head, (uint64_t)popped << 32 | popped, acq_rel)) break;
+        to = head;
+    } while (true);
+    TRT_COUNT_(&w->steals, 1u);
+    n--;
+    if (n) TRT_STORE_(&w->ring.tail, mine + n, release);
+    return TRT_LOAD_(&w->ring.entry[(mine + n) % TRT_RING_], relaxed);
+}
+
+static bool trt_ring_empty_(trt_worker_ *w)
+{
+    return TRT_LOAD_(&w->ring.tail, acquire) == (uint32_t)TRT_LOAD_(&w->ring.head, acquire);
+}
+
+/* Deque. Indices are signed in the papers; here they start at 1, so that bottom - 1 never wraps. */
+static bool trt_deque_grow_(trt_deque_ *d, uint64_t top, uint64_t bottom)
+{
+    trt_array_ *old = TRT_LOAD_(&d->array, relaxed), *array;
+    uint64_t n = old ? (old->mask + 1) * 2 : 64, i;
+    array = (trt_array_ *)TASKRT_MALLOC(sizeof *array + (size_t)n * sizeof array->entry[0]);
+    if (!array) return false;
+    array->mask = n - 1;
+    array->older = old; /* a thief may still read it: kept until the runtime is freed */
+    for (i = top; i != bottom; i++)
+        TRT_STORE_(&array->entry[i & array->mask], TRT_LOAD_(&old->entry[i & old->mask], relaxed),
+                   relaxed);
+    TRT_STORE_(&d->array, array, release);
+    return true;
+}
+
+static inline bool trt_deque_push_(trt_worker_ *w, trt_cell_ *c)
+{
+    trt_deque_ *d = &w->deque;
+    uint64_t bottom = TRT_LOAD_(&d->bottom, relaxed), top = TRT_LOAD_(&d->top, acquire);
+    trt_array_ *array = TRT_LOAD_(&d->array, relaxed);
+    if (TRT_UNLIKELY_(!array || bottom - top > array->mask)) {
+        if (!trt_deque_grow_(d, top, bottom)) return false;
+        array = TRT_LOAD_(&d->array, relaxed);
+    }
+    TRT_STORE_(&array->entry[bottom & array->mask], (uintptr_t)c, relaxed);
+    TRT_STORE_(&d->bottom, bottom + 1, release); /* pairs with the thief's acquire of bottom */
+    return true;
+}
+
+static inline trt_cell_ *trt_deque_pop_(trt_worker_ *w)
+{
+    trt_deque_ *d = &w->deque;
+    uint64_t bottom = TRT_LOAD_(&d->bottom, relaxed), top;
+    trt_array_ *array = TRT_LOAD_(&d->array, relaxed);
+    trt_cell_ *c;
+    if (bottom == TRT_LOAD_(&d->top, relaxed)) return NULL;
+    bottom--;
+    if (w->solo) {
+        TRT_STORE_(&d->bottom, bottom, relaxed);
+        return (trt_cell_ *)TRT_LOAD_(&array->entry[bottom & array->mask], relaxed);
+    }
+#if TRT_TSAN_
+    TRT_SWAP_(&d->bottom, bottom, seq_cst);
+#else
+    TRT_STORE_(&d->bottom, bottom, relaxed);
+    TRT_FENCE_(&d->bottom); /* pairs with the thief's fence: one of the two sees the other */
+#endif
+    top = TRT_LOAD_(&d->top, seq_cst);
+    if (TRT_LIKELY_(top < bottom))
+        return (trt_cell_ *)TRT_LOAD_(&array->entry[bottom & array->mask], relaxed);
+    c = NULL;
+    if (top == bottom) { /* the last one: the thieves' CAS decides */
+        c = (trt_cell_ *)TRT_LOAD_(&array->entry[bottom & array->mask], relaxed);
+        if (!TRT_CAS_(&d->top, &top, top + 1, seq_cst)) c = NULL;
+    }
+    TRT_STORE_(&d->bottom, bottom + 1, release);
+    return c;
+}
+
+static trt_cell_ *trt_deque_steal_(trt_worker_ *victim)
+{
+    trt_deque_ *d = &victim->deque;
+    uint64_t top = TRT_LOAD_(&d->top, acquire), bottom;
+    trt_array_ *array;
+    trt_cell_ *c;
+    if (top >= TRT_LOAD_(&d->bottom, acquire)) return NULL; /* a look before the fence */
+#if TRT_TSAN_
+    bottom = TRT_ADD_(&d->bottom, 0u, seq_cst);
+#else
+    TRT_FENCE_(&d->bottom); /* `top` must be the one read before */
+    bottom = TRT_LOAD_(&d->bottom, acquire);
+#endif
+    if (top >= bottom) return NULL;
+    array = TRT_LOAD_(&d->array, acquire);
+    c = (trt_cell_ *)TRT_LOAD_(&array->entry[top & array->mask], relaxed);
+    return TRT_CAS_(&d->top, &top, top + 1, seq_cst) ? c : NULL;
+}
+
+static bool trt_deque_empty_(trt_worker_ *w)
+{
+    return TRT_LOAD_(&w->deque.top, acquire) >= TRT_LOAD_(&w->deque.bottom, acquire);
+}
+
+static void trt_deque_free_(trt_worker_ *w)
+{
+    trt_array_ *array = TRT_LOAD_(&w->deque.array, relaxed);
+    while (array) {
+        trt_array_ *older = array->older;
+        TASKRT_FREE(array);
+        array = older;
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>wakes: from a claim to the queue
+ */
+static inline void trt_schedule_(trt_cell_ *c)
+{
+    trt_runtime *rt = trt_rt_of_(c);
+    trt_worker_ *w = trt_worker_here_(rt);
+    uintptr_t entry = (uintptr_t)c | TRT_OWNED_ENTRY_;
+    if (TRT_LIKELY_(w != NULL)) trt_push_lifo_(w, entry);
+    else trt_inject_(rt, entry);
+}
+
+static void trt_schedule_last_(trt_cell_ *c) /* behind what is ready already */
+{
+    trt_runtime *rt = trt_rt_of_(c);
+    trt_worker_ *w = trt_worker_here_(rt);
+    uintptr_t entry = (uintptr_t)c | TRT_OWNED_ENTRY_;
+    if (!w) {
+        trt_inject_(rt, entry);
+        return;
+    }
+    trt_push_(w, entry);
+    if (!w->solo) trt_notify_(rt);
+}
+
+typedef struct trt_wakes_ { trt_waiter_ *first, *last; } trt_wakes_;
+#define TRT_NO_WAKES_ {NULL, NULL}
+
+static void trt_wakes_add_(trt_wakes_ *wakes, trt_waiter_ *w)
+{
+    w->next = NULL;
+    if (wakes->last) wakes->last->next = w;
+    else wakes->first = w;
+    wakes->last = w;
+}
+
+static void trt_wake_thread_(trt_waiter_ *w)
+{
+    trt_thread_waiter_ *t = TRT_CONTAINER_(trt_thread_waiter_, waiter, w);
+    trt_a32_ *word = &t->woken, *gate = t->gate;
+    TRT_STORE_(word, 1u, release); /* pairs with the acquire in trt_thread_block_; t may be gone now */
+    trt_os_wake_(word, 1);
+    if (!gate) return;
+    TRT_ADD_(gate, 1u, release);
+    trt_os_wake_(gate, INT_MAX);
+}
+
+static void trt_wake_(trt_wakes_ *wakes)
+{
+    trt_waiter_ *w = wakes->first, *next;
+    bool many = w && w->next;
+    for (; w; w = next) {
+        next = w->next;
+        if (w->mode == TRT_MODE_THREAD_) trt_wake_thread_(w);
+        else if (many) trt_schedule_last_(TRT_CONTAINER_(trt_cell_, wait, w));
+        else trt_schedule_(TRT_CONTAINER_(trt_cell_, wait, w));
+    }
+}
+
+static void trt_list_push_(trt_list_ *list, trt_waiter_ *w)
+{
+    w->next = NULL;
+    w->prev = list->tail;
+    if (list->tail) list->tail->next = w;
+    else list->head = w;
+    list->tail = w;
+    w->linked = 1;
+}
+
+static void trt_list_remove_(trt_list_ *list, trt_waiter_ *w)
+{
+    if (w->prev) w->prev->next = w->next;
+    else list->head = w->next;
+    if (w->next) w->next->prev = w->prev;
+    else list->tail = w->prev;
+    w->linked = 0;
+}
+
+static void trt_own_(trt_owned_ **list, trt_owned_ *node)
+{
+    node->prev = NULL;
+    node->next = *list;
+    if (*list) (*list)->prev = node;
+    *list = node;
+}
+
+static void trt_disown_(trt_owned_ **list, trt_owned_ *node)
+{
+    if (node->prev) node->prev->next = node->next;
+    else *list = node->next;
+    if (node->next) node->next->prev = node->prev;
+    node->next = node->prev = NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>claims
+ */
+/* 0: somebody else has it; 1: it is ours to queue; 2: ours, and the registering thread takes it on. */
+static int trt_claim_strand_(trt_cell_ *c)
+{
+    uint64_t s = TRT_LOAD_(&c->state, acquire);
+    for (;;) {
+        uint64_t to = (s & ~(uint64_t)(TRT_WAIT_STATE_ | TRT_SHIELD_)) | TRT_RUN_STATE_;
+        if (!(s & TRT_WAIT_STATE_)) return 0;
+        if (TRT_CAS_WEAK_(&c->state, &s, to, acq_rel)) return s & TRT_COMMIT_ ? 2 : 1;
+    }
+}
+
+static bool trt_shielded_(const trt_cell_ *c) { return c->cleaning != 0; }
+
+/* The strand that runs here, owned, becomes claimable. False: an abort is pending. The release pairs
+ * with the claim's acquire: the claimer sees everything that the strand has written. */
+static bool trt_park_strand_(trt_cell_ *c, uint64_t extra)
+{
+    uint64_t s = TRT_LOAD_(&c->state, relaxed);
+    bool shielded = trt_shielded_(c) || (extra & TRT_SHIELD_);
+    uint64_t set = TRT_WAIT_STATE_ | extra | (shielded ? TRT_SHIELD_ : 0u);
+    do {
+        if ((s & TRT_ABORT_) && !shielded) return false;
+    } while (!TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_RUN_STATE_) | set, seq_cst));
+    /* Shutdown sets `closing` and then looks for waiting tasks: one of the two sees the other. */
+    if (TRT_UNLIKELY_(TRT_LOAD_(&trt_rt_of_(c)->closing, seq_cst)) && !shielded) {
+        if (trt_claim_strand_(c) != 0) {
+            TRT_OR_(&c->state, TRT_ABORT_, relaxed);
+            if (extra & TRT_COMMIT_) TRT_AND_(&c->state, ~(uint64_t)TRT_COMMIT_, relaxed);
+            return false;
+        }
+    }
+    return true;
+}
+
+static trt_cell_ *trt_waiting_cell_(trt_waiter_ *w) { return TRT_CONTAINER_(trt_cell_, wait, w); }
+
+static trt_group_ *trt_group_of_(trt_waiter_ *w)
+{
+    return TRT_CONTAINER_(trt_group_, member, w - w->index);
+}
+
+static bool trt_park_(trt_waiter_ *w)
+{
+    w->status = TRT_PENDING;
+    return w->mode != TRT_MODE_STRAND_ || trt_park_strand_(trt_waiting_cell_(w), 0);
+}
+
+/* A member completes while its group is being registered: has no other decided the group? */
+static bool trt_take_(trt_waiter_ *w)
+{
+    trt_group_ *g;
+    if (w->mode != TRT_MODE_MEMBER_) return true;
+    g = trt_group_of_(w);
+    if (g->flags & TRT_GROUP_ALL_)
+        return (TRT_LOAD_(&g->cell->state, acquire) & TRT_WAIT_STATE_) != 0;
+    if (!trt_claim_strand_(g->cell)) return false;
+    g->winner = (int8_t)w->index;
+    return true;
+}
+
+static bool trt_claim_member_(trt_waiter_ *w, trt_status_code status, trt_wakes_ *wakes)
+{
+    trt_group_ *g = trt_group_of_(w);
+    trt_cell_ *c = g->cell;
+    int claimed = 0;
+    if (w->linked == TRT_LINGERS_) { /* a loser that took time to end */
+        w->status = (uint8_t)status;
+        if (TRT_SUB_(&g->linger, 1u, acq_rel) == 1) claimed = trt_claim_strand_(c);
+    } else if (!(g->flags & TRT_GROUP_ALL_)) {
+        claimed = trt_claim_strand_(c);
+        if (!claimed) return false;
+        g->winner = (int8_t)w->index;
+        w->status = (uint8_t)status;
+    } else {
+        if (!(TRT_LOAD_(&c->state, acquire) & TRT_WAIT_STATE_)) return false;
+        w->status = (uint8_t)status;
+        if ((g->flags & TRT_GROUP_TRY_) && status != TRT_OK) {
+            claimed = trt_claim_strand_(c);
+            if (claimed) g->winner = (int8_t)w->index;
+        } else if (TRT_SUB_(&g->left, 1u, acq_rel) == 1) {
+            claimed = trt_claim_strand_(c);
+        }
+    }
+    if (claimed == 1) trt_wakes_add_(wakes, &c->wait);
+    return true;
+}
+
+/* Decide somebody else's wait: see the state essay. Latch of the object held, `w` unlinked. */
+static bool trt_claim_(trt_waiter_ *w, trt_status_code status, trt_wakes_ *wakes)
+{
+    if (w->mode == TRT_MODE_MEMBER_) return trt_claim_member_(w, status, wakes);
+    if (w->mode == TRT_MODE_STRAND_ && !trt_claim_strand_(trt_waiting_cell_(w))) return false;
+    w->status = (uint8_t)status;
+    trt_wakes_add_(wakes, w);
+    return true;
+}
+
+/* What the op only reads moves from the body's stack to where it lasts. */
+static bool trt_keep_(trt_waiter_ *w, size_t size)
+{
+    void *place;
+    if (size <= sizeof w->args.arg) {
+        trt_copy_(&w->args.arg, w->args.out, size);
+        w->args.out = &w->args.arg;
+        return true;
+    }
+    place = trt_block_alloc_(trt_self__.worker->rt, size);
+    if (!place) return false;
+    memcpy(place, w->args.out, size);
+    w->args.out = place;
+    w->kept = 1;
+    return true;
+}
+
+static void trt_unkeep_(trt_waiter_ *w)
+{
+    if (!w->kept) return;
+    w->kept = 0;
+    trt_slot_free_(w->args.out);
+}
+
+static trt_op trt_op_(uint32_t kind, void *obj, void *out, uint64_t arg)
+{
+    trt_op op;
+    op.args_.obj = obj;
+    op.args_.out = out;
+    op.args_.arg = arg;
+    op.within_ = TRT_FOREVER_;
+    op.until_ = TRT_FOREVER_;
+    op.kind_ = kind;
+    return op;
+}
+/* ------------------------------------------------------------------------------------------------
+ * >>wheel
+ *
+ * One hierarchical timer wheel a worker (Varghese and Lauck 1987; level and slot by the highest bit
+ * in which deadline and present differ, as Tokio does). Eight levels of 64 slots over ticks of 2^20
+ * ns reach beyond INT64_MAX ns, so no deadline needs special care. Insert and cancel are O(1); a
+ * timer moves down at most once a level.
+ *
+ * A tick holds what is due within it and fires when it is over: never early, at most 1.05 ms late.
+ * On the virtual clock the wheel is exact instead: the entries of the earliest tick are compared,
+ * and the clock jumps to the first of them.
+ *
+ * The wheel's latch is nearly always its own worker's. Others take it to cancel (a strand may have
+ * moved), and to expire what is due while the owner is stuck in a long poll.
+ */
+static uint64_t trt_tick_of_(trt_instant deadline, bool exact)
+{
+    uint64_t ns = deadline > 0 ? (uint64_t)deadline : 0;
+    if (exact) return ns >> TRT_TICK_BITS_;
+    return (ns + ((uint64_t)1 << TRT_TICK_BITS_) - 1) >> TRT_TICK_BITS_;
+}
+
+static void trt_wheel_init_(trt_wheel_ *wheel, trt_instant now, bool exact)
+{
+    wheel->exact = exact;
+    wheel->now = (uint64_t)now >> TRT_TICK_BITS_;
+    TRT_STORE_(&wheel->next, TRT_FOREVER_, relaxed);
+}
+
+/* The instant at which a slot has to be looked at. */
+static trt_instant trt_tick_instant_(uint64_t tick)
+{
+    return tick > (uint64_t)INT64_MAX >> TRT_TICK_BITS_ ? TRT_FOREVER_ - 1
+                                                        : (trt_instant)(tick << TRT_TICK_BITS_);
+}
+
+static void trt_wheel_link_(trt_wheel_ *wheel, trt_waiter_ *w)
+{
+    uint64_t tick = trt_tick_of_((trt_instant)w->args.arg, wheel->exact), differ;
+    uint32_t level, slot;
+    if (tick <= wheel->now && !wheel->exact) tick = wheel->now + 1;
+    if (tick < wheel->now) tick = wheel->now;
+    differ = (wheel->now ^ tick) | 63;
+    level = (63u - (uint32_t)__builtin_clzll((unsigned long long)differ)) / 6;
+    slot = (uint32_t)(tick >> (6 * level)) & 63;
+    w->error = (uint16_t)(level * 64 + slot);
+    trt_list_push_(&wheel->slot[level][slot], w);
+    wheel->occupied[level] |= (uint64_t)1 << slot;
+}
+
+/* The earliest occupied slot; false if there is none. `start` is the slot's first tick. */
+static bool trt_wheel_first_(const trt_wheel_ *wheel, uint32_t *level, uint32_t *slot, uint64_t *start)
+{
+    uint32_t i;
+    for (i = 0; i < TRT_WHEEL_LEVELS_; i++) {
+        /* On a level, everything lies ahead of the present within the same turn. */
+        uint32_t here = (uint32_t)(wheel->now >> (6 * i)) & 63;
+        uint64_t ahead = wheel->occupied[i] & ~(uint64_t)0 << here;
+        if (!ahead) continue;
+        *level = i;
+        *slot = (uint32_t)__builtin_ctzll((unsigned long long)ahead);
+        *start = ((wheel->now >> (6 * i) & ~(uint64_t)63) | *slot) << (6 * i);
+        return true;
+    }
+    return false;
+}
+
+static trt_instant trt_wheel_due_(trt_wheel_ *wheel)
+{
+    uint32_t level, slot;
+    uint64_t start;
+    trt_instant due = TRT_FOREVER_;
+    trt_waiter_ *w;
+    if (!trt_wheel_first_(wheel, &level, &slot, &start)) return due;
+    if (!wheel->exact) return trt_tick_instant_(start);
+    for (w = wheel->slot[level][slot].head; w; w = w->next)
+        if ((trt_instant)w->args.arg < due) due = (trt_instant)w->args.arg;
+    return due;
+}
+
+/* Latch held, `w` parked. True: nobody had planned to look that early. */
+static bool trt_wheel_add_(trt_wheel_ *wheel, trt_waiter_ *w)
+{
+    trt_instant due;
+    trt_wheel_link_(wheel, w);
+    TRT_COUNT_(&wheel->waiting, 1u);
+    due = wheel->exact ? (trt_instant)w->args.arg
+                       : trt_tick_instant_(trt_tick_of_((trt_instant)w->args.arg, false));
+    if (due < 0) due = 0;
+    if (due >= TRT_LOAD_(&wheel->next, relaxed)) return false;
+    TRT_STORE_(&wheel->next, due, relaxed);
+    return true;
+}
+
+static void trt_wheel_unlink_(trt_wheel_ *wheel, trt_waiter_ *w)
+{
+    uint32_t level = w->error / 64u, slot = w->error % 64u;
+    trt_list_remove_(&wheel->slot[level][slot], w);
+    if (!wheel->slot[level][slot].head) wheel->occupied[level] &= ~((uint64_t)1 << slot);
+}
+
+static void trt_wheel_remove_(trt_wheel_ *wheel, trt_waiter_ *w)
+{
+    trt_latch_(&wheel->latch);
+    if (w->linked) {
+        trt_wheel_unlink_(wheel, w);
+        TRT_COUNT_(&wheel->waiting, (uint64_t)-1);
+        if (!TRT_LOAD_(&wheel->waiting, relaxed)) TRT_STORE_(&wheel->next, TRT_FOREVER_, relaxed);
+    }
+    trt_unlatch_(&wheel->latch);
+}
+
+static void trt_interval_fire_(trt_interval *interval, trt_instant now);
+
+/* Empty one slot: fire what is due, move the rest down. */
+static void trt_wheel_slot_(trt_worker_ *by, trt_wheel_ *wheel, trt_list_ *slot, trt_instant now,
+                            trt_wakes_ *wakes)
+{
+    trt_waiter_ *w = slot->head, *next;
+    for (; w; w = next) {
+        bool due = (trt_instant)w->args.arg <= now;
+        next = w->next;
+        if (!due && wheel->exact && w->error < 64 && (wheel->now & 63) == w->error) continue;
+        trt_wheel_unlink_(wheel, w);
+        if (!due) {
+            trt_wheel_link_(wheel, w);
+            continue;
+        }
+        TRT_COUNT_(&wheel->waiting, (uint64_t)-1);
+        if (!trt_claim_(w, TRT_OK, wakes)) continue;
+        if (by) TRT_COUNT_(&by->fired, 1u);
+        if (w->kind == TRT_KIND_TICK_) trt_interval_fire_((trt_interval *)w->args.out, now);
+    }
+}
+
+/* Fire all that is due at `now`. */
+static void trt_wheel_run_(trt_worker_ *by, trt_wheel_ *wheel, trt_instant now)
+{
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    uint64_t tick = (uint64_t)now >> TRT_TICK_BITS_, start;
+    uint32_t level, slot;
+    trt_latch_(&wheel->latch);
+    while (trt_wheel_first_(wheel, &level, &slot, &start) && start <= tick) {
+        uint64_t before = wheel->now;
+        if (start > wheel->now) wheel->now = start;
+        trt_wheel_slot_(by, wheel, &wheel->slot[level][slot], now, &wakes);
+        /* An exact wheel stays in a slot until the last of its entries is due. */
+        if (wheel->exact && level == 0 && wheel->now == before && wheel->slot[0][slot].head) break;
+    }
+    if (tick > wheel->now && !trt_wheel_first_(wheel, &level, &slot, &start)) wheel->now = tick;
+    else if (tick > wheel->now && start > tick) wheel->now = tick;
+    TRT_STORE_(&wheel->next, trt_wheel_due_(wheel), relaxed);
+    trt_unlatch_(&wheel->latch);
+    trt_wake_(&wakes);
+}
+/* ------------------------------------------------------------------------------------------------
+ * >>panics
+ *
+ * A panic jumps to the worker's loop, which sends the strand that was running through its cleanups.
+ * What it said is kept in a list of the runtime, under the strand; joining moves it to the joiner.
+ * Panics are rare, so the list costs tasks nothing.
+ */
+static const trt_failure_info trt_unknown_failure_ = {"panic (no memory for its message)", "", 0, 0};
+
+static trt_panic_record_ *trt_panic_find_(trt_runtime *rt, const trt_cell_ *c, bool own, bool unlink)
+{
+    trt_panic_record_ **at, *r;
+    trt_latch_(&rt->panic_latch);
+    for (at = &rt->panics; (r = *at) != NULL; at = &r->next)
+        if (r->cell == c && r->own == own) break;
+    if (r && unlink) *at = r->next;
+    trt_unlatch_(&rt->panic_latch);
+    return r;
+}
+
+static void trt_panic_drop_(trt_cell_ *c, bool own)
+{
+    trt_runtime *rt = trt_rt_of_(c);
+    trt_panic_record_ *r;
+    while ((r = trt_panic_find_(rt, c, own, true)) != NULL) TASKRT_FREE(r);
+}
+
+static void trt_panic_link_(trt_cell_ *c, trt_panic_record_ *r, bool own)
+{
+    trt_runtime *rt = trt_rt_of_(c);
+    r->cell = c;
+    r->own = own;
+    trt_latch_(&rt->panic_latch);
+    r->next = rt->panics;
+    rt->panics = r;
+    trt_unlatch_(&rt->panic_latch);
+}
+
+/* The panic of strand `from` becomes what strand `to` sees; `to` NULL: this thread. */
+static void trt_panic_move_(trt_cell_ *from, trt_cell_ *to)
+{
+    trt_panic_record_ *r = trt_panic_find_(trt_rt_of_(from), from, true, true);
+    trt_self_ *self = &trt_self__;
+    if (to) {
+        trt_panic_drop_(to, false);
+        if (r) trt_panic_link_(to, r, false);
+        return;
+    }
+    self->failure = r ? r->info : trt_unknown_failure_;
+    (void)snprintf(self->message, sizeof self->message, "%s", self->failure.message);
+    self->failure.message = self->message;
+    self->failed = true;
+    TASKRT_FREE(r);
+}
+
+TRT_DEF_ const trt_failure_info *trt_failure(void)
+{
+    trt_self_ *self = &trt_self__;
+    trt_worker_ *w = self->worker;
+    trt_panic_record_ *r = NULL;
+    trt_cell_ *c;
+    if (!w || !w->cur) return self->failed ? &self->failure : NULL;
+    c = w->cur;
+    if (c->flags & TRT_SAW_PANIC_) r = trt_panic_find_(w->rt, c, false, false);
+    else if (!trt_shielded_(c) || c->leaf->status_ != TRT_PANICKED) return NULL;
+    else r = trt_panic_find_(w->rt, c, true, false);
+    return r ? &r->info : &trt_unknown_failure_;
+}
+
+static void trt_panic_tell_(trt_runtime *rt, const trt_failure_info *info, const char *name)
+{
+    if (rt->config.on_panic) {
+        rt->config.on_panic(info, rt->config.user);
+        return;
+    }
+    trt_say_("task %llu (%s) panicked at %s:%d: %s", (unsigned long long)info->task, name, info->file,
+             info->line, info->message);
+}
+
+static const char *trt_name_of_(trt_cell_ *c)
+{
+    const trt_type_ *type = trt_type_of_(c);
+    const char *name = c->flags & TRT_NAMED_ ? (const char *)trt_tail_of_(c, type)->out : NULL;
+    return name ? name : type->name;
+}
+
+static trt_panic_record_ *trt_panic_record_new_(const char *file, int line, const char *text)
+{
+    size_t n = strlen(text) + 1;
+    trt_panic_record_ *r = (trt_panic_record_ *)TASKRT_MALLOC(sizeof *r + n);
+    if (!r) return NULL;
+    memcpy(r->message, text, n);
+    r->info.message = r->message;
+    r->info.file = file;
+    r->info.line = line;
+    return r;
+}
+
+TRT_DEF_ void trt_panic_(const char *file, int line, const char *format, ...)
+{
+    trt_self_ *self = &trt_self__;
+    trt_worker_ *w = self->worker;
+    trt_cell_ *c = w && w->cur && w->trapped ? w->cur : self->job ? self->job->cell : NULL;
+    char text[512];
+    va_list args;
+    trt_failure_info info;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (!(w && w->cur && w->trapped) && !self->job) {
+        trt_say_("panic outside a task at %s:%d: %s", file, line, text);
+        abort();
+    }
+    info.message = text;
+    info.file = file;
+    info.line = line;
+    info.task = c ? trt_cell_id_(c) : 0;
+    if (!c) { /* a job that lives in a frame: its task is told by the status */
+        trt_panic_tell_(self->rt, &info, self->job->type->name);
+        longjmp(*self->job_trap, 1);
+    }
+    {
+        trt_panic_record_ *r = trt_panic_record_new_(file, line, text);
+        if (r) {
+            r->info.task = info.task;
+            trt_panic_link_(c, r, true);
+        }
+        c->flags |= TRT_OWN_PANIC_;
+        trt_panic_tell_(trt_rt_of_(c), &info, trt_name_of_(trt_task_of_(c)));
+    }
+    if (w) {
+        TRT_COUNT_(&w->panics, 1u);
+        longjmp(w->trap, 1);
+    }
+    longjmp(*self->job_trap, 1);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>ends: how a strand ends, and how its result is consumed
+ */
+static void trt_cell_end_(trt_cell_ *c)
+{
+    if (c->flags & (TRT_OWN_PANIC_ | TRT_SAW_PANIC_)) {
+        trt_panic_drop_(c, true);
+        trt_panic_drop_(c, false);
+    }
+    if (c->flags & TRT_NAMED_) {
+        trt_runtime *rt = trt_rt_of_(c);
+        trt_latch_(&rt->names_latch); /* the watch thread may be about to read it */
+        TASKRT_FREE(trt_tail_of_(c, trt_type_of_(c))->out);
+        trt_cell_free_(c);
+        trt_unlatch_(&rt->names_latch);
+        return;
+    }
+    trt_cell_free_(c);
+}
+
+static trt_status_code trt_result_(trt_cell_ *c)
+{
+    return (trt_status_code)(c->kind == TRT_JOB_ ? trt_job_of_(c)->status : trt_root_(c)->result_);
+}
+
+static const void *trt_result_at_(trt_cell_ *c)
+{
+    return (const char *)(c + 1) + trt_type_of_(c)->out_offset;
+}
+
+/* The caller alone may consume the result of `c`: copy it to `out`, and end the cell. */
+static trt_status_code trt_consume_(trt_cell_ *c, void *out, trt_cell_ *joiner)
+{
+    trt_status_code status = trt_result_(c);
+    if (status == TRT_OK) trt_copy_(out, trt_result_at_(c), trt_type_of_(c)->out_size);
+    if (status == TRT_PANICKED && (c->flags & TRT_OWN_PANIC_)) trt_panic_move_(c, joiner);
+    trt_cell_end_(c);
+    return status;
+}
+
+/* The strand that a waiter belongs to; NULL: a thread. */
+static trt_cell_ *trt_waiter_cell_(trt_waiter_ *w)
+{
+    if (w->mode == TRT_MODE_STRAND_) return trt_waiting_cell_(w);
+    return w->mode == TRT_MODE_MEMBER_ ? trt_group_of_(w)->cell : NULL;
+}
+
+#define TRT_JOIN_STOP_ ((uint64_t)1 << 32) /* in args.arg, beside the generation: drop the outcome */
+
+static void trt_thread_panic_(trt_waiter_ *w, trt_cell_ *c); /* a thread's copy, see >>threads */
+
+/* Hand the result of `c` to a waiter that has been claimed. Latch of `c` held. */
+static void trt_deliver_(trt_cell_ *c, trt_waiter_ *w, trt_status_code status)
+{
+    trt_cell_ *joiner = trt_waiter_cell_(w);
+    if (w->args.arg & TRT_JOIN_STOP_ && w->kind == TRT_KIND_JOIN_) return;
+    if (status == TRT_OK) trt_copy_(w->args.out, trt_result_at_(c), trt_type_of_(c)->out_size);
+    if (status != TRT_PANICKED || !(c->flags & TRT_OWN_PANIC_)) return;
+    if (joiner) trt_panic_move_(c, joiner);
+    else trt_thread_panic_(w, c);
+    if (w->mode == TRT_MODE_STRAND_) joiner->flags |= TRT_SAW_PANIC_;
+}
+
+static void trt_set_end_(trt_cell_ *c, trt_status_code status);
+
+static void trt_count_end_(trt_runtime *rt)
+{
+    trt_worker_ *w = trt_worker_here_(rt);
+    if (w) TRT_COUNT_(&w->ended, 1u);
+    else TRT_ADD_(&rt->outside_ended, 1u, relaxed);
+}
+
+static void trt_check_ended_(trt_runtime *rt);
+
+/* A joiner was registered, or is leaving: everything under the latch. */
+static TRT_NOINLINE_ void trt_task_end_joined_(trt_cell_ *c, trt_status_code status)
+{
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_waiter_ *w;
+    uint64_t s;
+    bool claimed = false;
+    trt_latch_(&c->latch);
+    w = (trt_waiter_ *)c->up;
+    if (w) {
+        bool stop = (w->args.arg & TRT_JOIN_STOP_) != 0;
+        w->linked = 0;
+        claimed = trt_claim_(w, stop ? TRT_OK : status, &wakes);
+        if (claimed) trt_deliver_(c, w, status);
+        c->up = NULL;
+    }
+    s = TRT_LOAD_(&c->state, relaxed);
+    if (!claimed)
+        while (!TRT_CAS_WEAK_(&c->state, &s,
+                              (s & ~(uint64_t)(TRT_RUN_STATE_ | TRT_WAITER_)) | TRT_DONE_, acq_rel)) {}
+    trt_unlatch_(&c->latch);
+    if (claimed || (s & TRT_DETACHED_)) trt_cell_end_(c);
+    trt_wake_(&wakes);
+}
+
+/* A task or job of its own has ended, its frame is at rest: publish it. After this it is not ours. */
+static void trt_task_end_(trt_cell_ *c, trt_status_code status)
+{
+    trt_runtime *rt = trt_rt_of_(c);
+    uint64_t s = TRT_LOAD_(&c->state, acquire);
+    trt_count_end_(rt);
+    if (TRT_UNLIKELY_(TRT_LOAD_(&rt->closing, relaxed))) c->flags |= TRT_LATE_;
+    for (;;) {
+        if (s & TRT_SET_) {
+            if (!TRT_CAS_WEAK_(&c->state, &s, s | TRT_JOINED_, acq_rel)) continue;
+            trt_set_end_(c, status);
+            break;
+        }
+        if (s & TRT_WAITER_) {
+            trt_task_end_joined_(c, status);
+            break;
+        }
+        /* The release pairs with the joiner's acquire: it sees the result and all cleanup. */
+        if (TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_RUN_STATE_) | TRT_DONE_, acq_rel)) {
+            if (s & TRT_DETACHED_) trt_cell_end_(c);
+            break;
+        }
+    }
+    if (TRT_UNLIKELY_(TRT_LOAD_(&rt->closing, relaxed))) trt_check_ended_(rt);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>forks
+ *
+ * trt_fork allocates the child and pushes it to the worker's deque; nothing is registered. trt_sync
+ * pops the children again and runs them one after another on top of the parent (`up`), in the same
+ * loop, without an atomic read-modify-write. A child that was stolen, or that suspends, is on its own
+ * from then: it is linked in the parent's `owned_` list, and counted in `pending_`, both under the
+ * latch of the parent's cell. A thief may count down before the parent, at its sync, counts up what
+ * it did not find in the deque any more: the count wraps around and comes back.
+ *
+ *     pending_ = waiting 1 | failure 4 | draining 1 | children 26
+ *
+ * The budget bounds how long a sync runs children: then the strand goes to the back of the queue as it
+ * is, with those it runs on top of, as one entry.
+ *
+ * Rejected: nested C calls for children (slower, and a panic would have to unwind them), pushing the
+ * parent instead of the child (every fork becomes a resume point, and locals die there).
+ */
+#define TRT_PENDING_COUNT_ ((1u << 26) - 1)
+#define TRT_PENDING_DRAIN_ (1u << 26)
+#define TRT_PENDING_FAILURE_ 27
+#define TRT_PENDING_WAITING_ (1u << 31)
+
+static uint32_t trt_pending_add_(uint32_t pending, uint32_t n)
+{
+    return (pending & ~TRT_PENDING_COUNT_) | ((pending + n) & TRT_PENDING_COUNT_);
+}
+
+static trt_status_code trt_pending_failure_(uint32_t pending)
+{
+    return (trt_status_code)(pending >> TRT_PENDING_FAILURE_ & 15);
+}
+
+static void trt_fork_fail_(trt_co *parent, trt_status_code status) /* parent's latch held */
+{
+    uint32_t pending = TRT_LOAD_(&parent->pending_, relaxed);
+    if (trt_pending_failure_(pending)) return;
+    TRT_STORE_(&parent->pending_, pending | (uint32_t)status << TRT_PENDING_FAILURE_, relaxed);
+}
+
+/* A child leaves its parent's back: it was stolen, or is about to suspend. */
+static void trt_fork_async_(trt_cell_ *c, uint32_t count)
+{
+    trt_co *parent = (trt_co *)c->up;
+    trt_cell_ *cell = parent->cell_;
+    uint32_t pending;
+    c->flags |= TRT_ASYNC_;
+    trt_latch_(&cell->latch);
+    trt_own_((trt_owned_ **)(void *)&parent->owned_, &trt_tail_of_(c, trt_root_(c)->type_)->node);
+    pending = TRT_LOAD_(&parent->pending_, relaxed);
+    TRT_STORE_(&parent->pending_, trt_pending_add_(pending, count), relaxed);
+    if (pending & TRT_PENDING_DRAIN_) TRT_OR_(&c->state, TRT_ABORT_, relaxed);
+    trt_unlatch_(&cell->latch);
+}
+
+static void trt_fork_note_(trt_cell_ *c, trt_status_code status)
+{
+    trt_co *parent = (trt_co *)c->up;
+    if (status == TRT_OK) {
+        trt_copy_(trt_tail_of_(c, trt_root_(c)->type_)->out, trt_result_at_(c),
+                  trt_root_(c)->type_->out_size);
+        return;
+    }
+    trt_latch_(&parent->cell_->latch);
+    if (status == TRT_PANICKED && !trt_pending_failure_(TRT_LOAD_(&parent->pending_, relaxed)))
+        trt_panic_move_(c, parent->cell_);
+    trt_fork_fail_(parent, status);
+    trt_unlatch_(&parent->cell_->latch);
+}
+
+/* Parent's latch held, its last child has ended: complete the sync that waits, alone or in a group. */
+static uint32_t trt_sync_done_(trt_cell_ *cell, uint32_t pending, trt_wakes_ *wakes)
+{
+    trt_group_ *g;
+    uint32_t i;
+    pending &= ~TRT_PENDING_WAITING_;
+    if (cell->wait.kind != TRT_KIND_GROUP_) {
+        if (!trt_claim_strand_(cell)) return pending | TRT_PENDING_WAITING_;
+        cell->wait.status = TRT_OK;
+        trt_wakes_add_(wakes, &cell->wait);
+        return pending;
+    }
+    g = (trt_group_ *)cell->wait.args.obj;
+    for (i = 0; i < g->n; i++) {
+        trt_waiter_ *m = &g->member[i];
+        if (m->kind != TRT_KIND_SYNC_ || !m->linked) continue;
+        m->linked = 0;
+        if (trt_claim_(m, trt_pending_failure_(pending), wakes)) pending &= TRT_PENDING_DRAIN_;
+        break;
+    }
+    return pending;
+}
+
+static void trt_fork_end_(trt_cell_ *c, trt_status_code status)
+{
+    trt_co *parent = (trt_co *)c->up;
+    trt_cell_ *cell = parent->cell_;
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    uint32_t pending;
+    trt_fork_note_(c, status);
+    trt_latch_(&cell->latch);
+    trt_disown_((trt_owned_ **)(void *)&parent->owned_, &trt_tail_of_(c, trt_root_(c)->type_)->node);
+    pending = trt_pending_add_(TRT_LOAD_(&parent->pending_, relaxed), TRT_PENDING_COUNT_);
+    if ((pending & TRT_PENDING_WAITING_) && !(pending & TRT_PENDING_COUNT_))
+        pending = trt_sync_done_(cell, pending, &wakes);
+    TRT_STORE_(&parent->pending_, pending, release); /* pairs with the acquire in trt_forks_left_ */
+    trt_unlatch_(&cell->latch);
+    trt_cell_end_(c);
+    trt_wake_(&wakes);
+}
+
+static bool trt_forks_left_(trt_co *co)
+{
+    return co->forked_ || (TRT_LOAD_(&co->pending_, acquire) & TRT_PENDING_COUNT_);
+}
+
+TRT_DEF_ trt_co *trt_fork_make_(trt_co *parent, const trt_type_ *type, void *out, const void *args)
+{
+    trt_worker_ *w = trt_self__.worker;
+    size_t size = trt_tail_offset_(type) + sizeof(trt_tail_);
+    trt_cell_ *c = trt_alloc_from_(w->rt, &w->cache, trt_class_(size));
+    (void)args;
+    if (TRT_UNLIKELY_(!c)) {
+        trt_latch_(&parent->cell_->latch);
+        trt_fork_fail_(parent, TRT_NO_MEMORY);
+        trt_unlatch_(&parent->cell_->latch);
+        return NULL;
+    }
+    TRT_STORE_(&c->state, (TRT_LOAD_(&c->state, relaxed) & ~(uint64_t)0xFFFFFFFF) | TRT_RUN_STATE_,
+               relaxed);
+    c->kind = TRT_FORK_KIND_;
+    c->flags = 0;
+    c->cleaning = 0;
+    c->up = parent;
+    c->wait.kind = TRT_KIND_NONE_;
+    c->leaf = trt_root_(c);
+    trt_frame_init_(c->leaf, type);
+    c->leaf->cell_ = c;
+    trt_tail_of_(c, type)->out = out;
+    return c->leaf;
+}
+
+TRT_DEF_ void trt_fork_push_(trt_co *child)
+{
+    trt_worker_ *w = trt_self__.worker;
+    trt_cell_ *c = child->cell_;
+    ((trt_co *)c->up)->forked_++;
+    if (TRT_LIKELY_(trt_deque_push_(w, c))) {
+        if (!w->solo) trt_notify_(w->rt);
+        return;
+    }
+    ((trt_co *)c->up)->forked_--; /* no memory for the deque: a strand like any other */
+    trt_fork_async_(c, 1);
+    c->wait.kind = TRT_KIND_YIELD_;
+    trt_schedule_last_(c);
+}
+
+/* Ask everything that runs for this frame to end. */
+static void trt_abort_strand_(trt_cell_ *c, trt_wakes_ *wakes);
+
+static void trt_drain_begin_(trt_cell_ *c, trt_co *co)
+{
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_owned_ *node;
+    const char *frame = (const char *)co;
+    uint32_t pending;
+    trt_latch_(&c->latch);
+    pending = TRT_LOAD_(&co->pending_, relaxed);
+    TRT_STORE_(&co->pending_, pending | TRT_PENDING_DRAIN_, relaxed);
+    for (node = (trt_owned_ *)co->owned_; node && !(pending & TRT_PENDING_DRAIN_); node = node->next) {
+        trt_chunk_ *chunk = trt_chunk_of_(node);
+        const char *at = (const char *)node;
+        size_t slot;
+        if (at >= frame && at < frame + co->type_->size) continue; /* a join set in `self` */
+        slot = (size_t)(at - (const char *)(chunk + 1)) / chunk->stride;
+        trt_abort_strand_((trt_cell_ *)(void *)((char *)(chunk + 1) + slot * chunk->stride), &wakes);
+    }
+    trt_unlatch_(&c->latch);
+    trt_wake_(&wakes);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>abort
+ */
+static void trt_abort_strand_(trt_cell_ *c, trt_wakes_ *wakes)
+{
+    uint64_t s = TRT_LOAD_(&c->state, relaxed);
+    for (;;) {
+        bool claim = (s & (TRT_WAIT_STATE_ | TRT_SHIELD_)) == TRT_WAIT_STATE_;
+        uint64_t to = s | TRT_ABORT_;
+        if (s & TRT_DONE_) return;
+        if (claim) to = (to & ~(uint64_t)TRT_WAIT_STATE_) | TRT_RUN_STATE_;
+        if (!TRT_CAS_WEAK_(&c->state, &s, to, acq_rel)) continue;
+        /* Its waiter may still be linked in an object: the chain of wakes cannot go through it. */
+        (void)wakes;
+        if (claim && !(s & TRT_COMMIT_)) trt_schedule_last_(c);
+        return;
+    }
+}
+
+/* The slot of a handle, if its generation still lives. */
+static bool trt_stale_(trt_ref_ ref, uint64_t state)
+{
+    return TRT_GENERATION_(state) != ref.generation || !(state & TRT_LIVE_);
+}
+
+static void trt_job_skip_(trt_cell_ *c);
+
+TRT_DEF_ void trt_abort_(trt_ref_ ref)
+{
+    trt_cell_ *c = ref.cell;
+    uint64_t s;
+    if (!c) return;
+    s = TRT_LOAD_(&c->state, acquire);
+    for (;;) {
+        bool claim = (s & (TRT_WAIT_STATE_ | TRT_SHIELD_)) == TRT_WAIT_STATE_;
+        uint64_t to = s | TRT_ABORT_;
+        bool skip = (s & (TRT_JOB_STATE_ | TRT_FRESH_)) == (TRT_JOB_STATE_ | TRT_FRESH_);
+        if (trt_stale_(ref, s) || (s & (TRT_DONE_ | TRT_ABORT_))) return;
+        if (claim) to = (to & ~(uint64_t)TRT_WAIT_STATE_) | TRT_RUN_STATE_;
+        if (skip) to = (to & ~(uint64_t)TRT_FRESH_) | TRT_RUN_STATE_;
+        if (!TRT_CAS_WEAK_(&c->state, &s, to, acq_rel)) continue;
+        if (claim && !(s & TRT_COMMIT_)) trt_schedule_last_(c);
+        if (skip) trt_job_skip_(c);
+        return;
+    }
+}
+/* ------------------------------------------------------------------------------------------------
+ * >>frames: the life of a frame
+ *
+ *     0 body -> 1 wait for forks -> 2 cleanup -> 3 wait for forks -> 4 shut down sets in self -> over
+ *
+ * However the body ends (return, falling off, abort, panic), the frame goes the whole way, once.
+ * Waits in 1, 3 and 4 are shielded from aborts, and so is everything that a cleanup awaits, however
+ * deep: `cleaning` of the cell counts the frames that are in 2 to 4.
+ */
+#define TRT_LEFT_ABORTED_ 64u /* bits of phase_: why the body was left early */
+#define TRT_LEFT_PANICKED_ 128u
+
+enum { TRT_STEP_GONE_, TRT_STEP_POLL_, TRT_STEP_ENDED_, TRT_STEP_ABORT_, TRT_STEP_PANIC_, TRT_STEP_COMMIT_ };
+
+TRT_DEF_ void trt_frame_init_(trt_co *co, const trt_type_ *type)
+{
+    co->type_ = type;
+    co->cell_ = NULL;
+    co->parent_ = NULL;
+    co->owned_ = NULL;
+    co->pc_ = 0;
+    co->forked_ = 0;
+    TRT_STORE_(&co->pending_, 0u, relaxed);
+    co->phase_ = TRT_PHASE_BODY_;
+    co->status_ = TRT_OK;
+    co->result_ = TRT_OK;
+    co->chosen_ = -1;
+    memset((char *)co + type->out_offset, 0, type->out_size);
+}
+
+TRT_DEF_ void trt_fail_(trt_co *co, trt_status_code status)
+{
+    if ((co->phase_ & 7) == TRT_PHASE_BODY_) co->result_ = (uint8_t)status;
+}
+
+/* Debug builds: locals of the body that would be read after an await find this instead. */
+TRT_DEF_ TRT_NOINLINE_ void trt_scribble_(void)
+{
+    volatile unsigned char stack[1024];
+    size_t i;
+    for (i = 0; i < sizeof stack; i++) stack[i] = 0xA5;
+}
+
+/* Leave the innermost frame's body, or its cleanup if that is what panicked. */
+static int trt_leave_(trt_cell_ *c, uint32_t how)
+{
+    trt_co *co = c->leaf;
+    co->result_ = how == TRT_LEFT_PANICKED_ ? TRT_PANICKED : TRT_CANCELLED;
+    co->phase_ = (uint8_t)((co->phase_ & 7u) | how);
+    return TRT_STEP_ENDED_;
+}
+
+static int trt_await_inside_(trt_cell_ *c, uint32_t kind, void *obj)
+{
+    c->wait.kind = (uint8_t)kind;
+    c->wait.mode = TRT_MODE_STRAND_;
+    c->wait.status = TRT_PENDING;
+    c->wait.args.obj = obj;
+    c->wait.args.out = NULL;
+    return TRT_STEP_COMMIT_;
+}
+
+static int trt_strand_over_(trt_worker_ *w, trt_cell_ **pc);
+
+static int trt_frame_over_(trt_worker_ *w, trt_cell_ **pc)
+{
+    trt_cell_ *c = *pc;
+    trt_co *co = c->leaf, *parent = co->parent_;
+    uint32_t how = co->phase_ & (TRT_LEFT_ABORTED_ | TRT_LEFT_PANICKED_);
+    c->cleaning--;
+    if (!parent) return trt_strand_over_(w, pc);
+    c->leaf = parent;
+    parent->status_ = co->result_;
+    if (how & TRT_LEFT_PANICKED_) return TRT_STEP_PANIC_;
+    return how ? TRT_STEP_ABORT_ : TRT_STEP_POLL_;
+}
+
+/* The body or the cleanup has returned, or one of the waits after them is over: on to the next. */
+static int trt_frame_ended_(trt_worker_ *w, trt_cell_ **pc)
+{
+    trt_cell_ *c = *pc;
+    trt_co *co = c->leaf;
+    trt_owned_ *sets;
+    if ((co->phase_ & 7u) == TRT_PHASE_BODY_) co->phase_++;
+    if ((co->phase_ & 7u) == 1) {
+        if (trt_forks_left_(co)) return trt_await_inside_(c, TRT_KIND_DRAIN_, co);
+        TRT_STORE_(&co->pending_, 0u, relaxed);
+        co->phase_++;
+        co->pc_ = 0;
+        /* What the cleanup finds as its status: a failed body has still returned. */
+        co->status_ = co->phase_ & (TRT_LEFT_ABORTED_ | TRT_LEFT_PANICKED_) ? co->result_ : TRT_OK;
+        c->cleaning++;
+        return TRT_STEP_POLL_;
+    }
+    if ((co->phase_ & 7u) == TRT_PHASE_CLEANUP_) co->phase_++;
+    if ((co->phase_ & 7u) == 3) {
+        if (trt_forks_left_(co)) return trt_await_inside_(c, TRT_KIND_DRAIN_, co);
+        co->phase_++;
+    }
+    sets = (trt_owned_ *)co->owned_;
+    if (sets)
+        return trt_await_inside_(c, TRT_KIND_SET_SHUTDOWN_, TRT_CONTAINER_(trt_set_, owned, sets));
+    return trt_frame_over_(w, pc);
+}
+
+/* Resume the innermost frame. */
+static inline int trt_poll_leaf_(trt_worker_ *w, trt_cell_ *c)
+{
+    trt_co *co = c->leaf;
+    uint32_t pc = co->pc_;
+    TRT_STORE_(&w->at_type, co->type_, relaxed);
+    TRT_STORE_(&w->at_pc, pc, relaxed);
+    TRT_STORE_(&w->at_cell, c, relaxed);
+    TRT_COUNT_(&w->polls, 1u);
+    co->type_->poll(co);
+    if (TRT_LIKELY_(c->flags & TRT_SUSPENDED_)) {
+        c->flags &= (uint8_t)~TRT_SUSPENDED_;
+        return TRT_STEP_COMMIT_;
+    }
+    if (TRT_UNLIKELY_(pc && co->pc_ == pc))
+        trt_panic_(co->type_->file, (int)(pc >> 3),
+                   "the await of line %u cannot be resumed: it stands inside a switch of its own", pc >> 3);
+    return TRT_STEP_ENDED_;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>suspending
+ */
+static bool trt_on_stack_(const trt_worker_ *w, const void *p)
+{
+    const char *here = (const char *)__builtin_frame_address(0), *at = (const char *)p;
+    return (uintptr_t)at >= (uintptr_t)here && (uintptr_t)at < (uintptr_t)w->stack_base;
+}
+
+static void trt_check_op_(trt_worker_ *w, trt_co *co, const trt_op *op)
+{
+    bool copied = trt_kinds_[op->kind_].keep != NULL;
+    if (op->kind_ != TRT_KIND_GROUP_ &&
+        (trt_on_stack_(w, op->args_.obj) || (!copied && trt_on_stack_(w, op->args_.out))))
+        trt_panic_(co->type_->file, (int)(co->pc_ >> 3),
+                   "%s: a local variable was given to an await; it must live in self",
+                   trt_kinds_[op->kind_].name);
+}
+
+static void trt_check_ops_(trt_worker_ *w, trt_co *co, const trt_op *op)
+{
+    size_t i;
+    if (op->kind_ != TRT_KIND_GROUP_) {
+        trt_check_op_(w, co, op);
+        return;
+    }
+    for (i = 0; i < op->args_.arg >> 8; i++) trt_check_op_(w, co, (const trt_op *)op->args_.obj + i);
+}
+
+static trt_group_ *trt_group_new_(trt_worker_ *w, trt_co *co, const trt_op *op);
+
+static bool trt_deadline_(const trt_op *op)
+{
+    return op->within_ != TRT_FOREVER_ || op->until_ != TRT_FOREVER_;
+}
+
+/* Record the operation in the cell: the loop registers it when the body's C frames are gone. */
+static TRT_NOINLINE_ bool trt_suspend_(trt_worker_ *w, trt_co *co, const trt_op *op)
+{
+    trt_cell_ *c = co->cell_;
+    trt_waiter_ *wait = &c->wait;
+    bool group = op->kind_ == TRT_KIND_GROUP_ || trt_deadline_(op);
+    trt_check_ops_(w, co, op);
+    wait->mode = TRT_MODE_STRAND_;
+    wait->status = TRT_PENDING;
+    wait->linked = wait->kept = 0;
+    wait->args = op->args_;
+    wait->kind = (uint8_t)(group ? (uint32_t)TRT_KIND_GROUP_ : op->kind_);
+    if (group) {
+        wait->args.obj = trt_group_new_(w, co, op);
+        if (!wait->args.obj) goto no_memory;
+    } else if (trt_kinds_[op->kind_].keep && !trt_kinds_[op->kind_].keep(wait)) {
+        goto no_memory;
+    }
+    c->flags |= TRT_SUSPENDED_;
+    return true;
+no_memory:
+    wait->kind = TRT_KIND_NONE_;
+    co->status_ = TRT_NO_MEMORY;
+    co->chosen_ = -1;
+    return false;
+}
+
+static TRT_NOINLINE_ void trt_forget_panic_(trt_cell_ *c)
+{
+    trt_panic_drop_(c, false);
+    c->flags &= (uint8_t)~TRT_SAW_PANIC_;
+}
+
+TRT_DEF_ bool trt_wait_(trt_co *co, trt_op *op)
+{
+    trt_cell_ *c = co->cell_;
+    trt_worker_ *w = trt_self__.worker;
+    bool aborted;
+    if (TRT_UNLIKELY_(c->flags & TRT_SAW_PANIC_)) trt_forget_panic_(c);
+    TRT_STORE_(&w->at_pc, co->pc_, relaxed);
+    aborted = (TRT_LOAD_(&c->state, relaxed) & TRT_ABORT_) && !trt_shielded_(c);
+    if (TRT_LIKELY_(w->budget > 0 && !aborted)) {
+        trt_status_code status = trt_kinds_[op->kind_].poll(co, &op->args_, NULL);
+        if (TRT_LIKELY_(status != TRT_PENDING)) {
+            w->budget--;
+            co->status_ = (uint8_t)status;
+            return false;
+        }
+    } else if (!aborted && op->kind_ > TRT_KIND_SYNC_) {
+        TRT_COUNT_(&w->yields, 1u);
+        c->flags |= TRT_RETRY_;
+    }
+    if (trt_suspend_(w, co, op)) return true;
+    c->flags &= (uint8_t)~TRT_RETRY_;
+    return false;
+}
+
+static void trt_check_locks_(trt_co *co)
+{
+    if (trt_self__.locks_held)
+        trt_say_("warning: %s awaits at %s:%u while its thread holds a lock; use trt_mutex",
+                 co->type_->name, co->type_->file, trt_line_(co));
+}
+
+TRT_DEF_ bool trt_wait_checked_(trt_co *co, trt_op *op)
+{
+    trt_check_ops_(trt_self__.worker, co, op);
+    if (!trt_wait_(co, op)) return false;
+    trt_check_locks_(co);
+    return true;
+}
+
+TRT_DEF_ void trt_lock_held(const void *lock, const char *name)
+{
+    (void)lock;
+    (void)name;
+    trt_self__.locks_held++;
+}
+
+TRT_DEF_ void trt_lock_released(const void *lock)
+{
+    (void)lock;
+    if (trt_self__.locks_held) trt_self__.locks_held--;
+}
+
+static trt_status_code trt_never_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
+{
+    (void)co;
+    (void)args;
+    (void)w;
+    return TRT_PENDING;
+}
+
+static trt_status_code trt_none_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
+{
+    (void)co;
+    (void)args;
+    (void)w;
+    return trt_misuse_("trt_await", "this operation was never made");
+}
+
+static void trt_no_cancel_(trt_waiter_ *w) { (void)w; }
+
+TRT_DEF_ trt_op trt_yield(void) { return trt_op_(TRT_KIND_YIELD_, NULL, NULL, 0); }
+TRT_DEF_ trt_op trt_call_(trt_co *child) { return trt_op_(TRT_KIND_CALL_, child, NULL, 0); }
+TRT_DEF_ trt_op trt_sync(void) { return trt_op_(TRT_KIND_SYNC_, NULL, NULL, 0); }
+
+static trt_status_code trt_sync_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
+{
+    trt_cell_ *c = co->cell_;
+    trt_status_code status = TRT_PENDING;
+    uint32_t pending = TRT_LOAD_(&co->pending_, acquire);
+    (void)args;
+    if (!w && (co->forked_ || (pending & TRT_PENDING_COUNT_))) return TRT_PENDING;
+    if (!pending && !co->forked_) return w && !trt_take_(w) ? TRT_REFUSED_ : TRT_OK;
+    /* In a group: no child runs on top of this strand, all are on their own. */
+    trt_latch_(&c->latch);
+    pending = trt_pending_add_(TRT_LOAD_(&co->pending_, relaxed), co->forked_);
+    co->forked_ = 0;
+    if (!(pending & TRT_PENDING_COUNT_)) {
+        status = w && !trt_take_(w) ? TRT_REFUSED_ : trt_pending_failure_(pending);
+        if (status != TRT_REFUSED_) pending &= TRT_PENDING_DRAIN_;
+        if (status == TRT_PANICKED) c->flags |= TRT_SAW_PANIC_;
+    } else {
+        pending |= TRT_PENDING_WAITING_;
+        w->linked = 1;
+    }
+    TRT_STORE_(&co->pending_, pending, relaxed);
+    trt_unlatch_(&c->latch);
+    return status;
+}
+
+static void trt_sync_cancel_(trt_waiter_ *w) /* of a group's member */
+{
+    trt_cell_ *c = trt_group_of_(w)->cell;
+    uint32_t pending;
+    trt_latch_(&c->latch);
+    pending = TRT_LOAD_(&c->leaf->pending_, relaxed);
+    TRT_STORE_(&c->leaf->pending_, pending & ~TRT_PENDING_WAITING_, relaxed);
+    w->linked = 0;
+    trt_unlatch_(&c->latch);
+}
+
+TRT_DEF_ int trt_errno_(const trt_co *co) { return co->cell_->wait.error; }
+
+TRT_DEF_ trt_status_code trt_status_of_(const trt_co *co, int index)
+{
+    return (trt_status_code)(co->cell_->wait.args.arg >> (4 * (uint32_t)index & 63) & 15);
+}
+
+TRT_DEF_ trt_op trt_within(trt_duration duration, trt_op op)
+{
+    if (duration < op.within_) op.within_ = duration;
+    return op;
+}
+
+TRT_DEF_ trt_op trt_within_until(trt_instant instant, trt_op op)
+{
+    if (instant < op.until_) op.until_ = instant;
+    return op;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>groups: any, all, try_all, and deadlines
+ *
+ * A group is one block: a waiter for each operation, and one more for each deadline. All waiters end
+ * at the strand's own state word, so that the same one claim decides, and a loser that has not been
+ * claimed is only unlinked: it can never have half-consumed a message.
+ *
+ *   any      the first claim of the strand wins; `winner` is written by the claimer.
+ *   all      each completion counts `left` down; the last claims the strand.
+ *   try_all  a failure claims at once.
+ *
+ * While the members are being registered, the state is WAIT | COMMIT: claims go ahead, but whoever
+ * claims leaves the strand to the registering thread. A member that completes at once during
+ * registration asks trt_take_ first, so that there are never two winners.
+ *
+ * A branch that awaits a coroutine is a strand of its own, with the cell taken when the group is made
+ * (so that nothing can fail half-way). It runs at once, on top of the group's strand, until it
+ * suspends: that is what lets a child that never waits win over a deadline in the past.
+ *
+ * Afterwards the group settles: losers are unlinked; coroutines are aborted and jobs asked to stop,
+ * and the strand waits for these (`linger`), shielded. A branch of `all` with a deadline of its own
+ * becomes a small coroutine that awaits it, trt_bounded_, and so does a yield.
+ */
+struct trt_bounded_ { trt_co co; trt_void out; trt_op op; uint64_t small; void *kept; };
+
+static void trt_bounded_poll_(trt_co *co)
+{
+    struct trt_bounded_ *self = (struct trt_bounded_ *)(void *)co;
+    if ((co->phase_ & 7u) != TRT_PHASE_BODY_) return;
+    if (co->pc_ == 0) {
+        trt_op op = self->op;
+        co->pc_ = 8 | TRT_RUNNING_;
+        if (trt_wait_(co, &op)) {
+            co->pc_ = 8;
+            return;
+        }
+    }
+    co->pc_ = 8 | TRT_RUNNING_;
+    if (co->status_ != TRT_OK) trt_fail_(co, (trt_status_code)co->status_);
+}
+
+static const trt_type_ trt_bounded_type_ = {
+    trt_bounded_poll_, NULL, "within", "taskrt.h", 0, (uint32_t)sizeof(struct trt_bounded_),
+    (uint32_t)offsetof(struct trt_bounded_, out), (uint32_t)sizeof(trt_void),
+    (uint32_t)offsetof(struct trt_bounded_, op), (uint32_t)sizeof(trt_op), 0};
+
+static trt_instant trt_now_of_(trt_runtime *rt)
+{
+    return rt->virtual_clock ? TRT_LOAD_(&rt->virtual_now, relaxed) : trt_clock_();
+}
+
+static trt_instant trt_op_deadline_(trt_runtime *rt, const trt_op *op)
+{
+    trt_instant at = op->until_;
+    if (op->within_ != TRT_FOREVER_) {
+        trt_instant within = trt_after_(trt_now_of_(rt), op->within_);
+        if (within < at) at = within;
+    }
+    return at;
+}
+
+static trt_cell_ *trt_branch_new_(trt_worker_ *w, trt_waiter_ *member, trt_co *child)
+{
+    trt_cell_ *c = trt_alloc_from_(w->rt, &w->cache, trt_class_(sizeof *c));
+    if (!c) return NULL;
+    TRT_STORE_(&c->state, (TRT_LOAD_(&c->state, relaxed) & ~(uint64_t)0xFFFFFFFF) | TRT_RUN_STATE_,
+               relaxed);
+    c->kind = TRT_BRANCH_;
+    c->flags = 0;
+    c->cleaning = 0;
+    c->up = member;
+    c->leaf = child;
+    c->wait.kind = TRT_KIND_NONE_;
+    child->cell_ = c;
+    return c;
+}
+
+static void trt_member_clear_(trt_waiter_ *m)
+{
+    bool call = m->kind == TRT_KIND_CALL_;
+    if (call && m->args.out) trt_slot_free_(m->args.out);
+    if (!m->kept) return;
+    m->kept = 0;
+    if (call && ((struct trt_bounded_ *)m->args.obj)->kept)
+        trt_slot_free_(((struct trt_bounded_ *)m->args.obj)->kept);
+    trt_slot_free_(call ? m->args.obj : m->args.out);
+}
+
+static void trt_group_free_(trt_group_ *g)
+{
+    uint32_t i;
+    for (i = 0; i < g->n; i++) trt_member_clear_(&g->member[i]);
+    trt_slot_free_(g);
+}
+
+/* A branch of `all` with a deadline, and a yield: the member calls a coroutine that awaits the operation.
+ * A message to send is kept for it, as the body's stack is gone when it starts. */
+static bool trt_member_bound_(trt_worker_ *w, trt_waiter_ *m, const trt_op *op, bool deadline)
+{
+    struct trt_bounded_ *frame = (struct trt_bounded_ *)trt_block_alloc_(w->rt, sizeof *frame);
+    if (!frame) return false;
+    trt_frame_init_(&frame->co, &trt_bounded_type_);
+    frame->op = *op;
+    if (!deadline) frame->op.within_ = frame->op.until_ = TRT_FOREVER_; /* the group has a timer */
+    frame->kept = NULL;
+    if (op->kind_ == TRT_KIND_SEND_) {
+        if (!trt_kinds_[op->kind_].keep(m)) {
+            trt_slot_free_(frame);
+            return false;
+        }
+        frame->small = m->args.arg;
+        frame->kept = m->kept ? m->args.out : NULL;
+        frame->op.args_.out = m->kept ? m->args.out : (void *)&frame->small;
+    }
+    m->kind = TRT_KIND_CALL_;
+    m->args.obj = &frame->co;
+    m->args.out = NULL;
+    m->kept = 1;
+    return true;
+}
+
+static bool trt_member_init_(trt_worker_ *w, trt_group_ *g, uint32_t index, const trt_op *op)
+{
+    trt_waiter_ *m = &g->member[index];
+    bool bound;
+    memset(m, 0, sizeof *m);
+    m->mode = TRT_MODE_MEMBER_;
+    m->index = (uint8_t)index;
+    m->status = TRT_PENDING;
+    m->kind = (uint8_t)op->kind_;
+    m->args = op->args_;
+    bound = op->kind_ == TRT_KIND_YIELD_ || ((g->flags & TRT_GROUP_ALL_) && trt_deadline_(op));
+    if (bound && !trt_member_bound_(w, m, op, (g->flags & TRT_GROUP_ALL_) != 0)) return false;
+    if (m->kind == TRT_KIND_CALL_) {
+        m->args.out = trt_branch_new_(w, m, (trt_co *)m->args.obj);
+        return m->args.out != NULL;
+    }
+    return !trt_kinds_[m->kind].keep || trt_kinds_[m->kind].keep(m);
+}
+
+static trt_group_ *trt_group_new_(trt_worker_ *w, trt_co *co, const trt_op *op)
+{
+    bool group = op->kind_ == TRT_KIND_GROUP_;
+    const trt_op *ops = group ? (const trt_op *)op->args_.obj : op;
+    uint32_t flags = group ? (uint32_t)op->args_.arg & 255u : TRT_GROUP_BIASED_;
+    uint32_t n = group ? (uint32_t)(op->args_.arg >> 8) : 1, timers = 0, i;
+    trt_group_ *g;
+    for (i = 0; i < n && !(flags & TRT_GROUP_ALL_); i++) timers += trt_deadline_(&ops[i]);
+    g = (trt_group_ *)trt_block_alloc_(w->rt, sizeof *g + (n + timers) * sizeof g->member[0]);
+    if (!g) return NULL;
+    g->cell = co->cell_;
+    TRT_STORE_(&g->left, n, relaxed);
+    TRT_STORE_(&g->linger, 0u, relaxed);
+    g->winner = -1;
+    g->flags = (uint8_t)flags;
+    g->n = g->timers = g->begun = 0;
+    g->first = (uint8_t)(flags & TRT_GROUP_BIASED_ ? 0 : trt_mix_(&w->rng) % n);
+    g->settling = false;
+    g->deadline = !group;
+    for (i = 0; i < n; i++, g->n++) {
+        if (!trt_member_init_(w, g, i, &ops[i])) {
+            g->n++;
+            trt_group_free_(g);
+            return NULL;
+        }
+    }
+    for (i = 0; i < n && timers; i++) {
+        trt_waiter_ *m = &g->member[n + g->timers];
+        if (!trt_deadline_(&ops[i])) continue;
+        memset(m, 0, sizeof *m);
+        m->mode = TRT_MODE_MEMBER_;
+        m->index = (uint8_t)(n + g->timers++);
+        m->status = TRT_PENDING;
+        m->kind = TRT_KIND_SLEEP_UNTIL_;
+        m->args.arg = (uint64_t)trt_op_deadline_(w->rt, &ops[i]);
+        m->args.out = &g->member[i]; /* whose deadline it is */
+    }
+    return g;
+}
+
+/* The quick look, before anything is allocated: has one of an `any` completed already? */
+static trt_status_code trt_group_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
+{
+    trt_op *ops = (trt_op *)args->obj;
+    uint32_t flags = (uint32_t)args->arg & 255u, n = (uint32_t)(args->arg >> 8), first = 0, i;
+    (void)w;
+    if (flags & TRT_GROUP_ALL_) return TRT_PENDING;
+    for (i = 0; i < n; i++)
+        if (ops[i].kind_ == TRT_KIND_CALL_) return TRT_PENDING; /* it has to be run to know */
+    if (!(flags & TRT_GROUP_BIASED_)) first = (uint32_t)(trt_mix_(&trt_self__.worker->rng) % n);
+    for (i = 0; i < n; i++) {
+        uint32_t k = (first + i) % n;
+        trt_status_code status = trt_kinds_[ops[k].kind_].poll(co, &ops[k].args_, NULL);
+        if (status == TRT_PENDING) continue;
+        co->chosen_ = (int8_t)k;
+        return status;
+    }
+    return TRT_PENDING;
+}
+
+TRT_DEF_ trt_op trt_any_(uint32_t flags, size_t n, const trt_op *ops)
+{
+    union { const trt_op *from; void *to; } list; /* the operations are only read, and copied */
+    list.from = ops;
+    if (n > 16) {
+        trt_misuse_("trt_await", "an any or all takes at most 16 operations");
+        return trt_op_(TRT_KIND_NONE_, NULL, NULL, 0);
+    }
+    return trt_op_(TRT_KIND_GROUP_, list.to, NULL, (uint64_t)n << 8 | flags);
+}
+
+/* A branch has ended: tell its member. On top of its group's strand, nobody else can be asking. */
+static void trt_branch_end_(trt_cell_ *c, trt_status_code status)
+{
+    trt_waiter_ *m = (trt_waiter_ *)c->up;
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_latch_(&c->latch);
+    if (status == TRT_PANICKED && (c->flags & TRT_OWN_PANIC_))
+        trt_panic_move_(c, trt_group_of_(m)->cell);
+    if (!trt_claim_(m, status, &wakes)) m->status = (uint8_t)status;
+    trt_unlatch_(&c->latch);
+    trt_wake_(&wakes);
+}
+
+static void trt_call_cancel_(trt_waiter_ *m)
+{
+    trt_cell_ *c = (trt_cell_ *)m->args.out;
+    trt_group_ *g = trt_group_of_(m);
+    trt_latch_(&c->latch);
+    if (m->status == TRT_PENDING) {
+        TRT_ADD_(&g->linger, 1u, relaxed);
+        m->linked = TRT_LINGERS_;
+        trt_abort_strand_(c, NULL);
+    }
+    trt_unlatch_(&c->latch);
+}
+
+/* A member completed on the registering thread; `taken`: trt_take_ has said yes. */
+static void trt_member_done_(trt_group_ *g, trt_waiter_ *m, trt_status_code status)
+{
+    m->status = (uint8_t)status;
+    if (!(g->flags & TRT_GROUP_ALL_)) return; /* trt_take_ has claimed */
+    if ((g->flags & TRT_GROUP_TRY_) && status != TRT_OK) {
+        if (trt_claim_strand_(g->cell)) g->winner = (int8_t)m->index;
+    } else if (TRT_SUB_(&g->left, 1u, acq_rel) == 1) {
+        trt_claim_strand_(g->cell);
+    }
+}
+
+static int trt_group_settle_(trt_worker_ *w, trt_cell_ *c);
+
+/* Register the next members; a branch runs first, until it suspends or ends. */
+static int trt_group_step_(trt_worker_ *w, trt_cell_ **pc)
+{
+    trt_cell_ *c = *pc;
+    trt_group_ *g = (trt_group_ *)c->wait.args.obj;
+    uint64_t s;
+    if (!g->begun && !trt_park_strand_(c, TRT_COMMIT_)) return trt_group_settle_(w, c);
+    while (g->begun < g->n + g->timers) {
+        uint32_t i = g->begun++, k = i < g->n ? (g->first + i) % g->n : i;
+        trt_waiter_ *m = &g->member[k];
+        trt_status_code status;
+        if (!(TRT_LOAD_(&c->state, acquire) & TRT_WAIT_STATE_)) {
+            g->begun--;
+            break;
+        }
+        if (m->kind == TRT_KIND_CALL_) {
+            *pc = (trt_cell_ *)m->args.out;
+            return TRT_STEP_POLL_;
+        }
+        status = trt_kinds_[m->kind].poll(c->leaf, &m->args, m);
+        if (status == TRT_REFUSED_) break;
+        if (status != TRT_PENDING) trt_member_done_(g, m, status);
+    }
+    /* Done registering: from the moment that COMMIT goes, the strand may run elsewhere. */
+    s = TRT_LOAD_(&c->state, acquire);
+    while (s & TRT_WAIT_STATE_)
+        if (TRT_CAS_WEAK_(&c->state, &s, s & ~(uint64_t)TRT_COMMIT_, acq_rel)) return TRT_STEP_GONE_;
+    TRT_AND_(&c->state, ~(uint64_t)TRT_COMMIT_, relaxed);
+    return trt_group_settle_(w, c);
+}
+
+static int trt_group_finish_(trt_cell_ *c);
+
+/* The strand is ours again: end what has not completed, and wait for what takes time to end. */
+static int trt_group_settle_(trt_worker_ *w, trt_cell_ *c)
+{
+    trt_group_ *g = (trt_group_ *)c->wait.args.obj;
+    uint32_t i;
+    if (!g->settling) {
+        g->settling = true;
+        TRT_STORE_(&g->linger, 1u, relaxed);
+        for (i = 0; i < (uint32_t)g->n + g->timers; i++) {
+            uint32_t k = i < g->n ? (g->first + i) % g->n : i;
+            trt_waiter_ *m = &g->member[k];
+            bool begun = i < g->begun;
+            if (m->kind == TRT_KIND_CALL_ && !begun) {
+                /* Never run: its cleanup still does, as for a task that is aborted before its start. */
+                trt_cell_ *branch = (trt_cell_ *)m->args.out;
+                TRT_ADD_(&g->linger, 1u, relaxed);
+                TRT_OR_(&branch->state, TRT_ABORT_, relaxed);
+                branch->flags |= TRT_ASYNC_;
+                branch->wait.kind = TRT_KIND_YIELD_;
+                trt_push_(w, (uintptr_t)branch | TRT_OWNED_ENTRY_);
+            } else if (begun && trt_kinds_[m->kind].cancel) {
+                /* Also those that have completed: their completers may still hold the latch. */
+                trt_kinds_[m->kind].cancel(m);
+            }
+        }
+        /* One for the owner: whoever counts down to nothing goes on. */
+        if (TRT_LOAD_(&g->linger, relaxed) > 1) {
+            trt_park_strand_(c, TRT_SHIELD_ | TRT_COMMIT_);
+            if (TRT_SUB_(&g->linger, 1u, acq_rel) > 1) {
+                uint64_t s = TRT_LOAD_(&c->state, acquire);
+                while (s & TRT_WAIT_STATE_)
+                    if (TRT_CAS_WEAK_(&c->state, &s, s & ~(uint64_t)TRT_COMMIT_, acq_rel))
+                        return TRT_STEP_GONE_;
+            } else {
+                trt_claim_strand_(c);
+            }
+            TRT_AND_(&c->state, ~(uint64_t)TRT_COMMIT_, relaxed);
+        }
+    }
+    /* The last to linger may still hold its latch: pass through it before the cells are freed. */
+    for (i = 0; i < g->n; i++) {
+        trt_waiter_ *m = &g->member[i];
+        if (m->kind != TRT_KIND_CALL_) continue;
+        trt_latch_(&((trt_cell_ *)m->args.out)->latch);
+        trt_unlatch_(&((trt_cell_ *)m->args.out)->latch);
+    }
+    return trt_group_finish_(c);
+}
+
+/* The outcome of an `all`: the first in order that is not OK, or for `try` the first in time. */
+static trt_status_code trt_all_outcome_(trt_co *co, trt_group_ *g)
+{
+    uint32_t i;
+    if (g->winner >= 0) {
+        co->chosen_ = g->winner;
+        return (trt_status_code)g->member[g->winner].status;
+    }
+    co->chosen_ = -1;
+    for (i = 0; i < g->n; i++) {
+        if (g->member[i].status == TRT_OK) continue;
+        co->chosen_ = (int8_t)i;
+        return (trt_status_code)g->member[i].status;
+    }
+    return TRT_OK;
+}
+
+static trt_status_code trt_any_outcome_(trt_co *co, trt_group_ *g)
+{
+    const trt_waiter_ *m = &g->member[g->winner];
+    trt_status_code status = (trt_status_code)m->status;
+    int8_t chosen = g->winner;
+    if (m->index >= g->n) { /* a deadline: of which operation? */
+        chosen = (int8_t)((const trt_waiter_ *)m->args.out)->index;
+        status = TRT_TIMED_OUT;
+    }
+    if (!g->deadline) co->chosen_ = chosen;
+    return status;
+}
+
+static int trt_group_finish_(trt_cell_ *c)
+{
+    trt_group_ *g = (trt_group_ *)c->wait.args.obj;
+    trt_co *co = c->leaf;
+    bool all = (g->flags & TRT_GROUP_ALL_) != 0, panicked = false;
+    bool decided = g->winner >= 0 || (all && !TRT_LOAD_(&g->left, relaxed));
+    uint64_t statuses = 0;
+    uint32_t i;
+    if (decided) co->status_ = (uint8_t)(all ? trt_all_outcome_(co, g) : trt_any_outcome_(co, g));
+    for (i = 0; i < g->n; i++) {
+        const trt_waiter_ *m = &g->member[i];
+        trt_status_code status = (trt_status_code)m->status;
+        if (status == TRT_PENDING) status = TRT_CANCELLED;
+        statuses |= (uint64_t)status << 4 * i;
+        if (m->kind == TRT_KIND_CALL_ && status == TRT_PANICKED) panicked = true;
+        if (m->status == TRT_PANICKED) c->flags |= TRT_SAW_PANIC_;
+        if (g->winner == (int8_t)i || (g->deadline && i == 0)) c->wait.error = m->error;
+    }
+    trt_group_free_(g);
+    c->wait.args.arg = statuses;
+    c->wait.kind = TRT_KIND_NONE_;
+    if (panicked) {
+        trt_panic_record_ *r = trt_panic_find_(trt_rt_of_(c), c, false, true);
+        c->flags &= (uint8_t)~TRT_SAW_PANIC_;
+        if (r) trt_panic_link_(c, r, true);
+        c->flags |= TRT_OWN_PANIC_;
+        return TRT_STEP_PANIC_; /* a child's panic is the caller's */
+    }
+    return decided ? TRT_STEP_POLL_ : TRT_STEP_ABORT_;
+}
+/* ------------------------------------------------------------------------------------------------
+ * >>loop: one strand, until it is gone
+ *
+ * A trampoline: frames, forked children at a sync, unstarted children at a join and branches of a
+ * group are all run by this one loop, with no C frame of ours in between. So depth costs no stack,
+ * and a panic has one place to land.
+ */
+static void trt_enter_child_(trt_cell_ *c)
+{
+    trt_co *child = (trt_co *)c->wait.args.obj;
+    child->cell_ = c;
+    child->parent_ = c->leaf;
+    c->leaf = child;
+}
+
+/* The strand that waits behind an inline child. */
+static trt_cell_ *trt_behind_(trt_cell_ *c)
+{
+    if (c->kind == TRT_FORK_KIND_) return ((trt_co *)c->up)->cell_;
+    if (c->kind == TRT_BRANCH_) return trt_group_of_((trt_waiter_ *)c->up)->cell;
+    return (trt_cell_ *)c->up;
+}
+
+/* An inline child must be on its own before anything can let it run elsewhere. */
+static void trt_go_async_(trt_cell_ *c)
+{
+    if (c->kind == TRT_FORK_KIND_) {
+        trt_fork_async_(c, 1);
+        return;
+    }
+    c->flags |= TRT_ASYNC_;
+    if (c->kind != TRT_TASK_) return;
+    c->up = NULL;
+    TRT_AND_(&c->state, ~(uint64_t)TRT_JOINED_, release); /* the joiner registers like any other */
+}
+
+/* Does an abort wait for one of the strands that this one runs on top of? */
+static bool trt_abort_behind_(trt_cell_ *c)
+{
+    for (; !(c->flags & TRT_ASYNC_); c = trt_behind_(c)) {
+        trt_cell_ *behind = trt_behind_(c);
+        if ((TRT_LOAD_(&behind->state, relaxed) & TRT_ABORT_) && !trt_shielded_(behind)) return true;
+    }
+    return false;
+}
+
+/* A strand has given way but stays runnable: to the back of the queue. What it runs on top of goes on. */
+static int trt_requeue_(trt_worker_ *w, trt_cell_ **pc)
+{
+    trt_cell_ *c = *pc, *behind = NULL;
+    if (!(c->flags & TRT_ASYNC_)) {
+        behind = trt_behind_(c);
+        trt_go_async_(c);
+    }
+    trt_push_(w, (uintptr_t)c | TRT_OWNED_ENTRY_);
+    if (!w->solo && !w->rt->current_thread && (behind || TRT_LOAD_(&w->lifo, relaxed)))
+        trt_notify_(w->rt);
+    *pc = behind;
+    return behind ? TRT_STEP_COMMIT_ : TRT_STEP_GONE_;
+}
+
+/* trt_sync, and the wait for forks at the end of a body (drain: abort them first). */
+static int trt_sync_step_(trt_worker_ *w, trt_cell_ **pc)
+{
+    trt_cell_ *c = *pc, *child;
+    trt_co *co = c->leaf;
+    bool drain = c->wait.kind == TRT_KIND_DRAIN_;
+    uint32_t pending;
+    if (drain) trt_drain_begin_(c, co);
+    while (co->forked_ && (child = trt_deque_pop_(w)) != NULL) {
+        if (child->up != co || (w->budget <= 0 && !drain)) {
+            (void)trt_deque_push_(w, child); /* cannot fail: its room has just been made */
+            if (child->up != co) break; /* of a parent that ran here and suspended: ours lie elsewhere */
+            TRT_COUNT_(&w->yields, 1u);
+            c->flags |= TRT_RETRY_;
+            if (trt_abort_behind_(c)) return trt_requeue_(w, pc);
+            trt_push_(w, (uintptr_t)c | TRT_OWNED_ENTRY_); /* with all that it runs on top of */
+            return TRT_STEP_GONE_;
+        }
+        co->forked_--;
+        w->budget--;
+        *pc = child;
+        if (!drain) return TRT_STEP_POLL_;
+        TRT_OR_(&child->state, TRT_ABORT_, relaxed);
+        return TRT_STEP_ABORT_;
+    }
+    trt_latch_(&c->latch);
+    pending = trt_pending_add_(TRT_LOAD_(&co->pending_, relaxed), co->forked_);
+    co->forked_ = 0;
+    if (!(pending & TRT_PENDING_COUNT_)) {
+        co->status_ = (uint8_t)trt_pending_failure_(pending);
+        if (co->status_ == TRT_PANICKED) c->flags |= TRT_SAW_PANIC_;
+        TRT_STORE_(&co->pending_, pending & TRT_PENDING_DRAIN_, relaxed);
+        trt_unlatch_(&c->latch);
+        return drain ? TRT_STEP_ENDED_ : TRT_STEP_POLL_;
+    }
+    if (!(c->flags & TRT_ASYNC_)) { /* about to suspend: not on somebody's back */
+        trt_cell_ *behind = trt_behind_(c);
+        TRT_STORE_(&co->pending_, pending, relaxed);
+        trt_unlatch_(&c->latch);
+        trt_go_async_(c);
+        c->flags |= TRT_RETRY_;
+        trt_push_(w, (uintptr_t)c | TRT_OWNED_ENTRY_);
+        *pc = behind;
+        return TRT_STEP_COMMIT_;
+    }
+    TRT_STORE_(&co->pending_, pending | TRT_PENDING_WAITING_, relaxed);
+    c->wait.status = TRT_PENDING;
+    if (!trt_park_strand_(c, drain ? TRT_SHIELD_ : 0)) {
+        TRT_STORE_(&co->pending_, pending, relaxed);
+        trt_unlatch_(&c->latch);
+        return TRT_STEP_ABORT_;
+    }
+    trt_unlatch_(&c->latch);
+    return TRT_STEP_GONE_;
+}
+
+/* The fork that ended last has claimed us, or an abort has. */
+static int trt_sync_resume_(trt_cell_ *c)
+{
+    trt_co *co = c->leaf;
+    uint32_t pending;
+    trt_latch_(&c->latch);
+    pending = TRT_LOAD_(&co->pending_, relaxed) & ~TRT_PENDING_WAITING_;
+    if (c->wait.status == TRT_PENDING) { /* aborted: the forks are still there */
+        TRT_STORE_(&co->pending_, pending, relaxed);
+        trt_unlatch_(&c->latch);
+        return TRT_STEP_ABORT_;
+    }
+    co->status_ = (uint8_t)trt_pending_failure_(pending);
+    if (co->status_ == TRT_PANICKED) c->flags |= TRT_SAW_PANIC_;
+    TRT_STORE_(&co->pending_, pending & TRT_PENDING_DRAIN_, relaxed);
+    trt_unlatch_(&c->latch);
+    return c->wait.kind == TRT_KIND_DRAIN_ ? TRT_STEP_ENDED_ : TRT_STEP_POLL_;
+}
+
+/* A joiner runs a child that nobody has started, at once and on its own thread. (The biggest single
+ * gain for fork-join by spawn and join.) A current-thread runtime keeps its order instead. */
+static bool trt_join_inline_(trt_worker_ *w, trt_cell_ **pc)
+{
+    trt_cell_ *c = *pc, *child = (trt_cell_ *)c->wait.args.obj;
+    uint64_t s, arg = c->wait.args.arg;
+    const uint64_t must_not =
+        TRT_JOINED_ | TRT_SET_ | TRT_ABORT_ | TRT_DETACHED_ | TRT_WAITER_ | TRT_JOB_STATE_;
+    if (w->rt->current_thread || w->budget <= 0 || trt_rt_of_(child) != w->rt) return false;
+    s = TRT_LOAD_(&child->state, acquire); /* pairs with the release in trt_start_ */
+    if ((s & (must_not | TRT_FRESH_)) != TRT_FRESH_ || TRT_GENERATION_(s) != (uint32_t)arg ||
+        (arg & TRT_JOIN_STOP_))
+        return false;
+    if (TRT_LOAD_(&w->rt->closing, relaxed)) return false;
+    if (!TRT_CAS_(&child->state, &s,
+                  (s & ~(uint64_t)TRT_FRESH_) | TRT_RUN_STATE_ | TRT_JOINED_, acq_rel))
+        return false;
+    w->budget--;
+    child->up = c;
+    child->flags &= (uint8_t)~TRT_ASYNC_;
+    *pc = child;
+    return true;
+}
+
+/* A wait of the body or the cleanup is followed by these, one of the frame's life by its next phase. */
+static int trt_after_wait_(trt_cell_ *c)
+{
+    uint32_t phase = c->leaf->phase_ & 7u;
+    return phase == TRT_PHASE_BODY_ || phase == TRT_PHASE_CLEANUP_ ? TRT_STEP_POLL_ : TRT_STEP_ENDED_;
+}
+
+/* Register what the body (or the life of the frame) has recorded. */
+static int trt_commit_(trt_worker_ *w, trt_cell_ **pc)
+{
+    trt_cell_ *c = *pc, *behind = NULL;
+    trt_status_code status;
+    uint32_t kind = c->wait.kind;
+    bool aborted = (TRT_LOAD_(&c->state, relaxed) & TRT_ABORT_) && !trt_shielded_(c);
+    if (kind == TRT_KIND_GROUP_ && !(c->flags & TRT_RETRY_)) {
+        if ((c->flags & TRT_ASYNC_) || ((trt_group_ *)c->wait.args.obj)->begun)
+            return trt_group_step_(w, pc);
+        c->flags |= TRT_RETRY_; /* its branches run on its own back, not on somebody else's */
+        return trt_requeue_(w, pc);
+    }
+    if (aborted && kind != TRT_KIND_DRAIN_ && kind != TRT_KIND_GROUP_) {
+        c->flags &= (uint8_t)~TRT_RETRY_;
+        trt_unkeep_(&c->wait);
+        if (kind == TRT_KIND_CALL_) trt_enter_child_(c); /* its cleanup runs, as of any aborted start */
+        return TRT_STEP_ABORT_;
+    }
+    if (kind == TRT_KIND_CALL_) {
+        trt_enter_child_(c);
+        return TRT_STEP_POLL_;
+    }
+    if ((c->flags & TRT_RETRY_) || kind == TRT_KIND_YIELD_) return trt_requeue_(w, pc);
+    if (kind == TRT_KIND_SYNC_ || kind == TRT_KIND_DRAIN_) return trt_sync_step_(w, pc);
+    if (kind == TRT_KIND_JOIN_ && trt_join_inline_(w, pc)) return TRT_STEP_POLL_;
+    if (!(c->flags & TRT_ASYNC_)) {
+        behind = trt_behind_(c);
+        trt_go_async_(c);
+    }
+    status = trt_kinds_[kind].poll(c->leaf, &c->wait.args, &c->wait);
+    *pc = behind;
+    if (status == TRT_PENDING) return behind ? TRT_STEP_COMMIT_ : TRT_STEP_GONE_;
+    trt_unkeep_(&c->wait);
+    if (behind) { /* both can go on: the child from the queue */
+        c->wait.status = (uint8_t)(status == TRT_REFUSED_ ? TRT_PENDING : status);
+        trt_push_(w, (uintptr_t)c | TRT_OWNED_ENTRY_);
+        return TRT_STEP_COMMIT_;
+    }
+    *pc = c;
+    if (status == TRT_REFUSED_) return TRT_STEP_ABORT_;
+    c->leaf->status_ = (uint8_t)status;
+    return trt_after_wait_(c);
+}
+
+/* An inline child has ended: its outcome goes straight to the strand behind it. */
+static int trt_inline_over_(trt_cell_ **pc, trt_status_code status)
+{
+    trt_cell_ *c = *pc, *behind = trt_behind_(c);
+    *pc = behind;
+    if (c->kind == TRT_FORK_KIND_) {
+        trt_fork_note_(c, status);
+        trt_cell_end_(c);
+        return TRT_STEP_COMMIT_;
+    }
+    if (c->kind == TRT_BRANCH_) {
+        trt_waiter_ *m = (trt_waiter_ *)c->up;
+        if (status == TRT_PANICKED && (c->flags & TRT_OWN_PANIC_)) trt_panic_move_(c, behind);
+        if (trt_take_(m)) trt_member_done_(trt_group_of_(m), m, status);
+        else m->status = (uint8_t)status;
+        return TRT_STEP_COMMIT_;
+    }
+    behind->leaf->status_ = (uint8_t)status;
+    if (status == TRT_PANICKED) behind->flags |= TRT_SAW_PANIC_;
+    trt_count_end_(trt_rt_of_(c));
+    trt_consume_(c, behind->wait.args.out, behind);
+    return TRT_STEP_POLL_;
+}
+
+static int trt_strand_over_(trt_worker_ *w, trt_cell_ **pc)
+{
+    trt_cell_ *c = *pc;
+    trt_status_code status = (trt_status_code)c->leaf->result_;
+    (void)w;
+    if (!(c->flags & TRT_ASYNC_)) return trt_inline_over_(pc, status);
+    if (c->kind == TRT_TASK_) trt_task_end_(c, status);
+    else if (c->kind == TRT_FORK_KIND_) trt_fork_end_(c, status);
+    else trt_branch_end_(c, status);
+    return TRT_STEP_GONE_;
+}
+
+static bool trt_job_cancel_strand_(trt_waiter_ *w);
+
+/* A strand that was queued as its owner comes to run: what has become of its wait? */
+static int trt_resume_(trt_worker_ *w, trt_cell_ *c)
+{
+    uint32_t kind = c->wait.kind;
+    if (c->flags & TRT_RETRY_) {
+        c->flags &= (uint8_t)~TRT_RETRY_;
+        return TRT_STEP_COMMIT_;
+    }
+    if (kind == TRT_KIND_YIELD_) {
+        if ((TRT_LOAD_(&c->state, relaxed) & TRT_ABORT_) && !trt_shielded_(c)) return TRT_STEP_ABORT_;
+        c->leaf->status_ = TRT_OK;
+        return TRT_STEP_POLL_;
+    }
+    if (kind == TRT_KIND_GROUP_) return trt_group_settle_(w, c);
+    if (kind == TRT_KIND_SYNC_ || kind == TRT_KIND_DRAIN_) return trt_sync_resume_(c);
+    if (c->flags & TRT_LEAVING_) {
+        c->flags &= (uint8_t)~TRT_LEAVING_;
+        return TRT_STEP_ABORT_;
+    }
+    if (c->wait.status == TRT_PENDING) { /* an abort was faster */
+        if (kind == TRT_KIND_BLOCKING_)
+            return trt_job_cancel_strand_(&c->wait) ? TRT_STEP_ABORT_ : TRT_STEP_GONE_;
+        trt_kinds_[kind].cancel(&c->wait);
+        return TRT_STEP_ABORT_;
+    }
+    /* The claimer may still hold the latch of a member; a simple wait's is done with us. */
+    c->leaf->status_ = c->wait.status;
+    return trt_after_wait_(c);
+}
+
+static void trt_strand_run_(trt_worker_ *w, trt_cell_ *c, int step)
+{
+    while (step != TRT_STEP_GONE_) {
+        w->cur = c;
+        switch (step) {
+        case TRT_STEP_POLL_:
+            step = trt_poll_leaf_(w, c);
+            break;
+        case TRT_STEP_COMMIT_:
+            step = trt_commit_(w, &c);
+            break;
+        case TRT_STEP_ENDED_:
+            step = trt_frame_ended_(w, &c);
+            break;
+        case TRT_STEP_ABORT_:
+            step = trt_leave_(c, TRT_LEFT_ABORTED_);
+            break;
+        default:
+            step = trt_leave_(c, TRT_LEFT_PANICKED_);
+            break;
+        }
+    }
+    w->cur = NULL;
+}
+
+/* An entry of a queue. A hint to a task that a joiner has run meanwhile is nothing to do. */
+static void trt_run_entry_(trt_worker_ *w, uintptr_t entry)
+{
+    trt_cell_ *c = (trt_cell_ *)(entry & ~TRT_OWNED_ENTRY_);
+    uint64_t s;
+    if (entry & TRT_OWNED_ENTRY_) {
+        int step = trt_resume_(w, c);
+        trt_strand_run_(w, c, step);
+        return;
+    }
+    s = TRT_LOAD_(&c->state, acquire);
+    do {
+        if (!(s & TRT_FRESH_) || (s & TRT_JOB_STATE_)) return;
+    } while (!TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_FRESH_) | TRT_RUN_STATE_, acq_rel));
+    c->flags |= TRT_ASYNC_;
+    if (TRT_UNLIKELY_(TRT_LOAD_(&w->rt->closing, relaxed))) TRT_OR_(&c->state, TRT_ABORT_, relaxed);
+    else if (!(s & TRT_ABORT_)) {
+        trt_strand_run_(w, c, TRT_STEP_POLL_);
+        return;
+    }
+    trt_strand_run_(w, c, TRT_STEP_ABORT_);
+}
+
+/* A forked child from a deque, own or another's: it is on its own from here. */
+static void trt_run_fork_(trt_worker_ *w, trt_cell_ *c)
+{
+    trt_fork_async_(c, 0);
+    trt_strand_run_(w, c,
+                    TRT_LOAD_(&c->state, relaxed) & TRT_ABORT_ ? TRT_STEP_ABORT_ : TRT_STEP_POLL_);
+}
+
+/* Where trt_panic lands. */
+static void trt_recover_(trt_worker_ *w)
+{
+    trt_cell_ *c = w->cur;
+    c->flags &= (uint8_t)~(TRT_SUSPENDED_ | TRT_RETRY_);
+    trt_strand_run_(w, c, TRT_STEP_PANIC_);
+}
+/* ------------------------------------------------------------------------------------------------
+ * >>spawn
+ */
+static void trt_set_unmade_(trt_set_ *set, trt_status_code why);
+static void trt_set_add_(trt_set_ *set, trt_cell_ *c);
+static bool trt_pool_submit_(trt_runtime *rt, trt_job_ *job);
+
+/* Debug builds: an argument that points into the spawner's stack dangles as soon as it returns. */
+static void trt_check_args_(const trt_worker_ *w, const trt_type_ *type, const void *args)
+{
+    const char *words = (const char *)args;
+    size_t at;
+    for (at = 0; at + sizeof(uintptr_t) <= type->self_size; at += sizeof(uintptr_t)) {
+        uintptr_t word;
+        memcpy(&word, words + at, sizeof word);
+        if (!trt_on_stack_(w, (const void *)word)) continue;
+        trt_say_("warning: an argument of %s, at offset %zu of struct %s, points into the stack of the "
+                 "spawner (task %llu, %s:%u); the task may outlive it",
+                 type->name, at, type->name, (unsigned long long)trt_cell_id_(w->cur),
+                 w->cur->leaf->type_->file, trt_line_(w->cur->leaf));
+        return;
+    }
+}
+
+static trt_runtime *trt_spawn_target_(trt_runtime *rt, uint32_t how, trt_status_code *why)
+{
+    *why = TRT_OK;
+    if (!rt && !(how & TRT_HOW_REMOTE_)) rt = trt_self__.rt;
+    if (rt) return rt;
+    *why = trt_misuse_("trt_spawn", how & TRT_HOW_REMOTE_
+                                        ? "no runtime was given"
+                                        : "called outside a runtime; start one with trt_run, or use "
+                                          "trt_spawn_on");
+    return NULL;
+}
+
+/* Count first, look at `closing` then: shutdown does it the other way round, so that either it waits
+ * for this task or the task is refused. */
+static bool trt_count_spawn_(trt_runtime *rt)
+{
+    trt_worker_ *w = trt_worker_here_(rt);
+    if (w) {
+        if (TRT_UNLIKELY_(TRT_LOAD_(&rt->closing, relaxed))) return false;
+        TRT_COUNT_(&w->spawned, 1u);
+        return true;
+    }
+    TRT_ADD_(&rt->outside_spawned, 1u, seq_cst);
+    if (!TRT_LOAD_(&rt->closing, seq_cst)) return true;
+    TRT_ADD_(&rt->outside_ended, 1u, seq_cst);
+    trt_check_ended_(rt);
+    return false;
+}
+
+static bool trt_name_copy_(trt_cell_ *c, const trt_type_ *type, const char *label)
+{
+    size_t n = label ? strlen(label) + 1 : 0;
+    void *copy = n ? TASKRT_MALLOC(n) : NULL;
+    trt_tail_of_(c, type)->out = copy;
+    if (!copy) return n == 0;
+    memcpy(copy, label, n);
+    c->flags |= TRT_NAMED_;
+    c->wait.args.arg |= TRT_NAMED_STATE_;
+    return true;
+}
+
+static trt_cell_ *trt_task_new_(trt_runtime *rt, const trt_type_ *type, uint32_t how, void *extra)
+{
+    bool tail = (how & (TRT_HOW_SET_ | TRT_HOW_NAMED_)) != 0;
+    size_t size = trt_tail_offset_(type) + (tail ? sizeof(trt_tail_) : 0);
+    trt_cell_ *c = trt_slot_alloc_(rt, trt_class_(size));
+    if (!c) return NULL;
+    c->kind = type->job ? TRT_JOB_ : TRT_TASK_;
+    c->flags = 0;
+    c->cleaning = 0;
+    c->up = how & TRT_HOW_SET_ ? extra : NULL;
+    c->wait.kind = TRT_KIND_NONE_;
+    c->wait.error = 0;
+    c->wait.kept = 0;
+    c->wait.args.arg = TRT_FRESH_ | TRT_LIVE_ | (type->job ? TRT_JOB_STATE_ : 0) |
+                       (how & TRT_HOW_SET_ ? TRT_SET_ : 0) |
+                       (how & TRT_HOW_DETACHED_ ? TRT_DETACHED_ : 0);
+    if ((how & TRT_HOW_NAMED_) && !trt_name_copy_(c, type, (const char *)extra)) {
+        trt_slot_free_(c);
+        return NULL;
+    }
+    if (type->job) {
+        c->leaf = NULL;
+        memset(c + 1, 0, type->self_offset);
+        trt_job_of_(c)->type = type;
+        trt_job_of_(c)->cell = c;
+        trt_job_of_(c)->rt = rt;
+    } else {
+        c->leaf = trt_root_(c);
+        trt_frame_init_(c->leaf, type);
+        c->leaf->cell_ = c;
+    }
+    return c;
+}
+
+TRT_DEF_ void *trt_make_(const trt_type_ *type, trt_runtime *rt, trt_ref_ *ref, uint32_t how,
+                         void *extra, const void *args)
+{
+    trt_status_code why;
+    trt_cell_ *c = NULL;
+    rt = trt_spawn_target_(rt, how, &why);
+    ref->cell = NULL;
+    ref->generation = 0;
+    if (rt && (how & TRT_HOW_DEBUG_) && trt_self__.worker && trt_self__.worker->cur)
+        trt_check_args_(trt_self__.worker, type, args);
+    if (rt && !trt_count_spawn_(rt)) why = TRT_CANCELLED;
+    if (why == TRT_OK) {
+        c = trt_task_new_(rt, type, how, extra);
+        if (!c) {
+            trt_count_end_(rt);
+            why = TRT_NO_MEMORY;
+        }
+    }
+    ref->failed = (uint32_t)why;
+    if (!c) {
+        if (how & TRT_HOW_SET_) trt_set_unmade_((trt_set_ *)extra, why);
+        return NULL;
+    }
+    ref->cell = c;
+    ref->generation = TRT_GENERATION_(TRT_LOAD_(&c->state, relaxed));
+    return c + 1;
+}
+
+TRT_DEF_ void trt_start_(void *frame, trt_ref_ *ref)
+{
+    trt_cell_ *c = (trt_cell_ *)frame - 1;
+    trt_runtime *rt = trt_rt_of_(c);
+    trt_worker_ *w = trt_worker_here_(rt);
+    uint64_t flags = c->wait.args.arg;
+    bool job = (flags & TRT_JOB_STATE_) != 0;
+    if (flags & TRT_SET_) trt_set_add_((trt_set_ *)c->up, c);
+    /* The release publishes the frame: a stale hint, or a joiner, may find the task without a queue. */
+    TRT_STORE_(&c->state, (uint64_t)ref->generation << 32 | flags, release);
+    if (job) {
+        if (trt_pool_submit_(rt, trt_job_of_(c))) return;
+        ref->cell = NULL; /* no thread could be made: as if it had never been spawned */
+        ref->failed = TRT_NO_MEMORY;
+        return;
+    }
+    if (TRT_LIKELY_(w != NULL)) trt_push_lifo_(w, (uintptr_t)c);
+    else trt_inject_(rt, (uintptr_t)c);
+}
+
+TRT_DEF_ void *trt_label_(const char *label)
+{
+    union { const char *from; void *to; } pointer; /* it is only read, and copied */
+    pointer.from = label;
+    return pointer.to;
+}
+
+TRT_DEF_ trt_status_code trt_ref_status_(trt_ref_ ref)
+{
+    if (ref.cell) return TRT_OK;
+    return ref.failed ? (trt_status_code)ref.failed : TRT_MISUSE;
+}
+
+TRT_DEF_ trt_any_handle trt_any_of_(trt_ref_ ref)
+{
+    trt_any_handle handle;
+    handle.ref_ = ref;
+    return handle;
+}
+
+TRT_DEF_ bool trt_spawned_(trt_ref_ ref) { return ref.cell != NULL; }
+
+TRT_DEF_ uint64_t trt_task_id_(trt_ref_ ref)
+{
+    return ref.cell ? trt_id_of_(ref.cell, ref.generation) : 0;
+}
+
+TRT_DEF_ bool trt_is_finished_(trt_ref_ ref)
+{
+    uint64_t s;
+    if (!ref.cell) return true;
+    s = TRT_LOAD_(&ref.cell->state, acquire);
+    return trt_stale_(ref, s) || (s & TRT_DONE_);
+}
+
+TRT_DEF_ void trt_detach_(trt_ref_ ref)
+{
+    trt_cell_ *c = ref.cell;
+    uint64_t s;
+    if (!c) return;
+    s = TRT_LOAD_(&c->state, acquire);
+    for (;;) {
+        uint64_t to = s | TRT_DETACHED_ | (s & TRT_DONE_ ? TRT_JOINED_ : 0u);
+        if (trt_stale_(ref, s) || (s & (TRT_DETACHED_ | TRT_SET_ | TRT_JOINED_))) return;
+        if (TRT_CAS_WEAK_(&c->state, &s, to, acq_rel)) break;
+    }
+    if (s & TRT_DONE_) trt_cell_end_(c);
+}
+
+TRT_DEF_ bool trt_cancelled(void)
+{
+    trt_self_ *self = &trt_self__;
+    trt_cell_ *c = self->worker ? self->worker->cur : NULL;
+    if (self->job) {
+        if (TRT_LOAD_(&self->job->cancel, acquire)) return true;
+        c = self->job->cell;
+        return c && (TRT_LOAD_(&c->state, acquire) & TRT_ABORT_);
+    }
+    while (c) {
+        if (TRT_LOAD_(&c->state, acquire) & TRT_ABORT_) return true;
+        if (c->kind == TRT_FORK_KIND_) c = ((trt_co *)c->up)->cell_;
+        else if (c->kind == TRT_BRANCH_) c = trt_group_of_((trt_waiter_ *)c->up)->cell;
+        else return false;
+    }
+    return false;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>impl-join
+ */
+static trt_status_code trt_join_misuse_(const trt_args_ *args, const char *what)
+{
+    if (args->arg & TRT_JOIN_STOP_) return TRT_OK; /* trt_stop: nothing is left to stop */
+    return trt_misuse_("trt_join", what);
+}
+
+/* What can be told from the state alone. PENDING: it has to be waited for. */
+static trt_status_code trt_join_look_(const trt_co *co, const trt_args_ *args, uint64_t s)
+{
+    trt_cell_ *c = (trt_cell_ *)args->obj;
+    if (TRT_GENERATION_(s) != (uint32_t)args->arg || !(s & TRT_LIVE_))
+        return trt_join_misuse_(args, "the handle was joined before, or its task was detached");
+    if (s & TRT_SET_) return trt_misuse_("trt_join", "a join set owns this task: use trt_join_next");
+    if (s & TRT_DETACHED_) return trt_join_misuse_(args, "the task was detached");
+    if (s & (TRT_JOINED_ | TRT_WAITER_)) return trt_join_misuse_(args, "somebody else joins this task");
+    if (co && trt_task_of_(co->cell_) == c) return trt_misuse_("trt_join", "a task cannot join itself");
+    return TRT_PENDING;
+}
+
+/* An ended task: take its result, unless somebody else was faster. */
+static bool trt_join_take_(trt_args_ *args, trt_cell_ *joiner, uint64_t s, trt_status_code *status)
+{
+    trt_cell_ *c = (trt_cell_ *)args->obj;
+    bool stop = (args->arg & TRT_JOIN_STOP_) != 0;
+    if (!TRT_CAS_(&c->state, &s, s | TRT_JOINED_, acq_rel)) return false;
+    *status = trt_consume_(c, stop ? NULL : args->out, joiner);
+    if (joiner && *status == TRT_PANICKED) joiner->flags |= TRT_SAW_PANIC_;
+    if (stop) *status = TRT_OK;
+    return true;
+}
+
+static trt_status_code trt_join_register_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
+{
+    trt_cell_ *c = (trt_cell_ *)args->obj;
+    trt_status_code status;
+    uint64_t s;
+    trt_latch_(&c->latch);
+    s = TRT_LOAD_(&c->state, acquire);
+    for (;;) {
+        status = trt_join_look_(co, args, s);
+        if (status != TRT_PENDING || (s & TRT_DONE_)) {
+            if (!trt_take_(w)) status = TRT_REFUSED_;
+            trt_unlatch_(&c->latch);
+            if (status != TRT_PENDING) return status;
+            /* Nobody else can have it: a second joiner would have been told so above... */
+            if (trt_join_take_(args, co ? co->cell_ : NULL, s, &status)) return status;
+            return trt_join_misuse_(args, "somebody else joins this task"); /* ...unless right now */
+        }
+        if (TRT_CAS_WEAK_(&c->state, &s, s | TRT_WAITER_, acq_rel)) break;
+    }
+    if (!trt_park_(w)) {
+        TRT_AND_(&c->state, ~(uint64_t)TRT_WAITER_, relaxed);
+        trt_unlatch_(&c->latch);
+        return TRT_REFUSED_;
+    }
+    c->up = w;
+    w->linked = 1;
+    trt_unlatch_(&c->latch);
+    return TRT_PENDING;
+}
+
+static trt_status_code trt_join_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
+{
+    trt_cell_ *c = (trt_cell_ *)args->obj;
+    trt_status_code status;
+    uint64_t s;
+    if (!c) return (trt_status_code)args->arg; /* never made: the reason */
+    if (args->arg & TRT_JOIN_STOP_) {
+        trt_ref_ ref = {c, (uint32_t)args->arg, 0};
+        trt_abort_(ref);
+    }
+    if (w) return trt_join_register_(co, args, w);
+    s = TRT_LOAD_(&c->state, acquire); /* pairs with the release of the task's end */
+    status = trt_join_look_(co, args, s);
+    if (status != TRT_PENDING || !(s & TRT_DONE_)) return status;
+    return trt_join_take_(args, co ? co->cell_ : NULL, s, &status) ? status : TRT_PENDING;
+}
+
+static void trt_join_cancel_(trt_waiter_ *w)
+{
+    trt_cell_ *c = (trt_cell_ *)w->args.obj;
+    if (!c) return;
+    trt_latch_(&c->latch);
+    /* If the task has ended meanwhile, its slot may be another's: then `up` is no longer us. */
+    if (w->linked && c->up == w) {
+        c->up = NULL;
+        TRT_AND_(&c->state, ~(uint64_t)TRT_WAITER_, relaxed);
+    }
+    w->linked = 0;
+    trt_unlatch_(&c->latch);
+}
+
+TRT_DEF_ trt_op trt_join_(trt_ref_ ref, void *out)
+{
+    if (!ref.cell) return trt_op_(TRT_KIND_JOIN_, NULL, NULL, (uint64_t)trt_ref_status_(ref));
+    return trt_op_(TRT_KIND_JOIN_, ref.cell, out, ref.generation);
+}
+
+TRT_DEF_ trt_op trt_stop_(trt_ref_ ref)
+{
+    if (!ref.cell) return trt_op_(TRT_KIND_JOIN_, NULL, NULL, TRT_OK);
+    return trt_op_(TRT_KIND_JOIN_, ref.cell, NULL, ref.generation | TRT_JOIN_STOP_);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>impl-sets
+ *
+ * A set's latch guards its two lists: members that live, by the node behind their frames, and members
+ * that have ended, by their waiters, oldest first. A waiting owner gets the next result handed over.
+ * A set that lies in a frame of the spawner's strand is linked in that frame, which shuts it down.
+ */
+static uint32_t trt_unmade_index_(trt_status_code why)
+{
+    return why == TRT_NO_MEMORY ? 0 : why == TRT_CANCELLED ? 1 : 2;
+}
+
+/* Which frame does the set lie in? The frames of this strand are looked at, and those that it was
+ * forked from or is a branch of: these wait for it, so they stay. Set's latch held. */
+static void trt_set_register_(trt_set_ *set)
+{
+    trt_worker_ *w = trt_self__.worker;
+    trt_cell_ *c = w ? w->cur : NULL;
+    trt_co *co = c ? c->leaf : NULL;
+    while (co) {
+        uintptr_t at = (uintptr_t)set, frame = (uintptr_t)co;
+        if (at >= frame && at < frame + co->type_->size) {
+            trt_latch_(&c->latch);
+            set->owner = co;
+            trt_own_((trt_owned_ **)(void *)&co->owned_, &set->owned);
+            trt_unlatch_(&c->latch);
+            return;
+        }
+        co = co->parent_;
+        if (co) continue;
+        if (c->kind == TRT_FORK_KIND_) {
+            co = (trt_co *)c->up;
+            c = co->cell_;
+        } else if (c->kind == TRT_BRANCH_) {
+            c = trt_group_of_((trt_waiter_ *)c->up)->cell;
+            co = c->leaf;
+        }
+    }
+}
+
+static void trt_set_forget_(trt_set_ *set)
+{
+    trt_co *co = set->owner;
+    trt_latch_(&co->cell_->latch);
+    trt_disown_((trt_owned_ **)(void *)&co->owned_, &set->owned);
+    set->owner = NULL;
+    trt_unlatch_(&co->cell_->latch);
+}
+
+static void trt_set_add_(trt_set_ *set, trt_cell_ *c)
+{
+    trt_latch_(&set->lock);
+    if (!set->owner) trt_set_register_(set);
+    trt_own_(&set->live, &trt_tail_of_(c, trt_type_of_(c))->node);
+    set->len++;
+    trt_unlatch_(&set->lock);
+}
+
+static void trt_set_unmade_(trt_set_ *set, trt_status_code why)
+{
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_waiter_ *w;
+    trt_latch_(&set->lock);
+    w = set->waiter;
+    set->waiter = NULL;
+    if (w) w->linked = 0;
+    if (w && w->kind == TRT_KIND_JOIN_NEXT_ && trt_claim_(w, why, &wakes)) {
+        w->args.arg = 0;
+    } else {
+        set->waiter = NULL;
+        set->unmade[trt_unmade_index_(why)]++;
+        set->len++;
+    }
+    trt_unlatch_(&set->lock);
+    trt_wake_(&wakes);
+}
+
+static trt_cell_ *trt_cell_of_node_(trt_owned_ *node)
+{
+    trt_chunk_ *chunk = trt_chunk_of_(node);
+    char *first = (char *)(chunk + 1);
+    size_t slot = (size_t)((char *)node - first) / chunk->stride;
+    return (trt_cell_ *)(void *)(first + slot * chunk->stride);
+}
+
+/* A member has ended. (JOINED is set: from there on trt_detach_all leaves it to us.) */
+static void trt_set_end_(trt_cell_ *c, trt_status_code status)
+{
+    trt_set_ *set = (trt_set_ *)c->up;
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_waiter_ *w;
+    bool taken = false;
+    trt_latch_(&set->lock);
+    if (TRT_LOAD_(&set->leaving, relaxed)) { /* trt_detach_all waits for those that are about here */
+        TRT_SUB_(&set->leaving, 1u, relaxed);
+        trt_unlatch_(&set->lock);
+        trt_os_wake_(&set->leaving, 1);
+        trt_cell_end_(c);
+        return;
+    }
+    trt_disown_(&set->live, &trt_tail_of_(c, trt_type_of_(c))->node);
+    w = set->waiter;
+    if (w && w->kind == TRT_KIND_JOIN_NEXT_) {
+        set->waiter = NULL;
+        w->linked = 0;
+        taken = trt_claim_(w, status, &wakes);
+        if (taken) {
+            set->len--;
+            w->args.arg = trt_cell_id_(c);
+            trt_deliver_(c, w, status);
+        }
+    } else if (w && set->len == 1) { /* trt_set_shutdown: this was the last */
+        set->waiter = NULL;
+        w->linked = 0;
+        trt_claim_(w, TRT_OK, &wakes);
+    }
+    if (w && w->kind == TRT_KIND_SET_SHUTDOWN_) {
+        set->len--;
+        taken = true; /* outcomes are ignored */
+    }
+    if (!taken) {
+        TRT_OR_(&c->state, TRT_DONE_, release);
+        trt_list_push_(&set->ready, &c->wait);
+    }
+    trt_unlatch_(&set->lock);
+    if (taken) trt_cell_end_(c);
+    trt_wake_(&wakes);
+}
+
+/* Latch held, not empty of ended members: the next one's outcome. */
+static trt_status_code trt_set_pop_(trt_set_ *set, void *out, trt_cell_ *joiner, uint64_t *id)
+{
+    static const trt_status_code why[3] = {TRT_NO_MEMORY, TRT_CANCELLED, TRT_MISUSE};
+    trt_waiter_ *w = set->ready.head;
+    uint32_t i;
+    set->len--;
+    *id = 0;
+    if (w) {
+        trt_cell_ *c = trt_waiting_cell_(w);
+        trt_list_remove_(&set->ready, w);
+        *id = trt_cell_id_(c);
+        return trt_consume_(c, out, joiner);
+    }
+    for (i = 0; !set->unmade[i]; i++) {}
+    set->unmade[i]--;
+    return why[i];
+}
+
+static bool trt_set_has_ended_(const trt_set_ *set)
+{
+    return set->ready.head || set->unmade[0] || set->unmade[1] || set->unmade[2];
+}
+
+static trt_status_code trt_join_next_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
+{
+    trt_set_ *set = (trt_set_ *)args->obj;
+    trt_cell_ *c = co->cell_;
+    trt_status_code status = TRT_PENDING;
+    uint64_t id = 0;
+    trt_latch_(&set->lock);
+    if (set->waiter) {
+        trt_unlatch_(&set->lock);
+        return trt_misuse_("trt_join_next", "somebody else awaits this set");
+    }
+    if (trt_set_has_ended_(set) || !set->len) {
+        if (w && !trt_take_(w)) status = TRT_REFUSED_;
+        else status = set->len ? trt_set_pop_(set, args->out, c, &id) : TRT_EMPTY;
+    } else if (w) {
+        if (trt_park_(w)) {
+            set->waiter = w;
+            w->linked = 1;
+        } else {
+            status = TRT_REFUSED_;
+        }
+    }
+    trt_unlatch_(&set->lock);
+    if (status == TRT_PENDING || status == TRT_REFUSED_) return status;
+    if (status == TRT_PANICKED) c->flags |= TRT_SAW_PANIC_;
+    if (w) w->args.arg = id;
+    else c->wait.args.arg = id;
+    return status;
+}
+
+static void trt_set_cancel_(trt_waiter_ *w)
+{
+    trt_set_ *set = (trt_set_ *)w->args.obj;
+    trt_latch_(&set->lock);
+    if (set->waiter == w) set->waiter = NULL;
+    w->linked = 0;
+    trt_unlatch_(&set->lock);
+}
+
+TRT_DEF_ trt_op trt_join_next_(trt_set_ *set, void *out)
+{
+    return trt_op_(TRT_KIND_JOIN_NEXT_, set, out, 0);
+}
+
+TRT_DEF_ uint64_t trt_joined(void)
+{
+    trt_worker_ *w = trt_self__.worker;
+    return w && w->cur ? w->cur->wait.args.arg : 0;
+}
+
+TRT_DEF_ trt_status_code trt_try_join_next_(trt_set_ *set, void *out)
+{
+    trt_worker_ *w = trt_self__.worker;
+    trt_cell_ *c = w ? w->cur : NULL;
+    trt_status_code status = TRT_EMPTY;
+    uint64_t id = 0;
+    trt_latch_(&set->lock);
+    if (set->len) status = trt_set_has_ended_(set) ? trt_set_pop_(set, out, c, &id) : TRT_PENDING;
+    trt_unlatch_(&set->lock);
+    if (c) c->wait.args.arg = id;
+    if (c && status == TRT_PANICKED) c->flags |= TRT_SAW_PANIC_;
+    return status;
+}
+
+TRT_DEF_ size_t trt_set_len_(trt_set_ *set)
+{
+    size_t n;
+    trt_latch_(&set->lock);
+    n = set->len;
+    trt_unlatch_(&set->lock);
+    return n;
+}
+
+/* Clear FRESH of a queued job: whoever does runs it, or ends it. */
+static bool trt_job_claim_(trt_cell_ *c, uint64_t and_set)
+{
+    uint64_t s = TRT_LOAD_(&c->state, acquire);
+    while ((s & (TRT_JOB_STATE_ | TRT_FRESH_)) == (TRT_JOB_STATE_ | TRT_FRESH_))
+        if (TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_FRESH_) | TRT_RUN_STATE_ | and_set,
+                          acq_rel))
+            return true;
+    return false;
+}
+
+/* Members stay in the list until they have ended, which takes the latch: they cannot go away here.
+ * A queued job that is skipped ends at once, though, outside the latch: then the walk starts anew. */
+TRT_DEF_ void trt_abort_all_(trt_set_ *set)
+{
+    trt_owned_ *node;
+    trt_cell_ *skip;
+    do {
+        skip = NULL;
+        trt_latch_(&set->lock);
+        for (node = set->live; node && !skip; node = node->next) {
+            trt_cell_ *c = trt_cell_of_node_(node);
+            if (trt_job_claim_(c, TRT_ABORT_)) skip = c;
+            else trt_abort_strand_(c, NULL);
+        }
+        trt_unlatch_(&set->lock);
+        if (skip) trt_job_skip_(skip);
+    } while (skip);
+}
+
+/* Latch held. How many members are already ending, and will come for the latch? */
+static uint32_t trt_detach_live_(trt_set_ *set)
+{
+    uint32_t ending = 0;
+    while (set->live) {
+        trt_owned_ *node = set->live;
+        trt_cell_ *c = trt_cell_of_node_(node);
+        uint64_t s = TRT_LOAD_(&c->state, acquire);
+        trt_disown_(&set->live, node);
+        while (!(s & TRT_JOINED_) &&
+               !TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_SET_) | TRT_DETACHED_, acq_rel)) {}
+        if (s & TRT_JOINED_) ending++;
+    }
+    return ending;
+}
+
+TRT_DEF_ void trt_detach_all_(trt_set_ *set)
+{
+    trt_waiter_ *w, *next, *waiting;
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    uint32_t ending;
+    trt_latch_(&set->lock);
+    TRT_STORE_(&set->leaving, trt_detach_live_(set), relaxed);
+    w = set->ready.head;
+    set->ready.head = set->ready.tail = NULL;
+    set->len = 0;
+    set->unmade[0] = set->unmade[1] = set->unmade[2] = 0;
+    waiting = set->waiter;
+    set->waiter = NULL;
+    if (waiting) {
+        waiting->linked = 0;
+        trt_claim_(waiting, waiting->kind == TRT_KIND_JOIN_NEXT_ ? TRT_EMPTY : TRT_OK, &wakes);
+    }
+    trt_unlatch_(&set->lock);
+    for (; w; w = next) {
+        next = w->next;
+        trt_cell_end_(trt_waiting_cell_(w));
+    }
+    while ((ending = TRT_LOAD_(&set->leaving, relaxed)) != 0)
+        trt_os_wait_(&set->leaving, ending, TRT_FOREVER_);
+    trt_latch_(&set->lock); /* the last of them may still hold it */
+    trt_unlatch_(&set->lock);
+    trt_wake_(&wakes);
+}
+
+static void trt_set_drop_ended_(trt_set_ *set)
+{
+    uint64_t id;
+    while (trt_set_has_ended_(set)) {
+        trt_cell_ *c = set->ready.head ? trt_waiting_cell_(set->ready.head) : NULL;
+        if (c) c->flags &= (uint8_t)~TRT_OWN_PANIC_; /* outcomes are ignored; the record goes below */
+        if (c) trt_panic_drop_(c, true);
+        trt_set_pop_(set, NULL, NULL, &id);
+    }
+}
+
+static trt_status_code trt_set_shutdown_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
+{
+    trt_set_ *set = (trt_set_ *)args->obj;
+    trt_status_code status = TRT_PENDING;
+    trt_abort_all_(set);
+    trt_latch_(&set->lock);
+    trt_set_drop_ended_(set);
+    if (!set->len) status = w && !trt_take_(w) ? TRT_REFUSED_ : TRT_OK;
+    else if (w && set->waiter) status = TRT_MISUSE;
+    else if (w && !trt_park_(w)) status = TRT_REFUSED_;
+    else if (w) set->waiter = w;
+    trt_unlatch_(&set->lock);
+    if (status == TRT_MISUSE) trt_misuse_("trt_set_shutdown", "somebody else awaits this set");
+    if ((status == TRT_OK || status == TRT_MISUSE) && set->owner && (co->phase_ & 7u) == 4)
+        trt_set_forget_(set);
+    return status;
+}
+
+TRT_DEF_ trt_op trt_set_shutdown_(trt_set_ *set)
+{
+    return trt_op_(TRT_KIND_SET_SHUTDOWN_, set, NULL, 0);
+}
+/* ------------------------------------------------------------------------------------------------
+ * >>impl-time
+ */
+TRT_DEF_ trt_instant trt_now(void)
+{
+    trt_runtime *rt = trt_self__.rt;
+    return rt ? trt_now_of_(rt) : trt_clock_();
+}
+
+static void trt_timer_added_(trt_runtime *rt, trt_instant due);
+
+/* Register with the wheel of the worker that runs the strand: the only one sure to look soon. */
+static trt_status_code trt_timer_register_(trt_waiter_ *w)
+{
+    trt_worker_ *worker = trt_self__.worker;
+    trt_wheel_ *wheel = &worker->wheel;
+    trt_instant due = (trt_instant)w->args.arg;
+    bool earlier;
+    trt_latch_(&wheel->latch);
+    if (!trt_park_(w)) {
+        trt_unlatch_(&wheel->latch);
+        return TRT_REFUSED_;
+    }
+    w->args.obj = wheel;
+    earlier = trt_wheel_add_(wheel, w);
+    trt_unlatch_(&wheel->latch);
+    if (earlier) trt_timer_added_(worker->rt, due);
+    return TRT_PENDING;
+}
+
+static trt_status_code trt_sleep_until_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
+{
+    (void)co;
+    if (trt_now_of_(trt_self__.worker->rt) < (trt_instant)args->arg)
+        return w ? trt_timer_register_(w) : TRT_PENDING;
+    return w && !trt_take_(w) ? TRT_REFUSED_ : TRT_OK;
+}
+
+/* A duration counts from the await that starts it: that is where `keep` is called. */
+static bool trt_sleep_keep_(trt_waiter_ *w)
+{
+    w->args.arg = (uint64_t)trt_after_(trt_now_of_(trt_self__.worker->rt), (trt_duration)w->args.arg);
+    w->kind = TRT_KIND_SLEEP_UNTIL_;
+    return true;
+}
+
+static trt_status_code trt_sleep_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
+{
+    (void)co;
+    (void)w;
+    return (trt_duration)args->arg > 0 ? TRT_PENDING : TRT_OK;
+}
+
+static void trt_timer_cancel_(trt_waiter_ *w)
+{
+    if (w->args.obj) trt_wheel_remove_((trt_wheel_ *)w->args.obj, w);
+}
+
+TRT_DEF_ trt_op trt_sleep(trt_duration duration)
+{
+    return trt_op_(TRT_KIND_SLEEP_, NULL, NULL, (uint64_t)duration);
+}
+
+TRT_DEF_ trt_op trt_sleep_until(trt_instant instant)
+{
+    return trt_op_(TRT_KIND_SLEEP_UNTIL_, NULL, NULL, (uint64_t)instant);
+}
+
+TRT_DEF_ trt_status_code trt_interval_init(trt_interval *interval, trt_duration period,
+                                           trt_missed_ticks missed)
+{
+    if (period <= 0) return trt_misuse_("trt_interval_init", "the period must be positive");
+    if (missed != TRT_BURST && missed != TRT_DELAY && missed != TRT_SKIP)
+        return trt_misuse_("trt_interval_init", "unknown policy for missed ticks");
+    interval->period_ = period;
+    interval->next_ = trt_now();
+    interval->missed_ = missed;
+    return TRT_OK;
+}
+
+/* A tick counts as missed when it is seen 5 ms late, as in Tokio. */
+static void trt_interval_fire_(trt_interval *interval, trt_instant now)
+{
+    trt_instant due = interval->next_;
+    trt_duration period = interval->period_;
+    if (now <= trt_after_(due, 5000000) || interval->missed_ == TRT_BURST)
+        interval->next_ = trt_after_(due, period);
+    else if (interval->missed_ == TRT_DELAY)
+        interval->next_ = trt_after_(now, period);
+    else
+        interval->next_ = trt_after_(now, period - (now - due) % period);
+}
+
+static trt_status_code trt_tick_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
+{
+    trt_interval *interval = (trt_interval *)args->out;
+    trt_instant now;
+    (void)co;
+    if (!interval->period_) return trt_misuse_("trt_tick", "the interval was not initialised");
+    now = trt_now_of_(trt_self__.worker->rt);
+    if (now < interval->next_) {
+        args->arg = (uint64_t)interval->next_;
+        args->obj = NULL;
+        return w ? trt_timer_register_(w) : TRT_PENDING;
+    }
+    if (w && !trt_take_(w)) return TRT_REFUSED_;
+    trt_interval_fire_(interval, now);
+    return TRT_OK;
+}
+
+TRT_DEF_ trt_op trt_tick(trt_interval *interval)
+{
+    return trt_op_(TRT_KIND_TICK_, NULL, interval, 0);
+}
+
+/* Move the virtual clock; what is due fires, and then the caller goes behind what that made ready. */
+static trt_status_code trt_advance_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
+{
+    trt_worker_ *worker = trt_self__.worker;
+    trt_runtime *rt = worker->rt;
+    trt_duration duration = (trt_duration)args->arg;
+    trt_instant until, next;
+    (void)co;
+    if (!rt->virtual_clock) return trt_misuse_("trt_advance", "this runtime has no virtual clock");
+    if (duration < 0) return trt_misuse_("trt_advance", "time does not run backwards");
+    if (!w) return TRT_PENDING;
+    if (w->mode == TRT_MODE_MEMBER_ && !trt_take_(w)) return TRT_REFUSED_;
+    until = trt_after_(TRT_LOAD_(&rt->virtual_now, relaxed), duration);
+    while ((next = TRT_LOAD_(&worker->wheel.next, relaxed)) <= until) {
+        if (next > TRT_LOAD_(&rt->virtual_now, relaxed)) TRT_STORE_(&rt->virtual_now, next, relaxed);
+        trt_wheel_run_(worker, &worker->wheel, TRT_LOAD_(&rt->virtual_now, relaxed));
+    }
+    TRT_STORE_(&rt->virtual_now, until, relaxed);
+    if (w->mode == TRT_MODE_MEMBER_) return TRT_OK;
+    w->kind = TRT_KIND_YIELD_;
+    trt_push_(worker, (uintptr_t)trt_waiting_cell_(w) | TRT_OWNED_ENTRY_);
+    return TRT_PENDING;
+}
+
+TRT_DEF_ trt_op trt_advance(trt_duration duration)
+{
+    return trt_op_(TRT_KIND_ADVANCE_, NULL, NULL, (uint64_t)duration);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>threads: blocking a plain thread, or a blocking job, until an operation is done
+ */
+static void trt_thread_panic_(trt_waiter_ *w, trt_cell_ *c)
+{
+    w->args.obj = trt_panic_find_(trt_rt_of_(c), c, true, true); /* the thread takes it over */
+}
+
+static void trt_thread_saw_panic_(trt_panic_record_ *r)
+{
+    trt_self_ *self = &trt_self__;
+    self->failure = r ? r->info : trt_unknown_failure_;
+    (void)snprintf(self->message, sizeof self->message, "%s", self->failure.message);
+    self->failure.message = self->message;
+    self->failed = true;
+    TASKRT_FREE(r);
+}
+
+static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t);
+
+static bool trt_in_task_(void) { return trt_self__.worker && trt_self__.worker->cur; }
+
+/* Block until `t` is woken. A current-thread runtime runs its tasks meanwhile, on this thread. */
+static void trt_thread_block_(trt_runtime *rt, trt_thread_waiter_ *t)
+{
+    if (rt && rt->current_thread && !trt_drive_(rt, t)) return;
+    while (!TRT_LOAD_(&t->woken, acquire)) trt_os_wait_(&t->woken, 0, TRT_FOREVER_);
+}
+
+static trt_status_code trt_thread_wait_on_(trt_runtime *rt, uint32_t kind, void *obj, void *out,
+                                           uint64_t arg)
+{
+    trt_thread_waiter_ t;
+    trt_status_code status;
+    memset(&t, 0, sizeof t);
+    trt_self__.failed = false;
+    if (trt_in_task_())
+        return trt_misuse_(trt_kinds_[kind].name, "this would block a worker: await the operation instead");
+    t.waiter.args.obj = obj;
+    t.waiter.args.out = out;
+    t.waiter.args.arg = arg;
+    t.waiter.kind = (uint8_t)kind;
+    t.waiter.mode = TRT_MODE_THREAD_;
+    t.waiter.status = TRT_PENDING;
+    status = trt_kinds_[kind].poll(NULL, &t.waiter.args, &t.waiter);
+    if (status != TRT_PENDING) return status;
+    trt_thread_block_(rt, &t);
+    if (!TRT_LOAD_(&t.woken, acquire)) { /* its runtime has given up */
+        trt_kinds_[kind].cancel(&t.waiter);
+        return TRT_CANCELLED;
+    }
+    status = (trt_status_code)t.waiter.status;
+    if (kind == TRT_KIND_JOIN_ && status == TRT_PANICKED)
+        trt_thread_saw_panic_((trt_panic_record_ *)t.waiter.args.obj);
+    return status;
+}
+
+static trt_status_code trt_thread_wait_(uint32_t kind, void *obj, void *out, uint64_t arg)
+{
+    return trt_thread_wait_on_(NULL, kind, obj, out, arg);
+}
+
+TRT_DEF_ trt_status_code trt_join_thread_(trt_ref_ ref, void *out)
+{
+    if (trt_in_task_())
+        return trt_misuse_("trt_join_thread", "this would block a worker: await trt_join instead");
+    if (!ref.cell) return trt_ref_status_(ref);
+    return trt_thread_wait_on_(trt_rt_of_(ref.cell), TRT_KIND_JOIN_, ref.cell, out, ref.generation);
+}
+/* ------------------------------------------------------------------------------------------------
+ * >>pool: blocking jobs
+ *
+ * One FIFO queue and a stack of idle threads. A submit wakes the thread that went idle last, or, if
+ * there is none, starts one: at most one start is under way, and a new thread that finds more work
+ * waiting than it takes starts the next before it begins. So a burst of short jobs is run by a few
+ * threads, and a burst of long ones still gets a thread each, up to the limit.
+ *
+ * A job is queued, running, or over; the pool's latch guards that. A spawned job's cell says the same
+ * by FRESH, which an abort clears to skip the job.
+ *
+ * Threads that leave are joined by the next that leaves, the last by shutdown: a thread is never
+ * detached, so none outlives the runtime.
+ */
+enum { TRT_JOB_NEW_, TRT_JOB_QUEUED_, TRT_JOB_RUNNING_, TRT_JOB_OVER_ };
+
+static void *trt_pool_main_(void *arg);
+
+static void trt_pool_put_(trt_pool_ *pool, trt_job_ *job) /* latch held */
+{
+    job->state = TRT_JOB_QUEUED_;
+    job->next = NULL;
+    job->prev = pool->last;
+    if (pool->last) pool->last->next = job;
+    else pool->first = job;
+    pool->last = job;
+    pool->queued++;
+}
+
+static void trt_pool_remove_(trt_pool_ *pool, trt_job_ *job) /* latch held */
+{
+    if (job->prev) job->prev->next = job->next;
+    else pool->first = job->next;
+    if (job->next) job->next->prev = job->prev;
+    else pool->last = job->prev;
+    pool->queued--;
+}
+
+/* Latch held: the thread to wake, if one is idle. */
+static trt_pool_thread_ *trt_pool_idle_(trt_pool_ *pool)
+{
+    trt_pool_thread_ *t = pool->idle;
+    if (!t) return NULL;
+    pool->idle = t->next;
+    pool->idle_count--;
+    return t;
+}
+
+static void trt_pool_wake_(trt_pool_thread_ *t)
+{
+    trt_a32_ *word = &t->wake;
+    TRT_STORE_(word, 1u, release); /* pairs with the acquire in trt_pool_sleep_ */
+    trt_os_wake_(word, 1);
+}
+
+/* Latch held: may, and should, a thread be started? Then the caller does, without the latch. */
+static bool trt_pool_should_start_(trt_pool_ *pool)
+{
+    if (pool->starting || pool->threads >= pool->limit || !pool->queued) return false;
+    pool->starting = true;
+    pool->threads++;
+    return true;
+}
+
+static bool trt_pool_start_(trt_runtime *rt)
+{
+    trt_pool_ *pool = &rt->pool;
+    trt_pool_thread_ *t = (trt_pool_thread_ *)TASKRT_MALLOC(sizeof *t);
+    if (t) {
+        memset(t, 0, sizeof *t);
+        t->rt = rt;
+        trt_latch_(&rt->threads_latch); /* the thread waits for this: `thread` is written then */
+        if (trt_os_thread_(&t->thread, trt_pool_main_, t)) {
+            trt_unlatch_(&rt->threads_latch);
+            return true;
+        }
+        trt_unlatch_(&rt->threads_latch);
+        TASKRT_FREE(t);
+    }
+    trt_latch_(&pool->latch);
+    pool->starting = false;
+    pool->threads--;
+    trt_unlatch_(&pool->latch);
+    return false;
+}
+
+/* Latch held: the job is over. The waiter of a job in a frame gets its status. */
+static void trt_job_finish_(trt_job_ *job, trt_status_code status, trt_wakes_ *wakes)
+{
+    trt_waiter_ *w = job->waiter;
+    job->state = TRT_JOB_OVER_;
+    job->status = (uint8_t)status;
+    job->waiter = NULL;
+    if (!w || job->cell) return;
+    if (!trt_claim_(w, status, wakes)) w->status = (uint8_t)status;
+}
+
+/* Without any thread there is nobody to run the job: take it back. */
+static bool trt_pool_take_back_(trt_pool_ *pool, trt_job_ *job)
+{
+    bool back = false;
+    trt_latch_(&pool->latch);
+    if (!pool->threads && !pool->starting && job->state == TRT_JOB_QUEUED_) {
+        trt_pool_remove_(pool, job);
+        job->state = TRT_JOB_NEW_;
+        back = true;
+    }
+    trt_unlatch_(&pool->latch);
+    return back;
+}
+
+/* Latch held on entry, not on return. The job may be over before this returns. False: no thread. */
+static bool trt_pool_queue_(trt_runtime *rt, trt_job_ *job)
+{
+    trt_pool_ *pool = &rt->pool;
+    trt_pool_thread_ *idle;
+    bool start;
+    trt_pool_put_(pool, job);
+    idle = trt_pool_idle_(pool);
+    start = !idle && trt_pool_should_start_(pool);
+    trt_unlatch_(&pool->latch);
+    if (idle) trt_pool_wake_(idle);
+    if (!start || trt_pool_start_(rt)) return true;
+    return !trt_pool_take_back_(pool, job);
+}
+
+/* A spawned job. */
+static bool trt_pool_submit_(trt_runtime *rt, trt_job_ *job)
+{
+    trt_pool_ *pool = &rt->pool;
+    trt_cell_ *c = job->cell;
+    trt_latch_(&pool->latch);
+    if (trt_pool_queue_(rt, job)) return true;
+    /* In a set, the set reports it; an abort may have been faster, and then has ended it. */
+    job->status = TRT_NO_MEMORY;
+    if (!trt_job_claim_(c, 0)) return true;
+    if (TRT_LOAD_(&c->state, relaxed) & TRT_SET_) {
+        trt_task_end_(c, TRT_NO_MEMORY);
+        return true;
+    }
+    trt_count_end_(rt);
+    trt_cell_end_(c);
+    return false;
+}
+
+/* FRESH is cleared by the caller, who alone may end the job now. */
+static void trt_job_skip_(trt_cell_ *c)
+{
+    trt_pool_ *pool = &trt_rt_of_(c)->pool;
+    trt_job_ *job = trt_job_of_(c);
+    trt_latch_(&pool->latch);
+    if (job->state == TRT_JOB_QUEUED_) trt_pool_remove_(pool, job);
+    job->state = TRT_JOB_OVER_;
+    job->status = TRT_CANCELLED;
+    trt_unlatch_(&pool->latch);
+    trt_task_end_(c, TRT_CANCELLED);
+}
+
+static void trt_job_call_(trt_job_ *job)
+{
+    jmp_buf trap;
+    trt_self__.job = job;
+    trt_self__.job_trap = &trap;
+    job->status = TRT_PANICKED;
+    if (setjmp(trap) == 0) {
+        job->type->job(job);
+        trt_self__.job->status = TRT_OK;
+    }
+    trt_self__.job = NULL;
+    trt_self__.job_trap = NULL;
+}
+
+/* Run a job that has been taken from the queue. */
+static void trt_job_run_(trt_runtime *rt, trt_job_ *job)
+{
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_cell_ *c = job->cell;
+    if (c && !trt_job_claim_(c, 0)) return; /* whoever cleared FRESH ends it */
+    trt_job_call_(job);
+    if (c) {
+        trt_task_end_(c, (trt_status_code)job->status);
+        return;
+    }
+    trt_latch_(&rt->pool.latch);
+    trt_job_finish_(job, (trt_status_code)job->status, &wakes);
+    trt_unlatch_(&rt->pool.latch);
+    trt_wake_(&wakes);
+}
+
+/* Latch held on entry and return. False: the thread is to leave. */
+static bool trt_pool_sleep_(trt_runtime *rt, trt_pool_thread_ *t)
+{
+    trt_pool_ *pool = &rt->pool;
+    trt_instant until = trt_after_(trt_clock_(), rt->config.blocking_keep_alive);
+    trt_pool_thread_ **at;
+    if (pool->closed) return false;
+    TRT_STORE_(&t->wake, 0u, relaxed);
+    t->next = pool->idle;
+    pool->idle = t;
+    pool->idle_count++;
+    trt_unlatch_(&pool->latch);
+    while (!TRT_LOAD_(&t->wake, acquire) && trt_clock_() < until) trt_os_wait_(&t->wake, 0, until);
+    trt_latch_(&pool->latch);
+    if (TRT_LOAD_(&t->wake, relaxed)) return true;
+    for (at = &pool->idle; *at; at = &(*at)->next) {
+        if (*at != t) continue;
+        *at = t->next;
+        pool->idle_count--;
+        return false;
+    }
+    trt_unlatch_(&pool->latch); /* taken off the list: the wake is on its way, and touches `t` */
+    while (!TRT_LOAD_(&t->wake, acquire)) trt_os_wait_(&t->wake, 0, TRT_FOREVER_);
+    trt_latch_(&pool->latch);
+    return true;
+}
+
+static void trt_pool_leave_(trt_runtime *rt, trt_pool_thread_ *t) /* latch held; released */
+{
+    trt_pool_ *pool = &rt->pool;
+    bool join = pool->has_exited;
+    pthread_t before = pool->exited;
+    pool->exited = t->thread;
+    pool->has_exited = true;
+    trt_unlatch_(&pool->latch);
+    if (join) pthread_join(before, NULL);
+    if (rt->config.on_thread_stop) rt->config.on_thread_stop(rt->config.user);
+    TASKRT_FREE(t);
+    trt_latch_(&pool->latch);
+    pool->threads--;
+    TRT_ADD_(&pool->changed, 1u, release);
+    trt_unlatch_(&pool->latch);
+    trt_os_wake_(&pool->changed, INT_MAX);
+}
+
+static void *trt_pool_main_(void *arg)
+{
+    trt_pool_thread_ *t = (trt_pool_thread_ *)arg;
+    trt_runtime *rt = t->rt;
+    trt_pool_ *pool = &rt->pool;
+    trt_job_ *job;
+    bool start;
+    trt_latch_(&rt->threads_latch);
+    trt_unlatch_(&rt->threads_latch);
+    trt_os_name_("trt-blocking");
+    trt_self__.rt = rt;
+    if (rt->config.on_thread_start) rt->config.on_thread_start(rt->config.user);
+    trt_latch_(&pool->latch);
+    pool->starting = false;
+    for (;;) {
+        job = pool->first;
+        if (!job) {
+            if (trt_pool_sleep_(rt, t)) continue;
+            if (!pool->first) break;
+            continue;
+        }
+        trt_pool_remove_(pool, job);
+        job->state = TRT_JOB_RUNNING_;
+        pool->running++;
+        start = !pool->idle && trt_pool_should_start_(pool);
+        trt_unlatch_(&pool->latch);
+        if (start) (void)trt_pool_start_(rt); /* without it the threads there are go on */
+        trt_job_run_(rt, job);
+        trt_latch_(&pool->latch);
+        pool->running--;
+        if (rt->virtual_clock || pool->closed) {
+            TRT_ADD_(&pool->changed, 1u, release);
+            trt_unlatch_(&pool->latch);
+            trt_os_wake_(&pool->changed, INT_MAX);
+            if (rt->virtual_clock) trt_unpark_(rt->workers[0]);
+            trt_latch_(&pool->latch);
+        }
+    }
+    trt_pool_leave_(rt, t);
+    return NULL;
+}
+
+/* The job in a frame: an operation. */
+TRT_DEF_ trt_op trt_blocking_(trt_job_ *job, const trt_type_ *type)
+{
+    memset(job, 0, type->self_offset);
+    job->type = type;
+    return trt_op_(TRT_KIND_BLOCKING_, job, NULL, 0);
+}
+
+static trt_status_code trt_blocking_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
+{
+    trt_job_ *job = (trt_job_ *)args->obj;
+    trt_runtime *rt = trt_self__.worker->rt;
+    (void)co;
+    if (!w) return TRT_PENDING;
+    trt_latch_(&rt->pool.latch);
+    if (!trt_park_(w)) {
+        trt_unlatch_(&rt->pool.latch);
+        return TRT_REFUSED_;
+    }
+    w->linked = 0;
+    job->rt = rt;
+    job->waiter = w;
+    job->state = TRT_JOB_NEW_;
+    if (trt_pool_queue_(rt, job)) return TRT_PENDING;
+    /* No thread at all. The wait is registered, so it is completed like any other. */
+    {
+        trt_wakes_ wakes = TRT_NO_WAKES_;
+        trt_latch_(&rt->pool.latch);
+        trt_job_finish_(job, TRT_NO_MEMORY, &wakes);
+        trt_unlatch_(&rt->pool.latch);
+        trt_wake_(&wakes);
+    }
+    return TRT_PENDING;
+}
+
+/* Latch held. True: it is out of the queue, or was over; false: it runs, and was asked to stop. */
+static bool trt_job_withdraw_(trt_pool_ *pool, trt_job_ *job)
+{
+    if (job->state == TRT_JOB_RUNNING_) {
+        TRT_STORE_(&job->cancel, 1u, release);
+        return false;
+    }
+    if (job->state == TRT_JOB_QUEUED_) trt_pool_remove_(pool, job);
+    job->state = TRT_JOB_OVER_;
+    job->waiter = NULL;
+    return true;
+}
+
+static void trt_blocking_cancel_(trt_waiter_ *w) /* of a group's member */
+{
+    trt_job_ *job = (trt_job_ *)w->args.obj;
+    trt_pool_ *pool;
+    if (!job->rt) return;
+    pool = &job->rt->pool;
+    trt_latch_(&pool->latch);
+    if (job->waiter == w && !trt_job_withdraw_(pool, job)) {
+        TRT_ADD_(&trt_group_of_(w)->linger, 1u, relaxed);
+        w->linked = TRT_LINGERS_;
+    }
+    trt_unlatch_(&pool->latch);
+}
+
+/* An aborted strand whose only wait is the job. False: it waits again, for the job to end. */
+static bool trt_job_cancel_strand_(trt_waiter_ *w)
+{
+    trt_cell_ *c = trt_waiting_cell_(w);
+    trt_job_ *job = (trt_job_ *)w->args.obj;
+    trt_pool_ *pool = &job->rt->pool;
+    bool out;
+    trt_latch_(&pool->latch);
+    out = job->waiter != w || trt_job_withdraw_(pool, job);
+    if (!out) {
+        c->flags |= TRT_LEAVING_;
+        trt_park_strand_(c, TRT_SHIELD_);
+    }
+    trt_unlatch_(&pool->latch);
+    return out;
+}
+/* ------------------------------------------------------------------------------------------------
+ * >>impl-fds
+ *
+ * Readiness of file descriptors. One record an fd, in 16 shards by number, each with a latch; records
+ * stay until the runtime is freed. Every wait arms the poller for one shot: that checks the level, so
+ * that nothing is missed, and notices an fd that was closed and opened again (the kernel has forgotten
+ * it, and it is added anew, under a new generation that tells late events of the old one apart).
+ * Waiters of one direction are woken together; hang-up and error wake both directions.
+ *
+ * The poller is opened by the first wait. Before, nobody needs it, and workers sleep on futexes.
+ */
+enum { TRT_READ_ = 1, TRT_WRITE_ = 2 };
+
+static void trt_fd_event_(trt_runtime *rt, int fd, uint32_t generation, uint32_t ready);
+static void trt_driver_again_(trt_runtime *rt);
+
+
+#if defined __linux__ && !defined TASKRT_POLL
+static bool trt_poller_open_(trt_runtime *rt)
+{
+    struct epoll_event event;
+    memset(&event, 0, sizeof event);
+    event.events = EPOLLIN | EPOLLET; /* edge: the count need not be read */
+    event.data.u64 = UINT64_MAX;
+    rt->poller = epoll_create1(EPOLL_CLOEXEC);
+    if (rt->poller < 0) return false;
+    rt->poller_wake[0] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (rt->poller_wake[0] >= 0 &&
+        epoll_ctl(rt->poller, EPOLL_CTL_ADD, rt->poller_wake[0], &event) == 0)
+        return true;
+    if (rt->poller_wake[0] >= 0) close(rt->poller_wake[0]);
+    close(rt->poller);
+    rt->poller = rt->poller_wake[0] = -1;
+    return false;
+}
+
+static void trt_poller_interrupt_(trt_runtime *rt)
+{
+    uint64_t one = 1;
+    if (write(rt->poller_wake[0], &one, sizeof one) < 0) { /* full: it is awake anyway */ }
+}
+
+/* Shard latch held. 0 or errno. */
+static int trt_poller_arm_(trt_runtime *rt, trt_fd_ *record, uint32_t interest)
+{
+    struct epoll_event event;
+    memset(&event, 0, sizeof event);
+    event.events = (uint32_t)EPOLLONESHOT | (interest & TRT_READ_ ? (uint32_t)EPOLLIN | EPOLLRDHUP : 0u) |
+                   (interest & TRT_WRITE_ ? (uint32_t)EPOLLOUT : 0u);
+    event.data.u64 = (uint64_t)record->generation << 32 | (uint32_t)record->fd;
+    if (epoll_ctl(rt->poller, EPOLL_CTL_MOD, record->fd, &event) == 0) return 0;
+    if (errno != ENOENT) return errno;
+    event.data.u64 = (uint64_t)++record->generation << 32 | (uint32_t)record->fd;
+    return epoll_ctl(rt->poller, EPOLL_CTL_ADD, record->fd, &event) == 0 ? 0 : errno;
+}
+
+static int trt_epoll_(int poller, struct epoll_event *events, int most, trt_duration timeout)
+{
+    int64_t ms;
+#if defined SYS_epoll_pwait2
+    static trt_a32_ missing;
+    if (timeout > 0 && !TRT_LOAD_(&missing, relaxed)) {
+        int64_t t[2];
+        long n;
+        t[0] = timeout / 1000000000;
+        t[1] = timeout % 1000000000;
+        n = syscall(SYS_epoll_pwait2, poller, events, most, t, NULL, 0);
+        if (n >= 0 || errno != ENOSYS) return (int)n;
+        TRT_STORE_(&missing, 1u, relaxed);
+    }
+#endif
+    ms = timeout < 0 ? -1 : timeout / 1000000 + (timeout % 1000000 != 0);
+    return epoll_wait(poller, events, most, ms > INT_MAX ? INT_MAX : (int)ms);
+}
+
+/* Wait for events, at most `timeout` (negative: for ever), and complete the waits that they end. */
+static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
+{
+    struct epoll_event events[128];
+    int n = trt_epoll_(rt->poller, events, 128, timeout), i;
+    for (i = 0; i < n; i++) {
+        uint32_t e = events[i].events, ready = 0;
+        if (events[i].data.u64 == UINT64_MAX) continue;
+        if (e & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) ready |= TRT_READ_;
+        if (e & (EPOLLOUT | EPOLLHUP | EPOLLERR)) ready |= TRT_WRITE_;
+        trt_fd_event_(rt, (int)(uint32_t)events[i].data.u64, (uint32_t)(events[i].data.u64 >> 32), ready);
+    }
+}
+
+static void trt_poller_close_(trt_runtime *rt)
+{
+    if (!TRT_LOAD_(&rt->poller_ready, relaxed)) return;
+    close(rt->poller);
+    close(rt->poller_wake[0]);
+}
+#else
+static bool trt_wake_pipe_open_(trt_runtime *rt)
+{
+    int i;
+    if (pipe(rt->poller_wake) != 0) return false;
+    for (i = 0; i < 2; i++) {
+        fcntl(rt->poller_wake[i], F_SETFL, O_NONBLOCK);
+        fcntl(rt->poller_wake[i], F_SETFD, FD_CLOEXEC);
+    }
+    return true;
+}
+
+static void trt_poller_interrupt_(trt_runtime *rt)
+{
+    char one = 1;
+    if (write(rt->poller_wake[1], &one, 1) < 0) { /* full: it is awake anyway */ }
+}
+
+static void trt_wake_pipe_drain_(trt_runtime *rt)
+{
+    char bytes[64];
+    while (read(rt->poller_wake[0], bytes, sizeof bytes) > 0) {}
+}
+
+#if defined TASKRT_POLL
+static bool trt_poller_open_(trt_runtime *rt) { return trt_wake_pipe_open_(rt); }
+
+/* The set is read when a worker begins to poll: one that polls already has to begin again. */
+static int trt_poller_arm_(trt_runtime *rt, trt_fd_ *record, uint32_t interest)
+{
+    record->armed = interest;
+    if (TRT_LOAD_(&rt->polling, seq_cst)) trt_poller_interrupt_(rt);
+    return 0;
+}
+
+/* The armed fds, behind the wake pipe. Memory failing, as many as there was room for. */
+static size_t trt_poll_set_(trt_runtime *rt)
+{
+    size_t n = 1, shard;
+    for (shard = 0; shard < TRT_FD_SHARDS_; shard++) {
+        trt_fds_ *fds = &rt->fds[shard];
+        uint32_t i;
+        trt_latch_(&fds->latch);
+        for (i = 0; i < fds->size; i++) {
+            trt_fd_ *record;
+            for (record = fds->table[i]; record; record = record->next) {
+                if (!record->armed) continue;
+                if (n == rt->poll_capacity) {
+                    size_t more = rt->poll_capacity * 2;
+                    struct pollfd *set = (struct pollfd *)TASKRT_MALLOC(more * sizeof *set);
+                    if (!set) continue;
+                    memcpy(set, rt->poll_set, n * sizeof *set);
+                    TASKRT_FREE(rt->poll_set);
+                    rt->poll_set = set;
+                    rt->poll_capacity = more;
+                }
+                rt->poll_set[n].fd = record->fd;
+                rt->poll_set[n].events = (short)((record->armed & TRT_READ_ ? POLLIN : 0) |
+                                                 (record->armed & TRT_WRITE_ ? POLLOUT : 0));
+                rt->poll_set[n++].revents = 0;
+            }
+        }
+        trt_unlatch_(&fds->latch);
+    }
+    return n;
+}
+
+static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
+{
+    size_t n, i;
+    int64_t ms = timeout < 0 ? -1 : timeout / 1000000 + (timeout % 1000000 != 0);
+    if (!rt->poll_set) {
+        rt->poll_set = (struct pollfd *)TASKRT_MALLOC(16 * sizeof *rt->poll_set);
+        rt->poll_capacity = rt->poll_set ? 16 : 0;
+        if (!rt->poll_set) {
+            struct pollfd wake;
+            wake.fd = rt->poller_wake[0];
+            wake.events = POLLIN;
+            (void)poll(&wake, 1, ms < 0 || ms > 10 ? 10 : (int)ms);
+            return;
+        }
+    }
+    TRT_STORE_(&rt->polling, 1u, seq_cst); /* from here on, whoever arms interrupts */
+    rt->poll_set[0].fd = rt->poller_wake[0];
+    rt->poll_set[0].events = POLLIN;
+    rt->poll_set[0].revents = 0;
+    n = trt_poll_set_(rt);
+    if (poll(rt->poll_set, (nfds_t)n, ms > INT_MAX ? INT_MAX : (int)ms) < 0) n = 0;
+    TRT_STORE_(&rt->polling, 0u, relaxed);
+    if (n && rt->poll_set[0].revents) trt_wake_pipe_drain_(rt);
+    for (i = 1; i < n; i++) {
+        int e = rt->poll_set[i].revents;
+        uint32_t ready = 0;
+        if (e & (POLLIN | POLLHUP | POLLERR | POLLNVAL)) ready |= TRT_READ_;
+        if (e & (POLLOUT | POLLHUP | POLLERR | POLLNVAL)) ready |= TRT_WRITE_;
+        if (ready) trt_fd_event_(rt, rt->poll_set[i].fd, 0, ready);
+    }
+}
+#else /* kqueue */
+static bool trt_poller_open_(trt_runtime *rt)
+{
+    struct kevent change;
+    rt->poller = kqueue();
+    if (rt->poller < 0) return false;
+    if (trt_wake_pipe_open_(rt)) {
+        EV_SET(&change, (uintptr_t)rt->poller_wake[0], EVFILT_READ, EV_ADD, 0, 0, 0);
+        if (kevent(rt->poller, &change, 1, NULL, 0, NULL) == 0) return true;
+        close(rt->poller_wake[0]);
+        close(rt->poller_wake[1]);
+    }
+    close(rt->poller);
+    return false;
+}
+
+static int trt_poller_arm_(trt_runtime *rt, trt_fd_ *record, uint32_t interest)
+{
+    struct kevent changes[2];
+    int n = 0;
+    if (interest & TRT_READ_)
+        EV_SET(&changes[n++], (uintptr_t)record->fd, EVFILT_READ, EV_ADD | EV_ONESHOT, 0, 0, 0);
+    if (interest & TRT_WRITE_)
+        EV_SET(&changes[n++], (uintptr_t)record->fd, EVFILT_WRITE, EV_ADD | EV_ONESHOT, 0, 0, 0);
+    return kevent(rt->poller, changes, n, NULL, 0, NULL) == 0 ? 0 : errno;
+}
+
+static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
+{
+    struct kevent events[128];
+    struct timespec at;
+    int n, i;
+    at.tv_sec = (time_t)(timeout / 1000000000);
+    at.tv_nsec = (long)(timeout % 1000000000);
+    n = kevent(rt->poller, NULL, 0, events, 128, timeout < 0 ? NULL : &at);
+    for (i = 0; i < n; i++) {
+        uint32_t ready = events[i].filter == EVFILT_WRITE ? TRT_WRITE_ : TRT_READ_;
+        if ((int)events[i].ident == rt->poller_wake[0]) {
+            trt_wake_pipe_drain_(rt);
+            continue;
+        }
+        if (events[i].flags & (EV_EOF | EV_ERROR)) ready = TRT_READ_ | TRT_WRITE_;
+        trt_fd_event_(rt, (int)events[i].ident, 0, ready);
+    }
+}
+#endif
+
+static void trt_poller_close_(trt_runtime *rt)
+{
+    if (!TRT_LOAD_(&rt->poller_ready, relaxed)) return;
+#if defined TASKRT_POLL
+    TASKRT_FREE(rt->poll_set);
+#else
+    close(rt->poller);
+#endif
+    close(rt->poller_wake[0]);
+    close(rt->poller_wake[1]);
+}
+#endif
+
+static bool trt_poller_ensure_(trt_runtime *rt)
+{
+    bool ready = TRT_LOAD_(&rt->poller_ready, acquire) != 0;
+    if (ready) return true;
+    trt_latch_(&rt->poller_latch);
+    ready = TRT_LOAD_(&rt->poller_ready, relaxed) || trt_poller_open_(rt);
+    if (ready) TRT_STORE_(&rt->poller_ready, 1u, release);
+    trt_unlatch_(&rt->poller_latch);
+    if (ready) trt_driver_again_(rt); /* it sleeps on a futex: it has to move over */
+    return ready;
+}
+
+/* Shard latch held: the record of an fd; NULL: no memory. */
+static trt_fd_ *trt_fd_record_(trt_fds_ *fds, int fd, bool make)
+{
+    trt_fd_ *record, *next;
+    uint32_t size = fds->size ? fds->size * 2 : 8, i;
+    uint32_t number = (uint32_t)fd / TRT_FD_SHARDS_;
+    for (record = fds->size ? fds->table[number % fds->size] : NULL; record; record = record->next)
+        if (record->fd == fd) return record;
+    if (!make) return NULL;
+    if (fds->used == fds->size) {
+        trt_fd_ **table = (trt_fd_ **)TASKRT_MALLOC(size * sizeof *table);
+        if (!table) return NULL;
+        for (i = 0; i < size; i++) table[i] = NULL;
+        for (i = 0; i < fds->size; i++) {
+            for (record = fds->table[i]; record; record = next) {
+                uint32_t at = (uint32_t)record->fd / TRT_FD_SHARDS_ % size;
+                next = record->next;
+                record->next = table[at];
+                table[at] = record;
+            }
+        }
+        TASKRT_FREE(fds->table);
+        fds->table = table;
+        fds->size = size;
+    }
+    record = (trt_fd_ *)TASKRT_MALLOC(sizeof *record);
+    if (!record) return NULL;
+    memset(record, 0, sizeof *record);
+    record->fd = fd;
+    record->next = fds->table[number % fds->size];
+    fds->table[number % fds->size] = record;
+    fds->used++;
+    return record;
+}
+
+static void trt_fds_free_(trt_runtime *rt)
+{
+    size_t shard;
+    for (shard = 0; shard < TRT_FD_SHARDS_; shard++) {
+        trt_fds_ *fds = &rt->fds[shard];
+        uint32_t i;
+        for (i = 0; i < fds->size; i++) {
+            while (fds->table[i]) {
+                trt_fd_ *record = fds->table[i];
+                fds->table[i] = record->next;
+                TASKRT_FREE(record);
+            }
+        }
+        TASKRT_FREE(fds->table);
+    }
+}
+
+static trt_fds_ *trt_shard_(trt_runtime *rt, int fd)
+{
+    return &rt->fds[(uint32_t)fd % TRT_FD_SHARDS_];
+}
+
+static void trt_fd_complete_(trt_runtime *rt, trt_list_ *list, trt_wakes_ *wakes)
+{
+    trt_waiter_ *w;
+    while ((w = list->head) != NULL) {
+        trt_list_remove_(list, w);
+        TRT_SUB_(&rt->fds_waiting, 1u, relaxed);
+        trt_claim_(w, TRT_OK, wakes);
+    }
+}
+
+static uint32_t trt_fd_interest_(const trt_fd_ *record)
+{
+    return (record->readers.head ? (uint32_t)TRT_READ_ : 0u) |
+           (record->writers.head ? (uint32_t)TRT_WRITE_ : 0u);
+}
+
+static void trt_fd_event_(trt_runtime *rt, int fd, uint32_t generation, uint32_t ready)
+{
+    trt_fds_ *fds = trt_shard_(rt, fd);
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_fd_ *record;
+    uint32_t left;
+    trt_latch_(&fds->latch);
+    record = trt_fd_record_(fds, fd, false);
+    if (record && record->generation == generation) {
+        if (ready & TRT_READ_) trt_fd_complete_(rt, &record->readers, &wakes);
+        if (ready & TRT_WRITE_) trt_fd_complete_(rt, &record->writers, &wakes);
+        left = trt_fd_interest_(record);
+        record->armed = 0;
+        if (left && trt_poller_arm_(rt, record, left) != 0) {
+            trt_fd_complete_(rt, &record->readers, &wakes); /* closed: their next call says why */
+            trt_fd_complete_(rt, &record->writers, &wakes);
+        }
+    }
+    trt_unlatch_(&fds->latch);
+    trt_wake_(&wakes);
+}
+
+/* Is it ready right now? Regular files always are; a bad fd is an error. */
+static trt_status_code trt_fd_look_(int fd, uint32_t direction, uint16_t *error)
+{
+    struct pollfd p;
+    int n;
+    p.fd = fd;
+    p.events = direction == TRT_READ_ ? POLLIN : POLLOUT;
+    p.revents = 0;
+    *error = EBADF;
+    if (fd < 0) return TRT_ERRNO;
+    do {
+        n = poll(&p, 1, 0);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) *error = (uint16_t)errno;
+    if (n < 0 || (p.revents & POLLNVAL)) return TRT_ERRNO;
+    return n ? TRT_OK : TRT_PENDING;
+}
+
+static trt_status_code trt_fd_register_(int fd, uint32_t direction, trt_waiter_ *w)
+{
+    trt_runtime *rt = trt_self__.worker->rt;
+    trt_fds_ *fds = trt_shard_(rt, fd);
+    trt_fd_ *record;
+    trt_status_code status = TRT_PENDING;
+    int error;
+    if (!trt_poller_ensure_(rt)) {
+        w->error = (uint16_t)errno;
+        return trt_take_(w) ? TRT_ERRNO : TRT_REFUSED_;
+    }
+    trt_latch_(&fds->latch);
+    record = trt_fd_record_(fds, fd, true);
+    w->args.obj = rt;
+    if (!record) {
+        status = trt_take_(w) ? TRT_NO_MEMORY : TRT_REFUSED_;
+    } else if ((error = trt_poller_arm_(rt, record, trt_fd_interest_(record) | direction)) != 0) {
+        status = trt_take_(w) ? TRT_ERRNO : TRT_REFUSED_;
+        if (status == TRT_ERRNO) w->error = (uint16_t)error;
+    } else if (trt_park_(w)) {
+        trt_list_push_(direction == TRT_READ_ ? &record->readers : &record->writers, w);
+        TRT_ADD_(&rt->fds_waiting, 1u, relaxed);
+    } else {
+        status = TRT_REFUSED_;
+    }
+    trt_unlatch_(&fds->latch);
+    return status;
+}
+
+static trt_status_code trt_fd_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w, uint32_t direction)
+{
+    int fd = (int)(uint32_t)args->arg;
+    uint16_t error = 0;
+    trt_status_code status;
+    if (w) return trt_fd_register_(fd, direction, w);
+    status = trt_fd_look_(fd, direction, &error);
+    if (status == TRT_ERRNO) co->cell_->wait.error = error;
+    return status;
+}
+
+static trt_status_code trt_readable_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
+{
+    return trt_fd_poll_(co, args, w, TRT_READ_);
+}
+
+static trt_status_code trt_writable_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
+{
+    return trt_fd_poll_(co, args, w, TRT_WRITE_);
+}
+
+static void trt_fd_cancel_(trt_waiter_ *w)
+{
+    trt_runtime *rt = (trt_runtime *)w->args.obj;
+    int fd = (int)(uint32_t)w->args.arg;
+    trt_fds_ *fds;
+    trt_fd_ *record;
+    if (!rt) return;
+    fds = trt_shard_(rt, fd);
+    trt_latch_(&fds->latch);
+    record = w->linked ? trt_fd_record_(fds, fd, false) : NULL;
+    if (record) {
+        trt_list_remove_(w->kind == TRT_KIND_READABLE_ ? &record->readers : &record->writers, w);
+        TRT_SUB_(&rt->fds_waiting, 1u, relaxed);
+        record->armed = trt_fd_interest_(record);
+    }
+    trt_unlatch_(&fds->latch);
+}
+
+TRT_DEF_ trt_op trt_readable(int fd)
+{
+    return trt_op_(TRT_KIND_READABLE_, NULL, NULL, (uint32_t)fd);
+}
+
+TRT_DEF_ trt_op trt_writable(int fd)
+{
+    return trt_op_(TRT_KIND_WRITABLE_, NULL, NULL, (uint32_t)fd);
+}
+/* ------------------------------------------------------------------------------------------------
+ * >>idle
+ *
+ * `sleeping` counts workers that sleep or are about to, one bit each in `idle_bits`; `searchers` those
+ * that look for work at others'. Whoever makes work visible and sees a sleeper and no searcher wakes
+ * one, as a searcher; the last searcher to find something wakes the next. So wakes come one at a time
+ * and stop when there is nothing left to find.
+ *
+ * No wake is lost: a producer publishes its entry, fences, and reads `sleeping`; a worker that goes to
+ * sleep sets its bit, fences, and looks at all queues once more. One of the two sees the other.
+ *
+ * One sleeper at a time is the driver: it sleeps until the next timer of any worker, and in the fd
+ * poller once there is one. The others sleep on a futex. Whoever registers a timer earlier than the
+ * driver's wakes the driver.
+ */
+static TRT_NOINLINE_ void trt_notify_slow_(trt_runtime *rt)
+{
+    uint32_t none = 0, driver = TRT_LOAD_(&rt->driver, relaxed);
+    size_t pass, i;
+    if (!TRT_CAS_(&rt->searchers, &none, 1u, seq_cst)) return;
+    for (pass = 0; pass < 2; pass++) { /* the driver only if nobody else sleeps */
+        for (i = 0; i < rt->idle_words; i++) {
+            uint64_t bits = TRT_LOAD_(&rt->idle_bits[i], relaxed);
+            while (bits) {
+                uint32_t bit = (uint32_t)__builtin_ctzll((unsigned long long)bits);
+                uint64_t mask = (uint64_t)1 << bit;
+                bits &= ~mask;
+                if (!pass && i * 64 + bit + 1 == driver) continue;
+                if (!(TRT_AND_(&rt->idle_bits[i], ~mask, seq_cst) & mask)) continue;
+                TRT_SUB_(&rt->sleeping, 1u, seq_cst);
+                trt_unpark_(rt->workers[i * 64 + bit]); /* it inherits the place as searcher */
+                return;
+            }
+        }
+    }
+    TRT_SUB_(&rt->searchers, 1u, seq_cst);
+}
+
+static void trt_notify_(trt_runtime *rt)
+{
+    TRT_FENCE_(&rt->sleeping); /* pairs with the one in trt_worker_sleep_ */
+    if (TRT_LOAD_(&rt->sleeping, relaxed) && !TRT_LOAD_(&rt->searchers, relaxed)) trt_notify_slow_(rt);
+}
+
+enum { TRT_ASLEEP_, TRT_AWAKE_, TRT_IN_POLLER_ };
+
+static void trt_unpark_(trt_worker_ *w)
+{
+    uint32_t was = TRT_SWAP_(&w->wake, (uint32_t)TRT_AWAKE_, seq_cst);
+    if (was == TRT_ASLEEP_) trt_os_wake_(&w->wake, 1);
+    else if (was == TRT_IN_POLLER_) trt_poller_interrupt_(w->rt);
+}
+
+static trt_instant trt_next_timer_(trt_runtime *rt)
+{
+    trt_instant next = TRT_FOREVER_;
+    size_t i;
+    for (i = 0; i < rt->n_workers; i++) {
+        trt_instant at = TRT_LOAD_(&rt->workers[i]->wheel.next, seq_cst);
+        if (at < next) next = at;
+    }
+    return next;
+}
+
+/* The driver sleeps with an outdated plan: let it begin anew. */
+static void trt_driver_again_(trt_runtime *rt)
+{
+    uint32_t driver = TRT_LOAD_(&rt->driver, seq_cst);
+    if (driver) trt_unpark_(rt->workers[driver - 1]);
+}
+
+static void trt_timer_added_(trt_runtime *rt, trt_instant due)
+{
+    if (rt->virtual_clock) return;
+    TRT_FENCE_(&rt->driver); /* pairs with the driver's, between its plan and its look at the wheels */
+    if (TRT_LOAD_(&rt->driver, relaxed) && due < TRT_LOAD_(&rt->driver_until, relaxed))
+        trt_driver_again_(rt);
+}
+
+static void trt_run_timers_(trt_worker_ *by, trt_worker_ *of, trt_instant now)
+{
+    if (now >= TRT_LOAD_(&of->wheel.next, relaxed)) trt_wheel_run_(by, &of->wheel, now);
+}
+
+static void trt_run_all_timers_(trt_worker_ *w)
+{
+    trt_instant now = trt_now_of_(w->rt);
+    size_t i;
+    for (i = 0; i < w->rt->n_workers; i++) trt_run_timers_(w, w->rt->workers[i], now);
+}
+
+static bool trt_any_work_(trt_worker_ *w)
+{
+    trt_runtime *rt = w->rt;
+    size_t i;
+    if (TRT_LOAD_(&rt->signals, seq_cst) & (TRT_SIGNAL_STOP_ | TRT_SIGNAL_PAUSE_)) return true;
+    if (TRT_LOAD_(&rt->inject_len, seq_cst)) return true;
+    for (i = 0; i < rt->n_workers; i++)
+        if (!trt_ring_empty_(rt->workers[i]) || !trt_deque_empty_(rt->workers[i])) return true;
+    return false;
+}
+
+static void trt_watch_wake_(trt_runtime *rt)
+{
+    uint32_t dormant = 0;
+    if (TRT_LIKELY_(TRT_LOAD_(&rt->watch_word, relaxed) != 0)) return;
+    if (TRT_CAS_(&rt->watch_word, &dormant, 1u, seq_cst)) trt_os_wake_(&rt->watch_word, 1);
+}
+
+/* Sleep as the driver: until the next timer, an fd event, or an unpark. */
+static void trt_driver_sleep_(trt_worker_ *w, trt_instant until)
+{
+    trt_runtime *rt = w->rt;
+    uint32_t asleep = TRT_ASLEEP_;
+    trt_instant due;
+    TRT_STORE_(&rt->driver_until, TRT_FOREVER_, seq_cst);
+    TRT_FENCE_(&rt->driver);
+    due = trt_next_timer_(rt);
+    if (due < until) until = due;
+    TRT_STORE_(&rt->driver_until, until, seq_cst);
+    TRT_FENCE_(&rt->driver);
+    if (trt_next_timer_(rt) < until) return; /* the next round sees it */
+    if (!TRT_LOAD_(&rt->poller_ready, acquire)) {
+        if (TRT_LOAD_(&w->wake, acquire) == TRT_ASLEEP_ && (until == TRT_FOREVER_ || trt_clock_() < until))
+            trt_os_wait_(&w->wake, TRT_ASLEEP_, until);
+        return;
+    }
+    if (TRT_CAS_(&w->wake, &asleep, (uint32_t)TRT_IN_POLLER_, seq_cst)) {
+        trt_duration timeout = -1;
+        if (until != TRT_FOREVER_) {
+            timeout = until - trt_clock_();
+            if (timeout < 0) timeout = 0;
+        }
+        trt_poller_wait_(rt, timeout);
+        TRT_SWAP_(&w->wake, (uint32_t)TRT_AWAKE_, seq_cst);
+    }
+}
+
+static trt_instant trt_sleep_limit_(const trt_runtime *rt)
+{
+    return rt->current_thread ? rt->drive_until : TRT_FOREVER_;
+}
+
+static bool trt_virtual_idle_(trt_worker_ *w);
+
+/* Nothing to do: sleep until there is. Returns after any wake; the caller looks again. */
+static void trt_worker_sleep_(trt_worker_ *w)
+{
+    trt_runtime *rt = w->rt;
+    trt_a64_ *bits = &rt->idle_bits[w->index / 64];
+    uint64_t mask = (uint64_t)1 << w->index % 64;
+    uint32_t nobody = 0;
+    if (rt->virtual_clock && trt_virtual_idle_(w)) return;
+    TRT_STORE_(&w->at_cell, NULL, relaxed);
+    TRT_STORE_(&w->wake, (uint32_t)TRT_ASLEEP_, seq_cst);
+    TRT_ADD_(&rt->sleeping, 1u, seq_cst);
+    TRT_OR_(bits, mask, seq_cst);
+    if (w->searching) {
+        w->searching = false;
+        TRT_SUB_(&rt->searchers, 1u, seq_cst);
+    }
+    TRT_FENCE_(&rt->sleeping); /* pairs with trt_notify_ */
+    if (!trt_any_work_(w)) {
+        TRT_COUNT_(&w->parks, 1u);
+        if (TRT_CAS_(&rt->driver, &nobody, w->index + 1, seq_cst)) {
+            trt_driver_sleep_(w, trt_sleep_limit_(rt));
+            TRT_STORE_(&rt->driver, 0u, seq_cst);
+            if (!rt->virtual_clock) trt_run_all_timers_(w);
+        } else {
+            while (TRT_LOAD_(&w->wake, acquire) == TRT_ASLEEP_)
+                trt_os_wait_(&w->wake, TRT_ASLEEP_, TRT_FOREVER_);
+        }
+    }
+    if (TRT_AND_(bits, ~mask, seq_cst) & mask) TRT_SUB_(&rt->sleeping, 1u, seq_cst);
+    else w->searching = true; /* woken by name: trt_notify_slow_ has counted us */
+    trt_watch_wake_(rt);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>sched: the worker's loop
+ */
+static uintptr_t trt_next_local_(trt_worker_ *w)
+{
+    uintptr_t entry;
+    if (w->rt->config.seed && w->rt->current_thread) return trt_pop_random_(w);
+    if (w->lifo_run < TRT_LIFO_RUN_ && TRT_LOAD_(&w->lifo, relaxed)) {
+        entry = trt_lifo_swap_(w, 0);
+        if (entry) {
+            w->lifo_run++; /* and goes on with the budget of the one before */
+            return entry;
+        }
+    }
+    w->lifo_run = 0;
+    w->budget = TRT_BUDGET_;
+    entry = trt_pop_(w);
+    if (entry || !TRT_LOAD_(&w->lifo, relaxed)) return entry;
+    return trt_lifo_swap_(w, 0);
+}
+
+/* A look at what must not wait however much there is to run here: true if it ran something. */
+static bool trt_maintain_(trt_worker_ *w)
+{
+    trt_runtime *rt = w->rt;
+    uint32_t nobody = 0;
+    uintptr_t entry;
+    trt_cell_ *fork;
+    if (!rt->virtual_clock) {
+        if (w->tick % (4 * TRT_MAINTENANCE_) == 0) trt_run_all_timers_(w);
+        else if (TRT_LOAD_(&w->wheel.next, relaxed) != TRT_FOREVER_)
+            trt_run_timers_(w, w, trt_clock_());
+    }
+    if (TRT_LOAD_(&rt->fds_waiting, relaxed) && TRT_LOAD_(&rt->driver, relaxed) == 0 &&
+        TRT_CAS_(&rt->driver, &nobody, w->index + 1, seq_cst)) {
+        trt_poller_wait_(rt, 0);
+        TRT_STORE_(&rt->driver, 0u, seq_cst);
+    }
+    fork = trt_deque_empty_(w) ? NULL : trt_deque_steal_(w); /* its oldest: nobody starves */
+    if (fork) {
+        w->budget = TRT_BUDGET_;
+        trt_run_fork_(w, fork);
+        return true;
+    }
+    entry = rt->config.seed ? 0 : trt_take_injected_(w, TRT_INJECT_BATCH_);
+    if (!entry) return false;
+    w->budget = TRT_BUDGET_;
+    trt_run_entry_(w, entry);
+    return true;
+}
+
+static void trt_found_(trt_worker_ *w)
+{
+    if (!w->searching) return;
+    w->searching = false;
+    if (TRT_SUB_(&w->rt->searchers, 1u, seq_cst) == 1) trt_notify_(w->rt); /* the chain goes on */
+}
+
+/* Look at the others', beginning anywhere. */
+static bool trt_search_(trt_worker_ *w)
+{
+    trt_runtime *rt = w->rt;
+    size_t i, n = rt->n_workers, from;
+    if (n == 1) return false;
+    if (!w->searching) {
+        if (2 * TRT_LOAD_(&rt->searchers, relaxed) >= n) return false;
+        TRT_ADD_(&rt->searchers, 1u, seq_cst);
+        w->searching = true;
+    }
+    from = (size_t)(trt_mix_(&w->rng) % n);
+    for (i = 0; i < n; i++) {
+        trt_worker_ *victim = rt->workers[(from + i) % n];
+        trt_cell_ *fork;
+        uintptr_t entry;
+        if (victim == w) continue;
+        fork = trt_deque_steal_(victim);
+        entry = fork ? 0 : trt_steal_(w, victim);
+        if (!fork && !entry) continue;
+        if (fork) TRT_COUNT_(&w->steals, 1u);
+        trt_found_(w);
+        w->budget = TRT_BUDGET_;
+        if (fork) trt_run_fork_(w, fork);
+        else trt_run_entry_(w, entry);
+        return true;
+    }
+    return false;
+}
+
+/* Run one thing; false: there is nothing anywhere. */
+static bool trt_work_(trt_worker_ *w)
+{
+    uintptr_t entry;
+    trt_cell_ *fork;
+    if (TRT_UNLIKELY_(++w->tick % TRT_MAINTENANCE_ == 0) && trt_maintain_(w)) return true;
+    entry = trt_next_local_(w);
+    if (TRT_LIKELY_(entry != 0)) {
+        if (TRT_UNLIKELY_(w->searching)) trt_found_(w);
+        trt_run_entry_(w, entry);
+        return true;
+    }
+    w->budget = TRT_BUDGET_;
+    fork = trt_deque_pop_(w);
+    if (fork) {
+        trt_found_(w);
+        trt_run_fork_(w, fork);
+        return true;
+    }
+    entry = trt_take_injected_(w, TRT_RING_ / 2);
+    if (entry) {
+        trt_found_(w);
+        trt_run_entry_(w, entry);
+        return true;
+    }
+    return trt_search_(w);
+}
+
+static void trt_pause_point_(trt_worker_ *w);
+
+/* One round; false: there was nothing to do. */
+static bool trt_turn_(trt_worker_ *w)
+{
+    if (TRT_UNLIKELY_(TRT_LOAD_(&w->rt->signals, acquire) & TRT_SIGNAL_PAUSE_)) trt_pause_point_(w);
+    if (trt_work_(w)) return true;
+    if (!w->rt->virtual_clock) trt_run_all_timers_(w);
+    return !trt_ring_empty_(w) || TRT_LOAD_(&w->lifo, relaxed);
+}
+
+static bool trt_stopped_(trt_worker_ *w, const trt_thread_waiter_ *t)
+{
+    trt_runtime *rt = w->rt;
+    if (TRT_LOAD_(&rt->signals, acquire) & TRT_SIGNAL_STOP_) return true;
+    if (!t) return rt->current_thread && (TRT_LOAD_(&rt->ended_gate, acquire) || rt->deadlocked ||
+                                          (rt->drive_until != TRT_FOREVER_ && trt_clock_() >= rt->drive_until));
+    return TRT_LOAD_(&t->woken, acquire) != 0 || rt->deadlocked;
+}
+
+/* Run until told to stop, or (current thread) until `t` is woken. Panics land here. */
+static void trt_worker_loop_(trt_worker_ *w, const trt_thread_waiter_ *volatile t)
+{
+    trt_worker_ *volatile worker = w;
+    w->stack_base = (const char *)__builtin_frame_address(0);
+    w->trapped = true;
+    if (setjmp(w->trap) != 0) trt_recover_(worker);
+    while (!trt_stopped_(worker, t))
+        if (!trt_turn_(worker)) trt_worker_sleep_(worker);
+    worker->trapped = false;
+    TRT_STORE_(&worker->at_cell, NULL, relaxed);
+}
+
+static void *trt_worker_main_(void *arg)
+{
+    trt_worker_ *w = (trt_worker_ *)arg;
+    trt_runtime *rt = w->rt;
+    char name[16];
+    (void)snprintf(name, sizeof name, "trt-worker-%u", w->index % 1000);
+    trt_os_name_(name);
+    trt_self__.worker = w;
+    trt_self__.rt = rt;
+    if (rt->config.on_thread_start) rt->config.on_thread_start(rt->config.user);
+    trt_worker_loop_(w, NULL);
+    if (w->searching) TRT_SUB_(&rt->searchers, 1u, seq_cst);
+    w->searching = false;
+    if (rt->config.on_thread_stop) rt->config.on_thread_stop(rt->config.user);
+    trt_self__.worker = NULL;
+    return NULL;
+}
+
+/* A plain thread runs a current-thread runtime until `t` is woken; only one does at a time, and another
+ * takes over when it leaves. False: the runtime has stopped. `t` NULL: until all tasks have ended. */
+static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
+{
+    trt_self_ *self = &trt_self__;
+    trt_worker_ *w = rt->workers[0];
+    if (t) t->gate = &rt->drive_gate;
+    for (;;) {
+        uint32_t gate = TRT_LOAD_(&rt->drive_gate, acquire), free = 0;
+        if (t && TRT_LOAD_(&t->woken, acquire)) return true;
+        if (TRT_LOAD_(&rt->signals, acquire) & TRT_SIGNAL_STOP_) return false;
+        if (TRT_CAS_(&rt->driving, &free, 1u, acquire)) {
+            trt_worker_ *worker_before = self->worker;
+            trt_runtime *rt_before = self->rt;
+            trt_job_ *job_before = self->job;
+            self->worker = w;
+            self->rt = rt;
+            self->job = NULL;
+            trt_watch_wake_(rt);
+            trt_worker_loop_(w, t);
+            self->worker = worker_before;
+            self->rt = rt_before;
+            self->job = job_before;
+            TRT_STORE_(&rt->driving, 0u, release);
+            TRT_ADD_(&rt->drive_gate, 1u, release);
+            trt_os_wake_(&rt->drive_gate, INT_MAX);
+            if (!t) return true;
+            if (rt->deadlocked) return false;
+            continue;
+        }
+        if (!t && TRT_LOAD_(&rt->ended_gate, acquire)) return true;
+        trt_os_wait_(&rt->drive_gate, gate, rt->drive_until);
+        if (!t && rt->drive_until != TRT_FOREVER_ && trt_clock_() >= rt->drive_until) return true;
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>virtual: the clock that jumps
+ *
+ * When nothing is runnable and no blocking job is queued or running, the clock moves to the next
+ * timer. If there is none either, and no fd is awaited, and no thread that could call in from outside,
+ * then nothing will ever happen again: that is reported with a dump, and the runtime gives up.
+ */
+static size_t trt_threads_of_process_(void)
+{
+    size_t n = 0;
+#if defined __linux__
+    FILE *f = fopen("/proc/self/status", "r");
+    char line[256];
+    while (f && fgets(line, sizeof line, f))
+        if (strncmp(line, "Threads:", 8) == 0) n = (size_t)strtoul(line + 8, NULL, 10);
+    if (f) (void)fclose(f);
+#endif
+    return n;
+}
+
+static trt_a32_ trt_own_threads_; /* threads that live and were made here, in all runtimes */
+
+static bool trt_alone_(void)
+{
+    size_t n = trt_threads_of_process_();
+    if (TRT_TSAN_) return true; /* it has a thread of its own */
+    return n <= 1 + (size_t)TRT_LOAD_(&trt_own_threads_, acquire);
+}
+
+/* True: the caller should look for work again. */
+static bool trt_virtual_idle_(trt_worker_ *w)
+{
+    trt_runtime *rt = w->rt;
+    trt_instant next;
+    bool jobs;
+    if (trt_any_work_(w)) return false;
+    trt_latch_(&rt->pool.latch);
+    jobs = rt->pool.queued || rt->pool.running;
+    trt_unlatch_(&rt->pool.latch);
+    if (jobs || trt_any_work_(w)) return false;
+    trt_latch_(&w->wheel.latch);
+    next = trt_wheel_due_(&w->wheel);
+    trt_unlatch_(&w->wheel.latch);
+    if (next != TRT_FOREVER_) {
+        if (next > TRT_LOAD_(&rt->virtual_now, relaxed)) TRT_STORE_(&rt->virtual_now, next, relaxed);
+        trt_wheel_run_(w, &w->wheel, TRT_LOAD_(&rt->virtual_now, relaxed));
+        return true;
+    }
+    if (TRT_LOAD_(&rt->fds_waiting, relaxed) || !trt_alone_()) return false;
+    trt_say_("deadlock: every task waits, and nothing can wake them");
+    trt_dump(rt, stderr);
+    rt->deadlocked = true;
+    return true;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>watch
+ *
+ * One thread a runtime looks at the workers every 10 ms while any of them is awake, and sleeps while
+ * all do. For a worker that is still in the poll of the last look, it
+ *   - gives the task in its LIFO slot to the others,
+ *   - wakes a sleeper to be the driver, if there is none,
+ *   - reports a stall once the poll has lasted `stall_after`.
+ */
+static void trt_stall_tell_(trt_runtime *rt, trt_worker_ *w, trt_duration for_)
+{
+    const trt_type_ *type = TRT_LOAD_(&w->at_type, relaxed);
+    trt_cell_ *c = TRT_LOAD_(&w->at_cell, relaxed);
+    uint32_t pc = TRT_LOAD_(&w->at_pc, relaxed);
+    trt_stall_info info;
+    uint64_t s;
+    if (!type || !c) return;
+    info.coroutine = info.name = type->name;
+    info.file = type->file;
+    info.line = (int)(pc >> 3 ? pc >> 3 : type->line);
+    info.worker = w->index;
+    info.blocked_for = for_;
+    info.task = 0;
+    TRT_ADD_(&rt->stalls, 1u, relaxed);
+    trt_latch_(&rt->names_latch); /* names are freed under it */
+    s = TRT_LOAD_(&c->state, acquire);
+    if (s & TRT_LIVE_) {
+        info.task = trt_id_of_(c, TRT_GENERATION_(s));
+        if (s & TRT_NAMED_STATE_) info.name = (const char *)trt_tail_of_(c, trt_root_(c)->type_)->out;
+    }
+    if (rt->config.on_stall)
+        rt->config.on_stall(&info, rt->config.user);
+    else
+        trt_say_("stall: task %llu (%s) has blocked worker %zu for %lld ms; %s, last await at %s:%d; "
+                 "use trt_spawn_blocking for what blocks",
+                 (unsigned long long)info.task, info.name, info.worker, (long long)(for_ / 1000000),
+                 info.coroutine, info.file, info.line);
+    trt_unlatch_(&rt->names_latch);
+}
+
+static void trt_rescue_(trt_runtime *rt, trt_worker_ *stuck)
+{
+    uintptr_t entry;
+    if (rt->current_thread || rt->n_workers == 1) return;
+    entry = TRT_LOAD_(&stuck->lifo, relaxed) ? TRT_SWAP_(&stuck->lifo, 0u, acq_rel) : 0;
+    if (entry) trt_inject_(rt, entry);
+    if (TRT_LOAD_(&rt->sleeping, relaxed) && !TRT_LOAD_(&rt->driver, relaxed) &&
+        !TRT_LOAD_(&rt->searchers, relaxed))
+        trt_notify_slow_(rt);
+}
+
+static void trt_watch_worker_(trt_runtime *rt, trt_worker_ *w, trt_instant now)
+{
+    uint32_t poll = (uint32_t)TRT_LOAD_(&w->polls, relaxed);
+    bool busy = TRT_LOAD_(&w->at_cell, relaxed) != NULL;
+    if (!busy || poll != w->seen_poll) {
+        w->seen_poll = poll;
+        w->seen_at = now;
+        w->reported = false;
+        return;
+    }
+    trt_rescue_(rt, w);
+    if (w->reported || rt->config.stall_after < 0 || now - w->seen_at < rt->config.stall_after) return;
+    w->reported = true;
+    trt_stall_tell_(rt, w, now - w->seen_at);
+}
+
+static bool trt_all_asleep_(trt_runtime *rt)
+{
+    if (rt->current_thread && !TRT_LOAD_(&rt->driving, seq_cst)) return true;
+    return TRT_LOAD_(&rt->sleeping, seq_cst) >= (rt->current_thread ? 1 : rt->started);
+}
+
+static trt_duration trt_beat_(const trt_runtime *rt)
+{
+    trt_duration beat = rt->config.stall_after / 4;
+    if (rt->config.stall_after < 0 || beat > 100000000) beat = 100000000;
+    if (beat < 1000000) beat = 1000000;
+    if (!rt->current_thread && rt->n_workers > 1 && beat > TRT_BEAT_NS_) beat = TRT_BEAT_NS_;
+    return beat;
+}
+
+static void *trt_watch_main_(void *arg)
+{
+    trt_runtime *rt = (trt_runtime *)arg;
+    trt_duration beat = trt_beat_(rt);
+    uint32_t state;
+    trt_os_name_("trt-watch");
+    while ((state = TRT_LOAD_(&rt->watch_word, acquire)) != 2) {
+        trt_instant now = trt_clock_();
+        size_t i;
+        if (!state) {
+            trt_os_wait_(&rt->watch_word, 0, TRT_FOREVER_);
+            continue;
+        }
+        for (i = 0; i < rt->n_workers; i++) trt_watch_worker_(rt, rt->workers[i], now);
+        if (trt_all_asleep_(rt)) {
+            if (!TRT_CAS_(&rt->watch_word, &state, 0u, seq_cst)) continue;
+            /* A worker clears its idle bit before it looks at the word; here it is the other way. */
+            if (!trt_all_asleep_(rt)) trt_watch_wake_(rt);
+            continue;
+        }
+        trt_os_wait_(&rt->watch_word, 1, now + beat);
+    }
+    return NULL;
+}
+/* ------------------------------------------------------------------------------------------------
+ * >>impl-sync
+ *
+ * Everything here, and every channel below, is the same shape: a little state and a FIFO of
+ * waiters under a latch. To complete a waiter takes these steps in this order:
+ *
+ *     latch, unlink it, claim it, hand over, unlatch, wake
+ *
+ * The claim decides between this completion and an abort, a timeout or another branch of an `any`.
+ * Who loses it gets nothing, and the completer goes on with the next waiter: that is why a wait
+ * that lost has never consumed anything. A waiter whose claim failed is only unlinked; its own
+ * cancel comes later, finds it unlinked, and has nothing to pass on. (The cancel of a branch may
+ * come even after it has completed: to pass through the latch, and to find the same.)
+ *
+ * Lifetime. The woken may free the object at once, so the wake comes after the unlatch and nothing
+ * of the object is touched behind it. A task that completes without waiting may be as quick, so
+ * it goes through the latch too (which the completer has then left), or reads a word whose change
+ * is the last thing that the completer does to the object. The exception is trt_once, whose users
+ * all have to be gone before it is: the manual asks that of every object anyway.
+ *
+ * A function that expects the latch to be held says "latched".
+ */
+
+/* Latched: unlink waiters until one can be claimed. Returns it, for the hand-over, or NULL. */
+static trt_waiter_ *trt_complete_first_(trt_list_ *list, trt_status_code status,
+                                        trt_wakes_ *wakes)
+{
+    trt_waiter_ *w;
+    while ((w = list->head) != NULL) {
+        trt_list_remove_(list, w);
+        if (trt_claim_(w, status, wakes)) return w;
+    }
+    return NULL;
+}
+
+/* Latched: complete all, where there is nothing to hand over. */
+static void trt_complete_all_(trt_list_ *list, trt_status_code status, trt_wakes_ *wakes)
+{
+    while (trt_complete_first_(list, status, wakes)) continue;
+}
+
+/* Latched: the end of a poll that could not complete: wait, if there is a waiter to do it with. */
+static trt_status_code trt_enlist_(trt_list_ *list, trt_waiter_ *w)
+{
+    if (!w) return TRT_PENDING;
+    if (!trt_park_(w)) return TRT_REFUSED_; /* aborted meanwhile */
+    trt_list_push_(list, w);
+    return TRT_PENDING;
+}
+
+/* The end of a poll that completes with `status`, before it takes or changes anything: a branch of
+ * an `any` may find that another has won while they were being registered. */
+static trt_status_code trt_settle_(trt_waiter_ *w, trt_status_code status)
+{
+    return !w || trt_take_(w) ? status : TRT_REFUSED_;
+}
+
+/* The cancel of everything from whose leaving nothing follows. */
+static void trt_unlist_(trt_a32_ *latch, trt_list_ *list, trt_waiter_ *w)
+{
+    trt_latch_(latch);
+    if (w->linked) trt_list_remove_(list, w);
+    trt_unlatch_(latch);
+}
+
+static void trt_hand_bool_(void *out, bool value)
+{
+    if (out) *(bool *)out = value;
+}
+
+/* ---- permits: semaphore, mutex, read-write lock
+ *
+ * A mutex is a semaphore with 1 permit. A read-write lock is one with 2^29: a reader takes one, a
+ * writer all. One word carries everything that the fast paths need:
+ *
+ *      63                                     2     1        0
+ *     | free permits minus the bias (mod 2^62) | closed | queued |
+ *
+ * The bias (semaphore 0, mutex 1, rwlock 2^29) makes the zeroed lock a free one. The object does
+ * not store which of the three it is: whoever asks or gives back says so. An "ask" is
+ * `n << 2 | flavour`; it is the `arg` of the op, and what a guard remembers.
+ *
+ * Nobody waits: to take and to give back is one CAS each. Somebody waits: the bit `queued` is
+ * set, and both go to the latch. The bit is set and cleared under the latch only, and while it is
+ * set only the holder of the latch changes the word. At every unlatch: bit set <=> list not empty.
+ *
+ * Order. A fresh ask never overtakes: it takes only while the bit is clear. Free permits stay in
+ * the word until the head of the list can have all that it asks for; nobody else can take them
+ * meanwhile, and trt_available_permits() shows 0. A write lock at the head holds back the readers
+ * behind it in the same way.
+ *
+ * Races:
+ *   - ask against give: the asker finds too few, latches, and sets the bit with a CAS that fails if
+ *     the giver was quicker; a giver that comes later fails its own CAS, sees the bit, and latches.
+ *     So no permit is put down beside a waiter that does not look.
+ *   - give against the last waiter's cancel: the giver saw the bit, the cancel cleared it before
+ *     the giver had the latch. The giver unlatches and starts again, so that its CAS is its last
+ *     touch: whoever takes that permit may free the object.
+ *   - close against ask: CLOSED is seen by the asker's CAS loop, under the latch or not; who set
+ *     the bit before is in the list by the time that the closer has the latch.
+ *   - refusal: the asker set the bit, but its task was aborted meanwhile. It clears the bit if the
+ *     list is empty; a try in between sees "somebody waits", which was true. Or it took permits as
+ *     a branch of an `any` that another branch has just decided: then it gives them back. (Asking
+ *     first is no better: having won, the branch could not be sure to get them. And to set the bit
+ *     before asking would make every such acquire fail the tries of others for no reason.)
+ *
+ * Rejected: handing a waiter its permits piece by piece as they come (Tokio's batch_semaphore). It
+ * keeps the same order, and a cancelled waiter then has a partial grant to return.
+ */
+#define TRT_QUEUED_ ((uint64_t)1)
+#define TRT_SHUT_ ((uint64_t)2)
+#define TRT_MAX_PERMITS_ ((uint64_t)(SIZE_MAX >> 3)) /* as Tokio: no sum of two wraps in 62 bits */
+#define TRT_MAX_READERS_ ((uint64_t)1 << 29)         /* Tokio's number; a u32 and room to spare */
+#define TRT_IS_SEMAPHORE_ 0u
+#define TRT_IS_MUTEX_ 1u
+#define TRT_IS_RWLOCK_ 2u
+#define TRT_ASK_(n, flavour) ((uint64_t)(n) << 2 | (flavour))
+#define TRT_ASK_WRITE_ TRT_ASK_(TRT_MAX_READERS_, TRT_IS_RWLOCK_)
+
+static const uint64_t trt_permits_bias_[4] = {0, 1, TRT_MAX_READERS_};
+
+static uint64_t trt_permits_most_(uint64_t ask)
+{
+    uint64_t bias = trt_permits_bias_[ask & 3];
+    return bias ? bias : TRT_MAX_PERMITS_;
+}
+
+static uint64_t trt_permits_free_(uint64_t word, uint64_t ask)
+{
+    return ((word >> 2) + trt_permits_bias_[ask & 3]) & (UINT64_MAX >> 2);
+}
+
+static const char *trt_permits_caller_(uint64_t ask)
+{
+    if ((ask & 3) == TRT_IS_SEMAPHORE_) return "trt_acquire";
+    if ((ask & 3) == TRT_IS_MUTEX_) return "trt_lock";
+    return ask == TRT_ASK_WRITE_ ? "trt_write_lock" : "trt_read_lock";
+}
+
+/* What is wrong with this request, or NULL. */
+static const char *trt_permits_wrong_(const trt_permits_ *p, uint64_t ask, const void *out)
+{
+    if (!out) return "NULL instead of a place for the permit or guard";
+    if (ask >> 2 > trt_permits_most_(ask)) return "more permits than a semaphore can have";
+    if ((ask & 3) == TRT_IS_SEMAPHORE_ && !p->ready) return "before trt_semaphore_init";
+    return NULL;
+}
+
+/* Write the permit or guard that the ask has earned. */
+static void trt_permits_hand_over_(trt_permits_ *p, uint64_t ask, void *out)
+{
+    if ((ask & 3) == TRT_IS_SEMAPHORE_) {
+        trt_permit *permit = out;
+        permit->from_ = (trt_semaphore *)p;
+        permit->n_ = (size_t)(ask >> 2);
+    } else {
+        trt_guard *guard = out;
+        guard->from_ = p;
+        guard->n_ = ask;
+    }
+}
+
+/* Take what is asked for, if nobody waits and there is enough: TRT_OK, TRT_CLOSED or TRT_PENDING.
+ * With `wait` = TRT_QUEUED_ (latched) TRT_PENDING means also that the bit is set now. */
+static trt_status_code trt_permits_take_(trt_permits_ *p, uint64_t ask, uint64_t wait)
+{
+    uint64_t n = ask >> 2;
+    uint64_t word = TRT_LOAD_(&p->word, acquire); /* pairs with the closers' release */
+    for (;;) {
+        bool enough = trt_permits_free_(word, ask) >= n;
+        if (word & TRT_SHUT_) return TRT_CLOSED;
+        if (n == 0) return TRT_OK;
+        if ((word & TRT_QUEUED_) || (!enough && !wait)) return TRT_PENDING;
+        /* Acquire pairs with the release in trt_permits_give_ and trt_permits_hand_on_: all that
+         * was done under these permits before is visible. Each change of the word is an RMW, so
+         * that one acquire sees every release before it, not only the last. */
+        if (TRT_CAS_WEAK_(&p->word, &word, enough ? word - (n << 2) : word | wait, acquire))
+            return enough ? TRT_OK : TRT_PENDING;
+    }
+}
+
+/* Latched: let in from the head whoever can have all it asks for; clear the bit after the last. */
+static void trt_permits_grant_(trt_permits_ *p, trt_wakes_ *wakes)
+{
+    trt_waiter_ *w;
+    while ((w = p->waiters.head) != NULL) {
+        uint64_t ask = w->args.arg;
+        /* Relaxed: while somebody waits, only the holder of the latch changes the word. */
+        if (ask >> 2 > trt_permits_free_(TRT_LOAD_(&p->word, relaxed), ask)) return;
+        trt_list_remove_(&p->waiters, w);
+        if (!trt_claim_(w, TRT_OK, wakes)) continue;
+        TRT_SUB_(&p->word, ask >> 2 << 2, relaxed); /* no partner: ordered by the latch */
+        trt_permits_hand_over_(p, ask, w->args.out);
+    }
+    TRT_AND_(&p->word, ~TRT_QUEUED_, relaxed); /* an RMW: carries earlier releases to takers */
+}
+
+/* Give back with somebody waiting. TRT_PENDING: nobody waits any more, start again. */
+static trt_status_code trt_permits_hand_on_(trt_permits_ *p, uint64_t ask)
+{
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_status_code status = TRT_OK;
+    trt_latch_(&p->lock);
+    if (!p->waiters.head) {
+        status = TRT_PENDING;
+    } else if (ask >> 2 > trt_permits_most_(ask) -
+                              trt_permits_free_(TRT_LOAD_(&p->word, relaxed), ask)) {
+        status = TRT_MISUSE;
+    } else {
+        TRT_ADD_(&p->word, ask >> 2 << 2, release); /* pairs with the CAS in trt_permits_take_ */
+        trt_permits_grant_(p, &wakes);
+    }
+    trt_unlatch_(&p->lock);
+    trt_wake_(&wakes);
+    return status;
+}
+
+/* Give back n permits, or to a semaphore new ones. */
+static trt_status_code trt_permits_give_(trt_permits_ *p, uint64_t ask, const char *caller)
+{
+    uint64_t n = ask >> 2;
+    uint64_t word = TRT_LOAD_(&p->word, relaxed); /* a first guess, the CAS decides */
+    trt_status_code status = TRT_PENDING;
+    while (status == TRT_PENDING) {
+        if (word & TRT_QUEUED_) {
+            status = trt_permits_hand_on_(p, ask);
+            word = status == TRT_PENDING ? TRT_LOAD_(&p->word, relaxed) : 0;
+        } else if (n > trt_permits_most_(ask) - trt_permits_free_(word, ask)) {
+            status = TRT_MISUSE;
+        } else if (TRT_CAS_WEAK_(&p->word, &word, word + (n << 2), release)) {
+            return TRT_OK; /* released to the CAS in trt_permits_take_; p may be gone already */
+        }
+    }
+    return status == TRT_OK ? TRT_OK : trt_misuse_(caller, "more given back than there can be");
+}
+
+/* Take, or wait. Here too nobody overtakes, and permits may have come back since the first try. */
+static trt_status_code trt_permits_wait_(trt_permits_ *p, uint64_t ask, trt_waiter_ *w)
+{
+    trt_status_code taken, status;
+    trt_latch_(&p->lock);
+    taken = trt_permits_take_(p, ask, TRT_QUEUED_);
+    status = taken == TRT_PENDING ? trt_enlist_(&p->waiters, w) : trt_settle_(w, taken);
+    if (taken == TRT_PENDING && !p->waiters.head)
+        TRT_AND_(&p->word, ~TRT_QUEUED_, relaxed); /* refused; as in trt_permits_grant_ */
+    trt_unlatch_(&p->lock);
+    if (taken == TRT_OK && status == TRT_REFUSED_)
+        trt_permits_give_(p, ask, trt_permits_caller_(ask));
+    return status;
+}
+
+static trt_status_code trt_acquire_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
+{
+    trt_permits_ *p = a->obj;
+    uint64_t ask = a->arg; /* copies: once it is in the list and the latch open, w may be gone */
+    void *out = a->out;
+    const char *wrong = trt_permits_wrong_(p, ask, out);
+    trt_status_code status;
+    (void)co;
+    if (wrong) return trt_settle_(w, trt_misuse_(trt_permits_caller_(ask), wrong));
+    status = w ? trt_permits_wait_(p, ask, w) : trt_permits_take_(p, ask, 0);
+    if (status == TRT_OK) trt_permits_hand_over_(p, ask, out);
+    return status;
+}
+
+/* A big request that leaves the head may have held back smaller ones. */
+static void trt_acquire_cancel_(trt_waiter_ *w)
+{
+    trt_permits_ *p = w->args.obj;
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_latch_(&p->lock);
+    if (w->linked) {
+        trt_list_remove_(&p->waiters, w);
+        trt_permits_grant_(p, &wakes);
+    }
+    trt_unlatch_(&p->lock);
+    trt_wake_(&wakes);
+}
+
+static bool trt_permits_try_(trt_permits_ *p, uint64_t ask, void *out, const char *caller)
+{
+    const char *wrong = trt_permits_wrong_(p, ask, out);
+    if (wrong) {
+        trt_misuse_(caller, wrong);
+        return false;
+    }
+    if (trt_permits_take_(p, ask, 0) != TRT_OK) return false;
+    trt_permits_hand_over_(p, ask, out);
+    return true;
+}
+
+/* More than the maximum stays more than the maximum, and fits beside the flavour. */
+static uint64_t trt_semaphore_ask_(size_t n)
+{
+    size_t most = (size_t)TRT_MAX_PERMITS_;
+    return TRT_ASK_(n > most ? most + 1 : n, TRT_IS_SEMAPHORE_);
+}
+
+TRT_DEF_ trt_status_code trt_semaphore_init(trt_semaphore *semaphore, size_t permits)
+{
+    trt_permits_ *p = &semaphore->base_;
+    if (permits > TRT_MAX_PERMITS_)
+        return trt_misuse_("trt_semaphore_init", "more permits than a semaphore can have");
+    TRT_STORE_(&p->word, (uint64_t)permits << 2, relaxed); /* nobody else knows it yet */
+    TRT_STORE_(&p->lock, 0, relaxed);                      /* the same */
+    p->waiters.head = p->waiters.tail = NULL;
+    p->ready = 1;
+    return TRT_OK;
+}
+
+TRT_DEF_ trt_op trt_acquire_many(trt_semaphore *semaphore, size_t n, trt_permit *permit)
+{
+    return trt_op_(TRT_KIND_ACQUIRE_, &semaphore->base_, permit, trt_semaphore_ask_(n));
+}
+
+TRT_DEF_ trt_op trt_acquire(trt_semaphore *semaphore, trt_permit *permit)
+{
+    return trt_acquire_many(semaphore, 1, permit);
+}
+
+TRT_DEF_ bool trt_try_acquire_many(trt_semaphore *semaphore, size_t n, trt_permit *permit)
+{
+    return trt_permits_try_(&semaphore->base_, trt_semaphore_ask_(n), permit, "trt_try_acquire");
+}
+
+TRT_DEF_ bool trt_try_acquire(trt_semaphore *semaphore, trt_permit *permit)
+{
+    return trt_try_acquire_many(semaphore, 1, permit);
+}
+
+TRT_DEF_ void trt_release(trt_permit *permit)
+{
+    trt_semaphore *from = permit->from_;
+    size_t n = permit->n_;
+    permit->from_ = NULL;
+    permit->n_ = 0;
+    if (from && n) trt_permits_give_(&from->base_, trt_semaphore_ask_(n), "trt_release");
+}
+
+TRT_DEF_ trt_status_code trt_add_permits(trt_semaphore *semaphore, size_t n)
+{
+    if (!semaphore->base_.ready) return trt_misuse_("trt_add_permits", "before trt_semaphore_init");
+    return trt_permits_give_(&semaphore->base_, trt_semaphore_ask_(n), "trt_add_permits");
+}
+
+TRT_DEF_ size_t trt_available_permits(trt_semaphore *semaphore)
+{
+    uint64_t word = TRT_LOAD_(&semaphore->base_.word, relaxed); /* a number, orders nothing */
+    if (!semaphore->base_.ready) trt_misuse_("trt_available_permits", "before trt_semaphore_init");
+    return word & TRT_QUEUED_ ? 0 : (size_t)(word >> 2);
+}
+
+/* Close with somebody waiting. False: nobody waits any more, start again. */
+static bool trt_permits_evict_(trt_permits_ *p)
+{
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    bool any;
+    trt_latch_(&p->lock);
+    any = p->waiters.head != NULL;
+    if (any) {
+        trt_complete_all_(&p->waiters, TRT_CLOSED, &wakes);
+        TRT_OR_(&p->word, TRT_SHUT_, release); /* pairs with the load in trt_permits_take_ */
+        TRT_AND_(&p->word, ~TRT_QUEUED_, relaxed); /* as in trt_permits_grant_ */
+    }
+    trt_unlatch_(&p->lock);
+    trt_wake_(&wakes);
+    return any;
+}
+
+TRT_DEF_ void trt_semaphore_close(trt_semaphore *semaphore)
+{
+    trt_permits_ *p = &semaphore->base_;
+    uint64_t word;
+    if (!p->ready) return;
+    word = TRT_LOAD_(&p->word, relaxed); /* a first guess, the CAS decides */
+    while (!(word & TRT_SHUT_)) {
+        if (word & TRT_QUEUED_) {
+            if (trt_permits_evict_(p)) return;
+            word = TRT_LOAD_(&p->word, relaxed); /* a first guess again */
+        } else if (TRT_CAS_WEAK_(&p->word, &word, word | TRT_SHUT_, release)) {
+            return; /* released to the load in trt_permits_take_; p may be gone already */
+        }
+    }
+}
+
+TRT_DEF_ trt_op trt_lock(trt_mutex *mutex, trt_guard *guard)
+{
+    return trt_op_(TRT_KIND_ACQUIRE_, &mutex->base_, guard, TRT_ASK_(1, TRT_IS_MUTEX_));
+}
+
+TRT_DEF_ bool trt_try_lock(trt_mutex *mutex, trt_guard *guard)
+{
+    return trt_permits_try_(&mutex->base_, TRT_ASK_(1, TRT_IS_MUTEX_), guard, "trt_try_lock");
+}
+
+TRT_DEF_ trt_op trt_read_lock(trt_rwlock *rwlock, trt_guard *guard)
+{
+    return trt_op_(TRT_KIND_ACQUIRE_, &rwlock->base_, guard, TRT_ASK_(1, TRT_IS_RWLOCK_));
+}
+
+TRT_DEF_ trt_op trt_write_lock(trt_rwlock *rwlock, trt_guard *guard)
+{
+    return trt_op_(TRT_KIND_ACQUIRE_, &rwlock->base_, guard, TRT_ASK_WRITE_);
+}
+
+TRT_DEF_ bool trt_try_read_lock(trt_rwlock *rwlock, trt_guard *guard)
+{
+    uint64_t ask = TRT_ASK_(1, TRT_IS_RWLOCK_);
+    return trt_permits_try_(&rwlock->base_, ask, guard, "trt_try_read_lock");
+}
+
+TRT_DEF_ bool trt_try_write_lock(trt_rwlock *rwlock, trt_guard *guard)
+{
+    return trt_permits_try_(&rwlock->base_, TRT_ASK_WRITE_, guard, "trt_try_write_lock");
+}
+
+TRT_DEF_ void trt_unlock(trt_guard *guard)
+{
+    trt_permits_ *from = guard->from_;
+    uint64_t ask = guard->n_;
+    guard->from_ = NULL;
+    guard->n_ = 0;
+    if (from) trt_permits_give_(from, ask, "trt_unlock");
+}
+
+/* All permits but one go back in one step, so no writer can come between. */
+TRT_DEF_ void trt_downgrade(trt_guard *guard)
+{
+    if (!guard->from_ || guard->n_ != TRT_ASK_WRITE_) {
+        trt_misuse_("trt_downgrade", "not a write guard");
+        return;
+    }
+    guard->n_ = TRT_ASK_(1, TRT_IS_RWLOCK_);
+    trt_permits_give_(guard->from_, TRT_ASK_(TRT_MAX_READERS_ - 1, TRT_IS_RWLOCK_),
+                      "trt_downgrade");
+}
+
+/* ---- notify
+ *
+ * `rounds_` counts the calls of trt_notify_all. An op carries the count of the moment when it was
+ * made; a different count when it is awaited means that a notify_all came in between. So "make the
+ * op, check the condition, await it" loses no wake. Everybody in the list has the current count.
+ */
+static trt_status_code trt_notified_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
+{
+    trt_notify *n = a->obj;
+    trt_status_code status;
+    bool missed;
+    (void)co;
+    trt_latch_(&n->lock_);
+    missed = TRT_LOAD_(&n->rounds_, relaxed) != a->arg; /* changes under the latch only */
+    if (missed || n->permit_) {
+        status = trt_settle_(w, TRT_OK);
+        if (status == TRT_OK && !missed) n->permit_ = 0;
+    } else {
+        status = trt_enlist_(&n->waiters_, w);
+    }
+    trt_unlatch_(&n->lock_);
+    return status;
+}
+
+static void trt_notified_cancel_(trt_waiter_ *w)
+{
+    trt_notify *n = w->args.obj;
+    trt_unlist_(&n->lock_, &n->waiters_, w);
+}
+
+TRT_DEF_ trt_op trt_notified(trt_notify *notify)
+{
+    /* Acquire pairs with the add in trt_notify_all: who sees the new count here, and so is not
+     * woken by it, sees what the notifier did before. */
+    return trt_op_(TRT_KIND_NOTIFIED_, notify, NULL, TRT_LOAD_(&notify->rounds_, acquire));
+}
+
+TRT_DEF_ void trt_notify_one(trt_notify *notify)
+{
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_latch_(&notify->lock_);
+    if (!trt_complete_first_(&notify->waiters_, TRT_OK, &wakes)) notify->permit_ = 1;
+    trt_unlatch_(&notify->lock_);
+    trt_wake_(&wakes);
+}
+
+TRT_DEF_ void trt_notify_all(trt_notify *notify)
+{
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_latch_(&notify->lock_);
+    TRT_ADD_(&notify->rounds_, 1, release); /* pairs with the load in trt_notified */
+    trt_complete_all_(&notify->waiters_, TRT_OK, &wakes);
+    trt_unlatch_(&notify->lock_);
+    trt_wake_(&wakes);
+}
+
+/* ---- barrier
+ *
+ * The last arriver completes the others and starts the next round, so a round needs no number. A
+ * waiter leaves when its await ends: one whose abort has been asked for, but has not been carried
+ * out, still counts as arrived.
+ */
+static trt_status_code trt_barrier_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
+{
+    trt_barrier *b = a->obj;
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_waiter_ *other;
+    trt_status_code status;
+    (void)co;
+    if (!b->parties_) /* never changes after init */
+        return trt_settle_(w, trt_misuse_("trt_barrier_wait", "before trt_barrier_init"));
+    trt_latch_(&b->lock_);
+    if (b->parties_ - b->arrived_ > 1) {
+        status = trt_enlist_(&b->waiters_, w);
+        if (w && status == TRT_PENDING) b->arrived_++;
+    } else if ((status = trt_settle_(w, TRT_OK)) == TRT_OK) {
+        b->arrived_ = 0;
+        while ((other = trt_complete_first_(&b->waiters_, TRT_OK, &wakes)) != NULL)
+            trt_hand_bool_(other->args.out, false);
+        trt_hand_bool_(a->out, true);
+    }
+    trt_unlatch_(&b->lock_);
+    trt_wake_(&wakes);
+    return status;
+}
+
+static void trt_barrier_cancel_(trt_waiter_ *w)
+{
+    trt_barrier *b = w->args.obj;
+    trt_latch_(&b->lock_);
+    if (w->linked) {
+        trt_list_remove_(&b->waiters_, w);
+        b->arrived_--;
+    }
+    trt_unlatch_(&b->lock_);
+}
+
+TRT_DEF_ trt_status_code trt_barrier_init(trt_barrier *barrier, size_t parties)
+{
+    if (!parties) return trt_misuse_("trt_barrier_init", "0 parties");
+    barrier->waiters_.head = barrier->waiters_.tail = NULL;
+    barrier->parties_ = parties;
+    barrier->arrived_ = 0;
+    TRT_STORE_(&barrier->lock_, 0, relaxed); /* nobody else knows it yet */
+    return TRT_OK;
+}
+
+TRT_DEF_ trt_op trt_barrier_wait(trt_barrier *barrier, bool *leader)
+{
+    return trt_op_(TRT_KIND_BARRIER_, barrier, leader, 0);
+}
+
+/* ---- once: idle -> busy (somebody initialises) -> done, or back to idle if that failed */
+#define TRT_ONCE_IDLE_ 0u
+#define TRT_ONCE_BUSY_ 1u
+#define TRT_ONCE_DONE_ 2u
+
+static trt_status_code trt_once_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
+{
+    trt_once *o = a->obj;
+    bool *first = a->out;
+    uint32_t state;
+    trt_status_code status;
+    (void)co;
+    if (!first)
+        return trt_settle_(w, trt_misuse_("trt_once_enter", "NULL, so nobody would know"));
+    if (TRT_LOAD_(&o->state_, acquire) == TRT_ONCE_DONE_) { /* pairs with trt_once_done */
+        status = trt_settle_(w, TRT_OK);
+        if (status == TRT_OK) *first = false;
+        return status;
+    }
+    trt_latch_(&o->lock_);
+    state = TRT_LOAD_(&o->state_, relaxed); /* changes under the latch only */
+    if (state == TRT_ONCE_BUSY_) {
+        status = trt_enlist_(&o->waiters_, w);
+    } else if ((status = trt_settle_(w, TRT_OK)) == TRT_OK) {
+        *first = state == TRT_ONCE_IDLE_;
+        if (*first) TRT_STORE_(&o->state_, TRT_ONCE_BUSY_, relaxed); /* read under the latch */
+    }
+    trt_unlatch_(&o->lock_);
+    return status;
+}
+
+static void trt_once_cancel_(trt_waiter_ *w)
+{
+    trt_once *o = w->args.obj;
+    trt_unlist_(&o->lock_, &o->waiters_, w);
+}
+
+TRT_DEF_ trt_op trt_once_enter(trt_once *once, bool *first)
+{
+    return trt_op_(TRT_KIND_ONCE_, once, first, 0);
+}
+
+TRT_DEF_ void trt_once_done(trt_once *once)
+{
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_waiter_ *w;
+    bool entered;
+    trt_latch_(&once->lock_);
+    entered = TRT_LOAD_(&once->state_, relaxed) != TRT_ONCE_IDLE_; /* under the latch */
+    if (entered) {
+        while ((w = trt_complete_first_(&once->waiters_, TRT_OK, &wakes)) != NULL)
+            trt_hand_bool_(w->args.out, false);
+        TRT_STORE_(&once->state_, TRT_ONCE_DONE_, release); /* the first load in trt_once_poll_ */
+    }
+    trt_unlatch_(&once->lock_);
+    trt_wake_(&wakes);
+    if (!entered) trt_misuse_("trt_once_done", "nobody has entered");
+}
+
+/* The next waiter becomes the first; without one the next to enter does. */
+TRT_DEF_ void trt_once_failed(trt_once *once)
+{
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_latch_(&once->lock_);
+    if (TRT_LOAD_(&once->state_, relaxed) == TRT_ONCE_BUSY_) { /* changes under the latch only */
+        trt_waiter_ *w = trt_complete_first_(&once->waiters_, TRT_OK, &wakes);
+        if (w) trt_hand_bool_(w->args.out, true);
+        else TRT_STORE_(&once->state_, TRT_ONCE_IDLE_, relaxed); /* read under the latch */
+    }
+    trt_unlatch_(&once->lock_);
+    trt_wake_(&wakes);
+}
+
+/* ---- token
+ *
+ * One latch for a whole tree: a cancel must see a subtree that nobody changes, and a latch for each
+ * token would mean to hold two. The latch lives in a record of its own, which goes with the last
+ * token of the tree.
+ *
+ * A token that is freed before its children stays in the tree while it has two or more; with one
+ * left, that one takes its place; with none it goes. So every token that is kept for others has at
+ * least two children, there are always fewer of them than live tokens, each free takes constant
+ * time, and a chain of "make a child, free the parent" does not grow. (Tokio moves all children to
+ * the grandparent, which takes time for each; a reference count would let that chain grow.)
+ *
+ * What is below a cancelled token is cancelled: new ones are born so, and the walk of a cancel,
+ * which climbs by the parent pointers and needs no stack, may stop there.
+ */
+typedef struct trt_tree_ {
+    trt_a32_ lock;
+    size_t tokens; /* under lock, also the freed ones that are still linked */
+} trt_tree_;
+
+struct trt_token {
+    /* immutable after new */ trt_tree_ *tree;
+    /* under tree->lock */ trt_token *parent, *child, *next, *prev; /* child: the newest */
+    trt_list_ waiters;
+    bool freed;
+    /* any thread, atomic */ trt_a32_ cancelled;
+};
+
+static void trt_token_link_(trt_token *t, trt_token *parent)
+{
+    t->parent = parent;
+    t->next = parent->child;
+    if (t->next) t->next->prev = t;
+    parent->child = t;
+}
+
+/* Take t out of the tree; its only child, if it has one, takes its place. */
+static void trt_token_unlink_(trt_token *t)
+{
+    trt_token *heir = t->child;
+    if (heir) {
+        heir->parent = t->parent;
+        heir->prev = t->prev;
+        heir->next = t->next;
+    }
+    if (t->prev) t->prev->next = heir ? heir : t->next;
+    else if (t->parent) t->parent->child = heir ? heir : t->next;
+    if (t->next) t->next->prev = heir ? heir : t->prev;
+}
+
+/* Take out t, and what is above it, as far as nobody needs them. Returns them, linked by next. */
+static trt_token *trt_token_prune_(trt_token *t)
+{
+    trt_token *gone = NULL;
+    while (t && t->freed && (!t->child || !t->child->next)) {
+        trt_token *parent = t->parent;
+        trt_token_unlink_(t);
+        t->tree->tokens--;
+        t->next = gone;
+        gone = t;
+        t = parent;
+    }
+    return gone;
+}
+
+/* Cancel this one alone. False if it was, and so all below it. */
+static bool trt_token_mark_(trt_token *t, trt_wakes_ *wakes)
+{
+    if (TRT_LOAD_(&t->cancelled, relaxed)) return false; /* changes under the latch only */
+    TRT_STORE_(&t->cancelled, 1, release); /* pairs with the loads in is_cancelled and poll */
+    trt_complete_all_(&t->waiters, TRT_OK, wakes);
+    return true;
+}
+
+static trt_tree_ *trt_tree_new_(void)
+{
+    trt_tree_ *tree = TASKRT_MALLOC(sizeof *tree);
+    if (!tree) return NULL;
+    TRT_STORE_(&tree->lock, 0, relaxed); /* nobody else knows it yet */
+    tree->tokens = 0;
+    return tree;
+}
+
+TRT_DEF_ trt_token *trt_token_new(trt_token *parent)
+{
+    trt_token *t = TASKRT_MALLOC(sizeof *t);
+    trt_tree_ *tree;
+    if (!t) return NULL;
+    tree = parent ? parent->tree : trt_tree_new_();
+    if (!tree) {
+        TASKRT_FREE(t);
+        return NULL;
+    }
+    memset((void *)t, 0, sizeof *t);
+    t->tree = tree;
+    trt_latch_(&tree->lock);
+    tree->tokens++;
+    if (parent) {
+        trt_token_link_(t, parent);
+        /* Both relaxed: the parent's changes under the latch only, nobody else knows t yet. */
+        TRT_STORE_(&t->cancelled, TRT_LOAD_(&parent->cancelled, relaxed), relaxed);
+    }
+    trt_unlatch_(&tree->lock);
+    return t;
+}
+
+TRT_DEF_ void trt_token_free_(trt_token **token)
+{
+    trt_token *t = *token;
+    trt_tree_ *tree;
+    trt_token *gone;
+    bool last;
+    if (!t) return;
+    *token = NULL;
+    tree = t->tree;
+    trt_latch_(&tree->lock);
+    if (t->waiters.head) { /* to leak it is better than to pull it away from under them */
+        trt_unlatch_(&tree->lock);
+        trt_misuse_("trt_token_free", "somebody still waits for it");
+        return;
+    }
+    t->freed = true;
+    gone = trt_token_prune_(t);
+    last = !tree->tokens;
+    trt_unlatch_(&tree->lock);
+    if (last) TASKRT_FREE(tree);
+    while (gone) {
+        t = gone;
+        gone = t->next;
+        TASKRT_FREE(t);
+    }
+}
+
+TRT_DEF_ void trt_token_cancel(trt_token *token)
+{
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_token *t = token;
+    trt_tree_ *tree;
+    if (!token) return;
+    tree = token->tree;
+    trt_latch_(&tree->lock);
+    for (;;) {
+        if (trt_token_mark_(t, &wakes) && t->child) {
+            t = t->child;
+            continue;
+        }
+        while (t != token && !t->next) t = t->parent;
+        if (t == token) break;
+        t = t->next;
+    }
+    trt_unlatch_(&tree->lock);
+    trt_wake_(&wakes);
+}
+
+TRT_DEF_ bool trt_token_is_cancelled(const trt_token *token)
+{
+    return token && TRT_LOAD_(&token->cancelled, acquire) != 0; /* pairs with trt_token_mark_ */
+}
+
+static trt_status_code trt_token_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
+{
+    trt_token *t = a->obj;
+    trt_tree_ *tree;
+    trt_status_code status;
+    (void)co;
+    if (!t) return trt_settle_(w, trt_misuse_("trt_token_wait", "no token (NULL)"));
+    if (trt_token_is_cancelled(t)) return trt_settle_(w, TRT_OK);
+    tree = t->tree; /* t may be gone once this wait is in the list and the latch open */
+    trt_latch_(&tree->lock);
+    if (TRT_LOAD_(&t->cancelled, relaxed)) /* changes under the latch only */
+        status = trt_settle_(w, TRT_OK);
+    else
+        status = trt_enlist_(&t->waiters, w);
+    trt_unlatch_(&tree->lock);
+    return status;
+}
+
+static void trt_token_cancel_(trt_waiter_ *w)
+{
+    trt_token *t = w->args.obj;
+    if (t) trt_unlist_(&t->tree->lock, &t->waiters, w);
+}
+
+TRT_DEF_ trt_op trt_token_wait(trt_token *token)
+{
+    return trt_op_(TRT_KIND_TOKEN_, token, NULL, 0);
+}
+
+/* ---- arc: | count, destroy (16 bytes) | the user's memory | */
+#define TRT_ARC_HEADER_ ((size_t)16) /* keeps the alignment of the allocator */
+typedef struct trt_arc_ {
+    trt_a64_ count;
+    void (*destroy)(void *);
+} trt_arc_;
+TRT_STATIC_ASSERT_(sizeof(trt_arc_) <= TRT_ARC_HEADER_, "taskrt.h: header of an arc");
+
+static trt_arc_ *trt_arc_of_(void *p)
+{
+    return (trt_arc_ *)(void *)((unsigned char *)p - TRT_ARC_HEADER_);
+}
+
+TRT_DEF_ void *trt_arc_new(size_t size, void (*destroy)(void *))
+{
+    trt_arc_ *arc;
+    if (size > PTRDIFF_MAX - TRT_ARC_HEADER_) return NULL;
+    arc = TASKRT_MALLOC(TRT_ARC_HEADER_ + size);
+    if (!arc) return NULL;
+    memset((void *)arc, 0, TRT_ARC_HEADER_ + size);
+    TRT_STORE_(&arc->count, 1, relaxed); /* nobody else knows it yet */
+    arc->destroy = destroy;
+    return (unsigned char *)(void *)arc + TRT_ARC_HEADER_;
+}
+
+TRT_DEF_ void *trt_arc_clone_(void *p)
+{
+    if (p) TRT_ADD_(&trt_arc_of_(p)->count, 1, relaxed); /* who clones has one: nothing to order */
+    return p;
+}
+
+TRT_DEF_ void trt_arc_drop_(void *p)
+{
+    trt_arc_ *arc;
+    if (!p) return;
+    arc = trt_arc_of_(p);
+    /* Release for every drop, acquire for the last: what others did to it is over and visible. */
+    if (TRT_SUB_(&arc->count, 1, acq_rel) != 1) return;
+    if (arc->destroy) arc->destroy(p);
+    TASKRT_FREE(arc);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>impl-channels
+ *
+ * Four ways to pass a message, all of the shape described at >>impl-sync: a latch, a FIFO of
+ * waiters, and a copy of the message under the latch, straight to a waiter if there is one.
+ *
+ *     oneshot    one message, one time           the object holds it
+ *     channel    each message to one receiver    a ring, or blocks when unbounded
+ *     broadcast  each message to everyone        a ring; each subscriber has a cursor
+ *     watch      the latest value to everyone    the object holds it; each follower a version
+ *
+ * Messages are bytes of a fixed size, copied in and out; nothing is constructed or destroyed.
+ *
+ * Why a latch and not a lock-free queue: every hand-over is decided by a claim, a message may have
+ * any size, and a wait may end at any time. The list of waiters that a lock-free queue needs beside
+ * it would take a latch anyway; one latch held for one copy keeps the order of both by itself.
+ */
+
+/* What an op only reads travels in `out` too: a poll of a send never writes to it. */
+static void *trt_unconst_(const void *p) { return (void *)(uintptr_t)p; }
+
+/* ---- oneshot
+ *
+ *     EMPTY --begin--> FILLING --commit--> FULL --receive--> CLOSED
+ *       |                 |  \--commit, somebody waits--------^  ^
+ *       \----- close -----+--------------------------------------/
+ *
+ * The sending macro writes the value between begin and commit, without the latch: nobody reads it
+ * before FULL. A close that comes while it is being written wins, and the commit gives TRT_CLOSED:
+ * the expression that makes the value may panic, and a receiver must not wait for a commit that
+ * never comes. A close after the commit changes nothing, the value stays to be received.
+ */
+#define TRT_ONESHOT_EMPTY_ 0u
+#define TRT_ONESHOT_FILLING_ 1u
+#define TRT_ONESHOT_FULL_ 2u
+#define TRT_ONESHOT_CLOSED_ 3u
+#define TRT_ONESHOT_SIZE_BITS_ 48 /* of the op's arg; the offset of the value is in the rest */
+
+TRT_DEF_ bool trt_oneshot_begin_(trt_oneshot_ *oneshot)
+{
+    uint32_t state = TRT_ONESHOT_EMPTY_;
+    /* Relaxed: it only claims the right to write; the value is published under the latch. */
+    return TRT_CAS_(&oneshot->state, &state, TRT_ONESHOT_FILLING_, relaxed);
+}
+
+TRT_DEF_ trt_status_code trt_oneshot_commit_(trt_oneshot_ *oneshot, const void *value, size_t size)
+{
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_status_code status = TRT_OK;
+    trt_waiter_ *w;
+    trt_latch_(&oneshot->lock);
+    /* All relaxed: but for begin, the state changes under the latch only. */
+    if (TRT_LOAD_(&oneshot->state, relaxed) == TRT_ONESHOT_CLOSED_) {
+        status = TRT_CLOSED;
+    } else if ((w = trt_complete_first_(&oneshot->waiters, TRT_OK, &wakes)) != NULL) {
+        trt_copy_(w->args.out, value, size);
+        trt_complete_all_(&oneshot->waiters, TRT_CLOSED, &wakes); /* there is only one value */
+        TRT_STORE_(&oneshot->state, TRT_ONESHOT_CLOSED_, relaxed);
+    } else {
+        TRT_STORE_(&oneshot->state, TRT_ONESHOT_FULL_, relaxed);
+    }
+    trt_unlatch_(&oneshot->lock);
+    trt_wake_(&wakes);
+    return status;
+}
+
+static trt_status_code trt_oneshot_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
+{
+    trt_oneshot_ *o = a->obj;
+    uint32_t state;
+    trt_status_code status;
+    (void)co;
+    trt_latch_(&o->lock);
+    state = TRT_LOAD_(&o->state, relaxed); /* as in commit; begin makes no difference here */
+    if (state < TRT_ONESHOT_FULL_)
+        status = trt_enlist_(&o->waiters, w);
+    else
+        status = trt_settle_(w, state == TRT_ONESHOT_FULL_ ? TRT_OK : TRT_CLOSED);
+    if (status == TRT_OK) {
+        size_t offset = (size_t)(a->arg >> TRT_ONESHOT_SIZE_BITS_);
+        size_t size = (size_t)(a->arg & (((uint64_t)1 << TRT_ONESHOT_SIZE_BITS_) - 1));
+        trt_copy_(a->out, (unsigned char *)(void *)o + offset, size);
+        TRT_STORE_(&o->state, TRT_ONESHOT_CLOSED_, relaxed); /* as in commit */
+    }
+    trt_unlatch_(&o->lock);
+    return status;
+}
+
+static void trt_oneshot_cancel_(trt_waiter_ *w)
+{
+    trt_oneshot_ *o = w->args.obj;
+    trt_unlist_(&o->lock, &o->waiters, w);
+}
+
+TRT_DEF_ trt_op trt_oneshot_recv_(trt_oneshot_ *oneshot, void *value, size_t size, void *out)
+{
+    size_t offset = (size_t)((unsigned char *)value - (unsigned char *)(void *)oneshot);
+    return trt_op_(TRT_KIND_ONESHOT_, oneshot, out,
+                   (uint64_t)offset << TRT_ONESHOT_SIZE_BITS_ | size);
+}
+
+TRT_DEF_ void trt_oneshot_close_(trt_oneshot_ *oneshot)
+{
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_latch_(&oneshot->lock);
+    if (TRT_LOAD_(&oneshot->state, relaxed) != TRT_ONESHOT_FULL_) { /* as in commit */
+        /* Races with begin: if begin was first, commit sees CLOSED; if not, begin fails. */
+        TRT_STORE_(&oneshot->state, TRT_ONESHOT_CLOSED_, relaxed);
+        trt_complete_all_(&oneshot->waiters, TRT_CLOSED, &wakes);
+    }
+    trt_unlatch_(&oneshot->lock);
+    trt_wake_(&wakes);
+}
+
+/* ---- channel
+ *
+ * Bounded: a ring of `capacity` messages. Unbounded (no ring): blocks of `capacity` messages each,
+ *
+ *     first -> | taken | head ... full | -> | full | -> last | ... tail | free |      spare
+ *
+ * of which one that was used up is kept for the next. A block that is empty and alone starts again.
+ *
+ * At every unlatch: receivers wait only if there is no message, senders only if there is no room. A
+ * receiver that takes a message lets the first waiting sender put its own behind the others. So a
+ * message overtakes no other, and nobody who comes fresh overtakes a waiter. A waiting sender keeps
+ * its message with its waiter (see trt_keep_): nothing of it is in the channel before the claim,
+ * and a send that loses has sent nothing.
+ */
+#define TRT_BLOCK_BYTES_ ((size_t)4096 - 32) /* a page, less the link and malloc's own header */
+
+typedef struct trt_block_ {
+    struct trt_block_ *next;
+    unsigned char data[];
+} trt_block_;
+
+TRT_DEF_ trt_status_code trt_channel_init_(trt_channel_ *channel, size_t size, size_t capacity)
+{
+    unsigned char *ring = NULL;
+    if (!capacity) return trt_misuse_("trt_channel_init", "capacity 0");
+    if (capacity != TRT_UNBOUNDED) {
+        if (capacity > (size_t)PTRDIFF_MAX / size) return TRT_NO_MEMORY;
+        ring = TASKRT_MALLOC(capacity * size);
+        if (!ring) return TRT_NO_MEMORY;
+    }
+    memset((void *)channel, 0, sizeof *channel);
+    channel->size = size;
+    channel->ring = ring;
+    channel->capacity = capacity;
+    if (!ring) channel->capacity = size < TRT_BLOCK_BYTES_ ? TRT_BLOCK_BYTES_ / size : 1;
+    return TRT_OK;
+}
+
+/* Latched: one more block at the end. */
+static bool trt_channel_grow_(trt_channel_ *c)
+{
+    trt_block_ *block = c->spare;
+    if (!block) block = TASKRT_MALLOC(sizeof *block + c->capacity * c->size);
+    if (!block) return false;
+    c->spare = NULL;
+    block->next = NULL;
+    if (c->last) c->last->next = block;
+    else c->first = block;
+    c->last = block;
+    c->tail = 0;
+    return true;
+}
+
+/* Latched: where the next message goes; there is room. NULL: no memory. */
+static unsigned char *trt_channel_place_(trt_channel_ *c)
+{
+    if (c->ring) {
+        size_t to_end = c->capacity - c->head;
+        return c->ring + (c->len < to_end ? c->head + c->len : c->len - to_end) * c->size;
+    }
+    if ((!c->last || c->tail == c->capacity) && !trt_channel_grow_(c)) return NULL;
+    return c->last->data + c->tail++ * c->size;
+}
+
+/* Latched: put a message behind the others; there is room. */
+static trt_status_code trt_channel_store_(trt_channel_ *c, const void *value)
+{
+    unsigned char *place = trt_channel_place_(c);
+    if (!place) return TRT_NO_MEMORY;
+    trt_copy_(place, value, c->size);
+    c->len++;
+    return TRT_OK;
+}
+
+/* Latched: the first block is used up, and there are more. */
+static void trt_channel_shrink_(trt_channel_ *c)
+{
+    trt_block_ *block = c->first;
+    c->first = block->next;
+    c->head = 0;
+    if (c->spare) TASKRT_FREE(block);
+    else c->spare = block;
+}
+
+/* Latched: take the first message; there is one. */
+static void trt_channel_fetch_(trt_channel_ *c, void *out)
+{
+    const unsigned char *data = c->ring ? c->ring : c->first->data;
+    trt_copy_(out, data + c->head * c->size, c->size);
+    c->head++;
+    c->len--;
+    if (c->ring) {
+        if (c->head == c->capacity) c->head = 0;
+    } else if (!c->len) {
+        c->head = c->tail = 0; /* first and last are the same block */
+    } else if (c->head == c->capacity) {
+        trt_channel_shrink_(c);
+    }
+}
+
+/* Latched: send, or wait to. */
+static trt_status_code trt_channel_put_(trt_channel_ *c, const void *value, trt_waiter_ *w,
+                                        trt_wakes_ *wakes)
+{
+    trt_waiter_ *receiver;
+    trt_status_code status;
+    if (c->closed) return trt_settle_(w, TRT_CLOSED);
+    if (c->ring && c->len == c->capacity) return trt_enlist_(&c->senders, w);
+    status = trt_settle_(w, TRT_OK);
+    if (status != TRT_OK) return status;
+    receiver = trt_complete_first_(&c->receivers, TRT_OK, wakes);
+    if (!receiver) return trt_channel_store_(c, value);
+    trt_copy_(receiver->args.out, value, c->size);
+    return TRT_OK;
+}
+
+/* Latched: receive, or wait to. */
+static trt_status_code trt_channel_get_(trt_channel_ *c, void *out, trt_waiter_ *w,
+                                        trt_wakes_ *wakes)
+{
+    trt_waiter_ *sender;
+    trt_status_code status;
+    if (!c->len) return c->closed ? trt_settle_(w, TRT_CLOSED) : trt_enlist_(&c->receivers, w);
+    status = trt_settle_(w, TRT_OK);
+    if (status != TRT_OK) return status;
+    trt_channel_fetch_(c, out);
+    sender = trt_complete_first_(&c->senders, TRT_OK, wakes);
+    if (sender) {
+        (void)trt_channel_store_(c, sender->args.out); /* cannot fail: a ring with a free place */
+        trt_unkeep_(sender);
+    }
+    return TRT_OK;
+}
+
+static trt_status_code trt_send_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
+{
+    trt_channel_ *c = a->obj;
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_status_code status;
+    (void)co;
+    if (!c->size || !a->out) /* size never changes between init and free */
+        return trt_settle_(w, trt_misuse_("trt_send", a->out ? "before trt_channel_init" : "NULL"));
+    trt_latch_(&c->lock);
+    status = trt_channel_put_(c, a->out, w, &wakes);
+    if (w && status != TRT_PENDING) trt_unkeep_(w);
+    trt_unlatch_(&c->lock);
+    trt_wake_(&wakes);
+    return status;
+}
+
+static bool trt_send_keep_(trt_waiter_ *w)
+{
+    const trt_channel_ *c = w->args.obj;
+    return trt_keep_(w, c->size);
+}
+
+static void trt_send_cancel_(trt_waiter_ *w)
+{
+    trt_channel_ *c = w->args.obj;
+    trt_latch_(&c->lock);
+    if (w->linked) trt_list_remove_(&c->senders, w);
+    trt_unkeep_(w);
+    trt_unlatch_(&c->lock);
+}
+
+static trt_status_code trt_recv_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
+{
+    trt_channel_ *c = a->obj;
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_status_code status;
+    (void)co;
+    if (!c->size) return trt_settle_(w, trt_misuse_("trt_recv", "before trt_channel_init"));
+    trt_latch_(&c->lock);
+    status = trt_channel_get_(c, a->out, w, &wakes);
+    trt_unlatch_(&c->lock);
+    trt_wake_(&wakes);
+    return status;
+}
+
+static void trt_recv_cancel_(trt_waiter_ *w)
+{
+    trt_channel_ *c = w->args.obj;
+    trt_unlist_(&c->lock, &c->receivers, w);
+}
+
+TRT_DEF_ trt_op trt_send_(trt_channel_ *channel, const void *value)
+{
+    return trt_op_(TRT_KIND_SEND_, channel, trt_unconst_(value), 0);
+}
+
+TRT_DEF_ trt_op trt_recv_(trt_channel_ *channel, void *out)
+{
+    return trt_op_(TRT_KIND_RECV_, channel, out, 0);
+}
+
+TRT_DEF_ trt_status_code trt_try_send_(trt_channel_ *channel, const void *value)
+{
+    trt_args_ args = {channel, trt_unconst_(value), 0};
+    trt_status_code status = trt_send_poll_(NULL, &args, NULL);
+    return status == TRT_PENDING ? TRT_FULL : status;
+}
+
+TRT_DEF_ trt_status_code trt_try_recv_(trt_channel_ *channel, void *out)
+{
+    trt_args_ args = {channel, out, 0};
+    trt_status_code status = trt_recv_poll_(NULL, &args, NULL);
+    return status == TRT_PENDING ? TRT_EMPTY : status;
+}
+
+TRT_DEF_ trt_status_code trt_send_thread_(trt_channel_ *channel, const void *value)
+{
+    return trt_thread_wait_(TRT_KIND_SEND_, channel, trt_unconst_(value), 0);
+}
+
+TRT_DEF_ trt_status_code trt_recv_thread_(trt_channel_ *channel, void *out)
+{
+    return trt_thread_wait_(TRT_KIND_RECV_, channel, out, 0);
+}
+
+TRT_DEF_ void trt_channel_close_(trt_channel_ *channel)
+{
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_waiter_ *sender;
+    if (!channel->size) return;
+    trt_latch_(&channel->lock);
+    channel->closed = 1;
+    while ((sender = trt_complete_first_(&channel->senders, TRT_CLOSED, &wakes)) != NULL)
+        trt_unkeep_(sender);
+    trt_complete_all_(&channel->receivers, TRT_CLOSED, &wakes); /* if any: there is no message */
+    trt_unlatch_(&channel->lock);
+    trt_wake_(&wakes);
+}
+
+TRT_DEF_ size_t trt_channel_len_(trt_channel_ *channel)
+{
+    size_t len;
+    if (!channel->size) trt_misuse_("trt_channel_len", "before trt_channel_init");
+    trt_latch_(&channel->lock);
+    len = channel->len;
+    trt_unlatch_(&channel->lock);
+    return len;
+}
+
+/* Closes first: a waiter is a mistake of the caller, and this answer does the least harm. */
+TRT_DEF_ void trt_channel_free_(trt_channel_ *channel)
+{
+    if (!channel->size) return;
+    trt_channel_close_(channel);
+    while (channel->first) {
+        trt_block_ *block = channel->first;
+        channel->first = block->next;
+        TASKRT_FREE(block);
+    }
+    TASKRT_FREE(channel->spare);
+    TASKRT_FREE(channel->ring);
+    memset((void *)channel, 0, sizeof *channel);
+}
+
+/* ---- broadcast
+ *
+ * Values are numbered from 0; value i lies in place i mod capacity until value i + capacity comes.
+ * A subscriber is the number of the value that it wants next, so to subscribe and to leave cost
+ * nothing, and the sender waits for nobody. Whoever waits wants the value that does not exist yet:
+ * a send hands it over and moves the cursor on, both under the latch.
+ */
+static unsigned char *trt_broadcast_place_(const trt_broadcast_ *b, uint64_t number)
+{
+    return b->ring + (size_t)(number % b->capacity) * b->size;
+}
+
+TRT_DEF_ trt_status_code trt_broadcast_init_(trt_broadcast_ *broadcast, size_t size,
+                                             size_t capacity)
+{
+    unsigned char *ring;
+    if (!capacity) return trt_misuse_("trt_broadcast_init", "capacity 0");
+    if (capacity > (size_t)PTRDIFF_MAX / size) return TRT_NO_MEMORY;
+    ring = TASKRT_MALLOC(capacity * size);
+    if (!ring) return TRT_NO_MEMORY;
+    memset((void *)broadcast, 0, sizeof *broadcast);
+    broadcast->size = size;
+    broadcast->capacity = capacity;
+    broadcast->ring = ring;
+    return TRT_OK;
+}
+
+TRT_DEF_ trt_status_code trt_broadcast_send_(trt_broadcast_ *broadcast, const void *value)
+{
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_status_code status = TRT_CLOSED;
+    trt_waiter_ *w;
+    if (!broadcast->size || !value)
+        return trt_misuse_("trt_broadcast_send", value ? "before trt_broadcast_init" : "NULL");
+    trt_latch_(&broadcast->lock);
+    if (!broadcast->closed) {
+        status = TRT_OK;
+        trt_copy_(trt_broadcast_place_(broadcast, broadcast->next), value, broadcast->size);
+        broadcast->next++;
+        while ((w = trt_complete_first_(&broadcast->waiters, TRT_OK, &wakes)) != NULL) {
+            trt_subscriber_ *subscriber = w->args.obj;
+            subscriber->next = broadcast->next;
+            trt_copy_(w->args.out, value, broadcast->size);
+        }
+    }
+    trt_unlatch_(&broadcast->lock);
+    trt_wake_(&wakes);
+    return status;
+}
+
+TRT_DEF_ trt_status_code trt_subscribe_(trt_broadcast_ *broadcast, trt_subscriber_ *subscriber,
+                                        const void *same_type)
+{
+    (void)same_type; /* for the compiler's check only */
+    if (!broadcast->size) return trt_misuse_("trt_subscribe", "before trt_broadcast_init");
+    trt_latch_(&broadcast->lock);
+    subscriber->next = broadcast->next;
+    trt_unlatch_(&broadcast->lock);
+    subscriber->of = broadcast;
+    subscriber->lagged = 0;
+    return TRT_OK;
+}
+
+TRT_DEF_ void trt_unsubscribe_(trt_subscriber_ *subscriber)
+{
+    subscriber->of = NULL;
+    subscriber->next = 0;
+    subscriber->lagged = 0;
+}
+
+/* Latched: the next value for this subscriber, or that it has missed some, or wait. */
+static trt_status_code trt_broadcast_get_(trt_broadcast_ *b, trt_subscriber_ *s, void *out,
+                                          trt_waiter_ *w)
+{
+    uint64_t oldest = b->next > b->capacity ? b->next - b->capacity : 0;
+    trt_status_code status;
+    if (s->next == b->next)
+        return b->closed ? trt_settle_(w, TRT_CLOSED) : trt_enlist_(&b->waiters, w);
+    status = trt_settle_(w, s->next < oldest ? TRT_LAGGED : TRT_OK);
+    if (status == TRT_LAGGED) {
+        s->lagged = oldest - s->next;
+        s->next = oldest;
+    } else if (status == TRT_OK) {
+        trt_copy_(out, trt_broadcast_place_(b, s->next), b->size);
+        s->next++;
+    }
+    return status;
+}
+
+static trt_status_code trt_broadcast_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
+{
+    trt_subscriber_ *s = a->obj;
+    trt_broadcast_ *b = s->of;
+    trt_status_code status;
+    (void)co;
+    if (!b || !b->size) return trt_settle_(w, trt_misuse_("trt_broadcast_recv", "not subscribed"));
+    trt_latch_(&b->lock);
+    status = trt_broadcast_get_(b, s, a->out, w);
+    trt_unlatch_(&b->lock);
+    return status;
+}
+
+static void trt_broadcast_cancel_(trt_waiter_ *w)
+{
+    const trt_subscriber_ *s = w->args.obj;
+    if (s->of) trt_unlist_(&s->of->lock, &s->of->waiters, w);
+}
+
+TRT_DEF_ trt_op trt_broadcast_recv_(trt_subscriber_ *subscriber, void *out)
+{
+    return trt_op_(TRT_KIND_BROADCAST_, subscriber, out, 0);
+}
+
+TRT_DEF_ void trt_broadcast_close_(trt_broadcast_ *broadcast)
+{
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    if (!broadcast->size) return;
+    trt_latch_(&broadcast->lock);
+    broadcast->closed = 1;
+    trt_complete_all_(&broadcast->waiters, TRT_CLOSED, &wakes); /* who waits has seen all */
+    trt_unlatch_(&broadcast->lock);
+    trt_wake_(&wakes);
+}
+
+TRT_DEF_ void trt_broadcast_free_(trt_broadcast_ *broadcast)
+{
+    if (!broadcast->size) return;
+    trt_broadcast_close_(broadcast); /* as in trt_channel_free_ */
+    TASKRT_FREE(broadcast->ring);
+    memset((void *)broadcast, 0, sizeof *broadcast);
+}
+
+/* ---- watch: one value and its version; a follower remembers the version that it saw last */
+TRT_DEF_ trt_status_code trt_watch_init_(trt_watch_ *watch, void *place, size_t size,
+                                         const void *initial)
+{
+    if (!initial) return trt_misuse_("trt_watch_init", "NULL");
+    memset((void *)watch, 0, sizeof *watch);
+    watch->version = 1;
+    watch->size = size;
+    watch->value = place;
+    trt_copy_(place, initial, size);
+    return TRT_OK;
+}
+
+TRT_DEF_ trt_status_code trt_watch_send_(trt_watch_ *watch, const void *value)
+{
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_status_code status = TRT_CLOSED;
+    trt_waiter_ *w;
+    if (!watch->size || !value) /* size never changes after init */
+        return trt_misuse_("trt_watch_send", value ? "before trt_watch_init" : "NULL");
+    trt_latch_(&watch->lock);
+    if (!watch->closed) {
+        status = TRT_OK;
+        trt_copy_(watch->value, value, watch->size);
+        watch->version++;
+        while ((w = trt_complete_first_(&watch->waiters, TRT_OK, &wakes)) != NULL) {
+            trt_follower_ *follower = w->args.obj;
+            follower->seen = watch->version;
+            trt_copy_(w->args.out, value, watch->size);
+        }
+    }
+    trt_unlatch_(&watch->lock);
+    trt_wake_(&wakes);
+    return status;
+}
+
+TRT_DEF_ trt_status_code trt_watch_read_(trt_watch_ *watch, void *out)
+{
+    if (!watch->size) return trt_misuse_("trt_watch_read", "before trt_watch_init");
+    trt_latch_(&watch->lock);
+    trt_copy_(out, watch->value, watch->size);
+    trt_unlatch_(&watch->lock);
+    return TRT_OK;
+}
+
+TRT_DEF_ trt_status_code trt_watch_follow_(trt_watch_ *watch, trt_follower_ *follower,
+                                           const void *same_type)
+{
+    (void)same_type; /* for the compiler's check only */
+    if (!watch->size) return trt_misuse_("trt_watch_follow", "before trt_watch_init");
+    trt_latch_(&watch->lock);
+    follower->seen = watch->version;
+    trt_unlatch_(&watch->lock);
+    follower->of = watch;
+    return TRT_OK;
+}
+
+static trt_status_code trt_watch_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
+{
+    trt_follower_ *f = a->obj;
+    trt_watch_ *watch = f->of;
+    trt_status_code status;
+    (void)co;
+    if (!watch) return trt_settle_(w, trt_misuse_("trt_watch_changed", "follows nothing"));
+    trt_latch_(&watch->lock);
+    if (f->seen != watch->version) {
+        status = trt_settle_(w, TRT_OK);
+        if (status == TRT_OK) {
+            trt_copy_(a->out, watch->value, watch->size);
+            f->seen = watch->version;
+        }
+    } else {
+        status = watch->closed ? trt_settle_(w, TRT_CLOSED) : trt_enlist_(&watch->waiters, w);
+    }
+    trt_unlatch_(&watch->lock);
+    return status;
+}
+
+static void trt_watch_cancel_(trt_waiter_ *w)
+{
+    const trt_follower_ *f = w->args.obj;
+    if (f->of) trt_unlist_(&f->of->lock, &f->of->waiters, w);
+}
+
+TRT_DEF_ trt_op trt_watch_changed_(trt_follower_ *follower, void *out)
+{
+    return trt_op_(TRT_KIND_WATCH_, follower, out, 0);
+}
+
+TRT_DEF_ void trt_watch_close_(trt_watch_ *watch)
+{
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    if (!watch->size) return;
+    trt_latch_(&watch->lock);
+    watch->closed = 1;
+    trt_complete_all_(&watch->waiters, TRT_CLOSED, &wakes); /* who waits has seen the last value */
+    trt_unlatch_(&watch->lock);
+    trt_wake_(&wakes);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>kinds: every operation, and what it is made of
+ */
+static const trt_kind_row_ trt_kinds_[TRT_KINDS_] = {
+    {"nothing", trt_none_poll_, trt_no_cancel_, NULL},
+    {"yield", trt_never_poll_, trt_no_cancel_, NULL},
+    {"call", trt_never_poll_, trt_call_cancel_, NULL},
+    {"sync", trt_sync_poll_, trt_sync_cancel_, NULL},
+    {"forks to end", trt_never_poll_, trt_no_cancel_, NULL},
+    {"several", trt_group_poll_, trt_no_cancel_, NULL},
+    {"join", trt_join_poll_, trt_join_cancel_, NULL},
+    {"join_next", trt_join_next_poll_, trt_set_cancel_, NULL},
+    {"set_shutdown", trt_set_shutdown_poll_, trt_set_cancel_, NULL},
+    {"sleep", trt_sleep_poll_, trt_timer_cancel_, trt_sleep_keep_},
+    {"sleep", trt_sleep_until_poll_, trt_timer_cancel_, NULL},
+    {"tick", trt_tick_poll_, trt_timer_cancel_, NULL},
+    {"advance", trt_advance_poll_, trt_no_cancel_, NULL},
+    {"blocking", trt_blocking_poll_, trt_blocking_cancel_, NULL},
+    {"readable", trt_readable_poll_, trt_fd_cancel_, NULL},
+    {"writable", trt_writable_poll_, trt_fd_cancel_, NULL},
+    {"acquire", trt_acquire_poll_, trt_acquire_cancel_, NULL},
+    {"notified", trt_notified_poll_, trt_notified_cancel_, NULL},
+    {"barrier", trt_barrier_poll_, trt_barrier_cancel_, NULL},
+    {"once", trt_once_poll_, trt_once_cancel_, NULL},
+    {"token", trt_token_poll_, trt_token_cancel_, NULL},
+    {"oneshot", trt_oneshot_poll_, trt_oneshot_cancel_, NULL},
+    {"send", trt_send_poll_, trt_send_cancel_, trt_send_keep_},
+    {"recv", trt_recv_poll_, trt_recv_cancel_, NULL},
+    {"broadcast", trt_broadcast_poll_, trt_broadcast_cancel_, NULL},
+    {"watch", trt_watch_poll_, trt_watch_cancel_, NULL},
+};
+
+/* ------------------------------------------------------------------------------------------------
+ * >>life: start, run, shut down, free
+ *
+ * Shutdown sets `closing`, after which no task is made and no wait begins outside a cleanup, and aborts
+ * every task that lives. When all have ended, or time is up, the workers stop. What is left then is
+ * given up: it is never run again, and unlinked from whatever it waits for when the runtime is freed.
+ */
+static uint64_t trt_live_(trt_runtime *rt)
+{
+    uint64_t ended = TRT_LOAD_(&rt->outside_ended, seq_cst), spawned;
+    size_t i;
+    for (i = 0; i < rt->n_workers; i++) ended += TRT_LOAD_(&rt->workers[i]->ended, acquire);
+    /* Ended first: then nothing that had ended has not been counted as spawned. */
+    spawned = TRT_LOAD_(&rt->outside_spawned, seq_cst);
+    for (i = 0; i < rt->n_workers; i++) spawned += TRT_LOAD_(&rt->workers[i]->spawned, acquire);
+    return spawned - ended;
+}
+
+static void trt_check_ended_(trt_runtime *rt)
+{
+    if (trt_live_(rt)) return;
+    TRT_STORE_(&rt->ended_gate, 1u, seq_cst);
+    trt_os_wake_(&rt->ended_gate, INT_MAX);
+    if (rt->current_thread) {
+        TRT_ADD_(&rt->drive_gate, 1u, release);
+        trt_os_wake_(&rt->drive_gate, INT_MAX);
+        trt_unpark_(rt->workers[0]);
+    }
+}
+
+static void *trt_zeroed_(size_t size)
+{
+    void *p = TASKRT_MALLOC(size);
+    if (p) memset(p, 0, size);
+    return p;
+}
+
+/* Memory aligned for cache lines; the word before it remembers what malloc gave. */
+static void *trt_aligned_(size_t size)
+{
+    char *raw = (char *)trt_zeroed_(size + TASKRT_CACHELINE + sizeof(void *));
+    uintptr_t at;
+    if (!raw) return NULL;
+    at = ((uintptr_t)raw + sizeof(void *) + TASKRT_CACHELINE - 1) & ~(uintptr_t)(TASKRT_CACHELINE - 1);
+    ((void **)at)[-1] = raw;
+    return (void *)at;
+}
+
+static void trt_aligned_free_(void *p)
+{
+    if (p) TASKRT_FREE(((void **)p)[-1]);
+}
+
+static int64_t trt_env_(const char *name)
+{
+    const char *text = getenv(name);
+    char *end;
+    long long n;
+    if (!text || !*text) return -1;
+    n = strtoll(text, &end, 10);
+    if (*end || n < 0) {
+        trt_say_("%s=%s is not a number: ignored", name, text);
+        return -1;
+    }
+    return (int64_t)n;
+}
+
+static void trt_config_fill_(trt_config *config)
+{
+    int64_t workers = trt_env_("TASKRT_WORKERS"), stall = trt_env_("TASKRT_STALL_MS");
+    if (config->virtual_clock) config->current_thread = true;
+    if (workers > 0) config->workers = (size_t)workers;
+    if (!config->workers) config->workers = trt_os_cpus_();
+    if (config->current_thread) config->workers = 1;
+    if (!config->max_blocking_threads) config->max_blocking_threads = 512;
+    if (!config->blocking_keep_alive) config->blocking_keep_alive = trt_s(10);
+    if (stall >= 0) config->stall_after = stall ? stall * 1000000 : -1;
+    if (!config->stall_after) config->stall_after = trt_s(1);
+}
+
+static trt_worker_ *trt_worker_new_(trt_runtime *rt, size_t index)
+{
+    trt_worker_ *w = (trt_worker_ *)trt_aligned_(sizeof *w);
+    uint64_t seed = rt->config.seed ? rt->config.seed : (uint64_t)trt_clock_() ^ (uintptr_t)rt;
+    if (!w) return NULL;
+    w->rt = rt;
+    w->index = (uint32_t)index;
+    w->solo = rt->n_workers == 1;
+    w->budget = TRT_BUDGET_;
+    w->rng = seed + index * 0x9E3779B97F4A7C15u;
+    TRT_STORE_(&w->deque.top, 1u, relaxed);
+    TRT_STORE_(&w->deque.bottom, 1u, relaxed);
+    trt_wheel_init_(&w->wheel, rt->virtual_clock ? 0 : trt_clock_(), rt->virtual_clock);
+    return w;
+}
+
+static void trt_runtime_release_(trt_runtime *rt)
+{
+    size_t i;
+    for (i = 0; rt->workers && i < rt->config.workers; i++) {
+        if (rt->workers[i]) trt_deque_free_(rt->workers[i]);
+        trt_aligned_free_(rt->workers[i]);
+    }
+    TASKRT_FREE(rt->workers);
+    TASKRT_FREE(rt->idle_bits);
+    TASKRT_FREE(rt->inject);
+    trt_poller_close_(rt);
+    trt_fds_free_(rt);
+    while (rt->panics) {
+        trt_panic_record_ *r = rt->panics;
+        rt->panics = r->next;
+        TASKRT_FREE(r);
+    }
+    trt_memory_free_(rt);
+    trt_aligned_free_(rt);
+}
+
+static void *trt_worker_thread_(void *arg)
+{
+    TRT_ADD_(&trt_own_threads_, 1u, relaxed);
+    trt_worker_main_(arg);
+    TRT_SUB_(&trt_own_threads_, 1u, relaxed);
+    return NULL;
+}
+
+static void *trt_watch_thread_(void *arg)
+{
+    trt_watch_main_(arg);
+    TRT_SUB_(&trt_own_threads_, 1u, relaxed);
+    return NULL;
+}
+
+/* The threads that can be made are made; one worker is enough. */
+static bool trt_threads_start_(trt_runtime *rt)
+{
+    size_t i;
+    for (i = 0; i < rt->n_workers && !rt->current_thread; i++) {
+        trt_worker_ *w = rt->workers[i];
+        w->started = trt_os_thread_(&w->thread, trt_worker_thread_, w);
+        if (!w->started) break;
+        rt->started++;
+    }
+    if (!rt->current_thread && !rt->started) return false;
+    TRT_STORE_(&rt->watch_word, 1u, relaxed);
+    TRT_ADD_(&trt_own_threads_, 1u, relaxed);
+    rt->watching = trt_os_thread_(&rt->watch, trt_watch_thread_, rt);
+    if (!rt->watching) TRT_SUB_(&trt_own_threads_, 1u, relaxed);
+    return true;
+}
+
+TRT_DEF_ trt_status_code trt_runtime_start(trt_runtime **out, const trt_config *config)
+{
+    trt_runtime *rt = (trt_runtime *)trt_aligned_(sizeof *rt);
+    size_t i;
+    if (!out) {
+        trt_aligned_free_(rt);
+        return trt_misuse_("trt_runtime_start", "there is no place for the runtime");
+    }
+    *out = NULL;
+    if (!rt) return TRT_NO_MEMORY;
+    if (config) rt->config = *config;
+    trt_config_fill_(&rt->config);
+    rt->n_workers = rt->config.workers;
+    rt->current_thread = rt->config.current_thread;
+    rt->virtual_clock = rt->config.virtual_clock;
+    rt->pool.limit = rt->config.max_blocking_threads;
+    rt->poller = rt->poller_wake[0] = rt->poller_wake[1] = -1;
+    rt->drive_until = TRT_FOREVER_;
+    TRT_STORE_(&rt->driver_until, TRT_FOREVER_, relaxed);
+    rt->idle_words = (rt->n_workers + 63) / 64;
+    trt_memory_init_(rt);
+    rt->idle_bits = (trt_a64_ *)trt_zeroed_(rt->idle_words * sizeof *rt->idle_bits);
+    rt->workers = (trt_worker_ **)trt_zeroed_(rt->n_workers * sizeof *rt->workers);
+    for (i = 0; rt->workers && i < rt->n_workers; i++) {
+        rt->workers[i] = trt_worker_new_(rt, i);
+        if (!rt->workers[i]) break;
+    }
+    if (!rt->idle_bits || !rt->workers || i < rt->n_workers || !trt_threads_start_(rt)) {
+        trt_runtime_release_(rt);
+        return TRT_NO_MEMORY;
+    }
+    *out = rt;
+    return TRT_OK;
+}
+
+TRT_DEF_ trt_runtime *trt_current(void) { return trt_self__.rt; }
+
+typedef bool (*trt_visit_)(trt_cell_ *c, uint64_t state, void *context);
+
+/* Every slot that has ever been a cell, oldest chunk last. */
+static void trt_cells_(trt_runtime *rt, trt_visit_ visit, void *context)
+{
+    trt_chunk_ *chunk = TRT_LOAD_(&rt->chunks, acquire);
+    for (; chunk; chunk = chunk->next) {
+        uint32_t used = TRT_LOAD_(&chunk->used, acquire), i;
+        if (chunk->class_index >= TRT_CELL_CLASSES_) continue;
+        for (i = 0; i < used; i++) {
+            trt_cell_ *c = (trt_cell_ *)(void *)((char *)(chunk + 1) + (size_t)i * chunk->stride);
+            uint64_t s = TRT_LOAD_(&c->state, acquire);
+            if (!visit(c, s, context)) return;
+        }
+    }
+}
+
+static bool trt_abort_visit_(trt_cell_ *c, uint64_t state, void *context)
+{
+    trt_ref_ ref = {c, TRT_GENERATION_(state), 0};
+    (void)context;
+    if ((state & TRT_LIVE_) && !(state & TRT_DONE_)) trt_abort_(ref);
+    return true;
+}
+
+/* Threads that join what will never end now. */
+static bool trt_give_up_visit_(trt_cell_ *c, uint64_t state, void *context)
+{
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_waiter_ *w;
+    (void)context;
+    if (!(state & TRT_LIVE_) || !(state & TRT_WAITER_)) return true;
+    trt_latch_(&c->latch);
+    w = (trt_waiter_ *)c->up;
+    if ((TRT_LOAD_(&c->state, relaxed) & TRT_WAITER_) && w && w->mode == TRT_MODE_THREAD_) {
+        c->up = NULL;
+        TRT_AND_(&c->state, ~(uint64_t)TRT_WAITER_, relaxed);
+        w->linked = 0;
+        trt_claim_(w, TRT_CANCELLED, &wakes);
+    }
+    trt_unlatch_(&c->latch);
+    trt_wake_(&wakes);
+    return true;
+}
+
+static void trt_shutdown_begin_(trt_runtime *rt)
+{
+    if (TRT_SWAP_(&rt->closing, 1u, seq_cst)) return;
+    trt_cells_(rt, trt_abort_visit_, NULL);
+    trt_check_ended_(rt);
+}
+
+static void trt_stop_workers_(trt_runtime *rt)
+{
+    trt_pool_thread_ *t;
+    size_t i;
+    TRT_OR_(&rt->signals, (uint32_t)TRT_SIGNAL_STOP_, seq_cst);
+    for (i = 0; i < rt->n_workers; i++) trt_unpark_(rt->workers[i]);
+    TRT_ADD_(&rt->drive_gate, 1u, release);
+    trt_os_wake_(&rt->drive_gate, INT_MAX);
+    trt_latch_(&rt->pool.latch);
+    rt->pool.closed = true;
+    while ((t = trt_pool_idle_(&rt->pool)) != NULL) trt_pool_wake_(t);
+    trt_unlatch_(&rt->pool.latch);
+}
+
+/* Wait until the blocking threads have left; false: some job still runs at the deadline. */
+static bool trt_pool_wait_(trt_runtime *rt, trt_instant deadline)
+{
+    trt_pool_ *pool = &rt->pool;
+    for (;;) {
+        uint32_t seen = TRT_LOAD_(&pool->changed, acquire);
+        size_t threads;
+        trt_latch_(&pool->latch);
+        threads = pool->threads;
+        trt_unlatch_(&pool->latch);
+        if (!threads) return true;
+        if (deadline != TRT_FOREVER_ && trt_clock_() >= deadline) return false;
+        trt_os_wait_(&pool->changed, seen, deadline);
+    }
+}
+
+static bool trt_tasks_wait_(trt_runtime *rt, trt_instant deadline)
+{
+    if (rt->current_thread) {
+        rt->deadlocked = false;
+        rt->drive_until = deadline;
+        trt_drive_(rt, NULL);
+        rt->drive_until = TRT_FOREVER_;
+        return TRT_LOAD_(&rt->ended_gate, acquire) != 0;
+    }
+    while (!TRT_LOAD_(&rt->ended_gate, acquire)) {
+        if (deadline != TRT_FOREVER_ && trt_clock_() >= deadline) return false;
+        trt_os_wait_(&rt->ended_gate, 0, deadline);
+    }
+    return true;
+}
+
+TRT_DEF_ trt_status_code trt_runtime_shutdown(trt_runtime *rt, trt_duration timeout)
+{
+    trt_instant deadline = timeout < 0 ? TRT_FOREVER_ : trt_after_(trt_clock_(), timeout);
+    bool ended, jobs;
+    if (!rt) return TRT_OK;
+    trt_shutdown_begin_(rt);
+    if (trt_self__.rt == rt) return TRT_PENDING; /* from inside: begun, but it cannot wait for itself */
+    if (trt_in_task_()) return trt_misuse_("trt_runtime_shutdown", "this would block a worker");
+    ended = trt_tasks_wait_(rt, deadline);
+    trt_latch_(&rt->shutdown_latch);
+    if (!rt->begun) trt_stop_workers_(rt);
+    rt->begun = true;
+    if (!ended && !rt->given_up) {
+        rt->given_up = true;
+        trt_cells_(rt, trt_give_up_visit_, NULL);
+    }
+    trt_unlatch_(&rt->shutdown_latch);
+    jobs = trt_pool_wait_(rt, deadline);
+    return ended && jobs ? TRT_OK : TRT_TIMED_OUT;
+}
+
+static void trt_join_threads_(trt_runtime *rt)
+{
+    size_t i;
+    for (i = 0; i < rt->n_workers; i++)
+        if (rt->workers[i]->started) pthread_join(rt->workers[i]->thread, NULL);
+    trt_pool_wait_(rt, TRT_FOREVER_);
+    if (rt->pool.has_exited) pthread_join(rt->pool.exited, NULL);
+    if (!rt->watching) return;
+    TRT_STORE_(&rt->watch_word, 2u, seq_cst);
+    trt_os_wake_(&rt->watch_word, 1);
+    pthread_join(rt->watch, NULL);
+}
+
+static void trt_group_unlink_(trt_group_ *g)
+{
+    uint32_t i;
+    for (i = 0; i < (uint32_t)g->n + g->timers; i++) {
+        trt_waiter_ *m = &g->member[i < g->n ? (g->first + i) % g->n : i];
+        if (i < g->begun && m->kind != TRT_KIND_CALL_) trt_kinds_[m->kind].cancel(m);
+    }
+}
+
+/* No thread of the runtime is left: take what was given up out of the objects that it waits for. */
+static bool trt_unlink_visit_(trt_cell_ *c, uint64_t state, void *context)
+{
+    (void)context;
+    if (!(state & TRT_WAIT_STATE_)) return true;
+    if (c->wait.kind == TRT_KIND_GROUP_) trt_group_unlink_((trt_group_ *)c->wait.args.obj);
+    else if (c->wait.status == TRT_PENDING) trt_kinds_[c->wait.kind].cancel(&c->wait);
+    return true;
+}
+
+typedef struct trt_leak_ { size_t n; trt_cell_ *first; } trt_leak_;
+
+static bool trt_leak_visit_(trt_cell_ *c, uint64_t state, void *context)
+{
+    trt_leak_ *leak = (trt_leak_ *)context;
+    if ((state & TRT_LIVE_) && (c->flags & TRT_NAMED_)) TASKRT_FREE(trt_tail_of_(c, trt_type_of_(c))->out);
+    if ((state & (TRT_LIVE_ | TRT_DONE_ | TRT_SET_)) != (TRT_LIVE_ | TRT_DONE_)) return true;
+    if (c->flags & TRT_LATE_) return true;
+    leak->n++;
+    leak->first = c;
+    return true;
+}
+
+TRT_DEF_ trt_status_code trt_runtime_free(trt_runtime *rt)
+{
+    trt_leak_ leak = {0, NULL};
+    if (!rt) return TRT_OK;
+    if (trt_self__.rt == rt)
+        return trt_misuse_("trt_runtime_free", "a runtime cannot be freed by what runs in it");
+    if (trt_in_task_()) return trt_misuse_("trt_runtime_free", "this would block a worker");
+    if (!rt->begun) (void)trt_runtime_shutdown(rt, -1);
+    trt_join_threads_(rt);
+    trt_cells_(rt, trt_unlink_visit_, NULL);
+    trt_cells_(rt, trt_leak_visit_, &leak);
+    if (leak.n && TASKRT_DEBUG)
+        trt_say_("%zu ended tasks were neither joined nor detached; one is task %llu (%s)", leak.n,
+                 (unsigned long long)trt_cell_id_(leak.first), trt_type_of_(leak.first)->name);
+    trt_runtime_release_(rt);
+    return TRT_OK;
+}
+
+TRT_DEF_ trt_status_code trt_block_on_(trt_runtime *rt, const trt_config *config, uint32_t own,
+                                       const trt_type_ *type, void *out, const void *args)
+{
+    trt_status_code status;
+    trt_ref_ ref;
+    void *frame;
+    trt_self__.failed = false;
+    if (trt_in_task_())
+        return trt_misuse_(own ? "trt_run" : "trt_block_on", "called inside a task: await it, or spawn it");
+    if (!own && !rt) return trt_misuse_("trt_block_on", "no runtime was given");
+    if (own) {
+        status = trt_runtime_start(&rt, config);
+        if (status != TRT_OK) return status;
+    }
+    frame = trt_make_(type, rt, &ref, TRT_HOW_REMOTE_, NULL, args);
+    status = (trt_status_code)ref.failed;
+    if (frame) {
+        memcpy((char *)frame + type->self_offset, args, type->self_size);
+        trt_start_(frame, &ref);
+        status = trt_join_thread_(ref, out);
+    }
+    if (own) (void)trt_runtime_free(rt);
+    return status;
+}
+/* ------------------------------------------------------------------------------------------------
+ * >>impl-inspect: dump and metrics
+ *
+ * A dump stops the workers between two polls, for as long as it writes. One that does not get there
+ * within 100 ms is in a long poll: of the task that it runs, only the last await is told.
+ */
+static void trt_pause_point_(trt_worker_ *w)
+{
+    trt_runtime *rt = w->rt;
+    TRT_STORE_(&w->at_cell, NULL, relaxed);
+    for (;;) {
+        uint32_t gate = TRT_LOAD_(&rt->resume_gate, acquire);
+        if (!(TRT_LOAD_(&rt->signals, seq_cst) & TRT_SIGNAL_PAUSE_)) break;
+        TRT_STORE_(&w->stopped, 1u, seq_cst);
+        trt_os_wake_(&w->stopped, INT_MAX);
+        trt_os_wait_(&rt->resume_gate, gate, TRT_FOREVER_);
+    }
+    TRT_STORE_(&w->stopped, 0u, release);
+}
+
+
+static void trt_world_stop_(trt_runtime *rt)
+{
+    trt_instant until = trt_after_(trt_clock_(), 100000000);
+    size_t i;
+    TRT_OR_(&rt->signals, (uint32_t)TRT_SIGNAL_PAUSE_, seq_cst);
+    for (i = 0; i < rt->n_workers; i++) trt_unpark_(rt->workers[i]);
+    for (i = 0; i < rt->n_workers; i++) {
+        trt_worker_ *w = rt->workers[i];
+        if (w == trt_self__.worker || (!w->started && !TRT_LOAD_(&rt->driving, relaxed))) continue;
+        if (TRT_LOAD_(&rt->signals, relaxed) & TRT_SIGNAL_STOP_) continue;
+        while (!TRT_LOAD_(&w->stopped, acquire) && trt_clock_() < until)
+            trt_os_wait_(&w->stopped, 0, until);
+    }
+}
+
+static void trt_world_go_(trt_runtime *rt)
+{
+    TRT_AND_(&rt->signals, ~(uint32_t)TRT_SIGNAL_PAUSE_, seq_cst);
+    TRT_ADD_(&rt->resume_gate, 1u, release);
+    trt_os_wake_(&rt->resume_gate, INT_MAX);
+}
+
+/* The worker that is in a poll of this very strand, if any. */
+static trt_worker_ *trt_runner_of_(trt_runtime *rt, const trt_cell_ *c)
+{
+    size_t i;
+    for (i = 0; i < rt->n_workers; i++) {
+        trt_worker_ *w = rt->workers[i];
+        if (TRT_LOAD_(&w->at_cell, relaxed) == c && !TRT_LOAD_(&w->stopped, acquire)) return w;
+    }
+    return NULL;
+}
+
+static void trt_dump_wait_(FILE *to, const trt_waiter_ *w)
+{
+    const char *name = trt_kinds_[w->kind].name;
+    if (w->kind == TRT_KIND_JOIN_ && w->args.obj)
+        fprintf(to, "%s of task %llu", name,
+                (unsigned long long)trt_id_of_((trt_cell_ *)w->args.obj, (uint32_t)w->args.arg));
+    else if (w->kind == TRT_KIND_READABLE_ || w->kind == TRT_KIND_WRITABLE_)
+        fprintf(to, "%s fd %d", name, (int)(uint32_t)w->args.arg);
+    else if (w->kind == TRT_KIND_SLEEP_UNTIL_ || w->kind == TRT_KIND_TICK_)
+        fprintf(to, "%s until %.3f ms", name, (double)(trt_instant)w->args.arg / 1e6);
+    else
+        fprintf(to, "%s", name);
+}
+
+static void trt_dump_strand_(trt_runtime *rt, FILE *to, trt_cell_ *c, int indent);
+
+static void trt_dump_group_(trt_runtime *rt, FILE *to, trt_group_ *g, int indent)
+{
+    uint32_t i;
+    for (i = 0; i < (uint32_t)g->n + g->timers; i++) {
+        trt_waiter_ *m = &g->member[i];
+        if (m->status != TRT_PENDING) continue;
+        fprintf(to, "%*s- ", indent, "");
+        trt_dump_wait_(to, m);
+        fprintf(to, "\n");
+        if (m->kind == TRT_KIND_CALL_ && m->args.out && indent < 64)
+            trt_dump_strand_(rt, to, (trt_cell_ *)m->args.out, indent + 2);
+    }
+}
+
+static void trt_dump_frame_(trt_runtime *rt, FILE *to, trt_co *co, int indent)
+{
+    trt_owned_ *node;
+    uint32_t line = co->pc_ >> 3;
+    uint32_t phase = co->phase_ & 7u;
+    fprintf(to, "%*sat %s (%s:%u)%s\n", indent, "", co->type_->name, co->type_->file,
+            line ? line : co->type_->line, phase ? ", in its cleanup" : "");
+    if (co->forked_) fprintf(to, "%*s%u forks queued\n", indent + 2, "", co->forked_);
+    for (node = (trt_owned_ *)co->owned_; node; node = node->next) {
+        uintptr_t at = (uintptr_t)node, frame = (uintptr_t)co;
+        if (at >= frame && at < frame + co->type_->size) continue;
+        fprintf(to, "%*sfork:\n", indent + 2, "");
+        if (indent < 64) trt_dump_strand_(rt, to, trt_cell_of_node_(node), indent + 4);
+    }
+}
+
+static void trt_dump_strand_(trt_runtime *rt, FILE *to, trt_cell_ *c, int indent)
+{
+    uint64_t s = TRT_LOAD_(&c->state, acquire);
+    trt_worker_ *runner = trt_runner_of_(rt, c);
+    trt_co *co;
+    if (runner && runner != trt_self__.worker) {
+        const trt_type_ *type = TRT_LOAD_(&runner->at_type, relaxed);
+        uint32_t pc = TRT_LOAD_(&runner->at_pc, relaxed);
+        fprintf(to, "%*sat %s (%s:%u), running on worker %u\n", indent, "", type->name, type->file,
+                pc >> 3 ? pc >> 3 : type->line, runner->index);
+        return;
+    }
+    for (co = c->leaf; co; co = co->parent_) trt_dump_frame_(rt, to, co, indent);
+    if (c->wait.kind == TRT_KIND_GROUP_ && (s & TRT_WAIT_STATE_))
+        trt_dump_group_(rt, to, (trt_group_ *)c->wait.args.obj, indent);
+}
+
+typedef struct trt_dump_state_ { trt_runtime *rt; FILE *to; size_t n; } trt_dump_state_;
+
+static bool trt_dump_visit_(trt_cell_ *c, uint64_t s, void *context)
+{
+    trt_dump_state_ *d = (trt_dump_state_ *)context;
+    if (!(s & TRT_LIVE_)) return true;
+    d->n++;
+    fprintf(d->to, "task %llu %s: ", (unsigned long long)trt_id_of_(c, TRT_GENERATION_(s)),
+            trt_name_of_(c));
+    if (s & TRT_DONE_) {
+        fprintf(d->to, "ended (%s), waits to be joined\n", trt_strerror(trt_result_(c)));
+        return true;
+    }
+    if (s & TRT_JOB_STATE_) {
+        fprintf(d->to, "blocking job, %s (%s:%u)\n", s & TRT_FRESH_ ? "queued" : "running",
+                trt_type_of_(c)->file, trt_type_of_(c)->line);
+        return true;
+    }
+    if (s & TRT_WAIT_STATE_) {
+        fprintf(d->to, "waits for ");
+        trt_dump_wait_(d->to, &c->wait);
+    } else {
+        fprintf(d->to, "%s", s & TRT_FRESH_                  ? "new"
+                             : trt_runner_of_(d->rt, c)      ? "running"
+                                                             : "ready");
+    }
+    fprintf(d->to, "%s\n", s & TRT_ABORT_ ? ", aborted" : "");
+    trt_dump_strand_(d->rt, d->to, c, 4);
+    return true;
+}
+
+TRT_DEF_ void trt_dump(trt_runtime *rt, FILE *to)
+{
+    trt_dump_state_ d;
+    bool drives, inside;
+    uint32_t free = 0;
+    if (!rt || !to) return;
+    d.rt = rt;
+    d.to = to;
+    d.n = 0;
+    inside = trt_self__.worker && trt_self__.worker->rt == rt;
+    trt_latch_(&rt->dump_latch);
+    drives = rt->current_thread && !inside && TRT_CAS_(&rt->driving, &free, 1u, acquire);
+    if (!drives) trt_world_stop_(rt);
+    trt_latch_(&rt->outside_latch); /* other threads neither make nor free tasks meanwhile */
+    fprintf(to, "taskrt: tasks of this runtime (now is %.3f ms):\n", (double)trt_now_of_(rt) / 1e6);
+    trt_cells_(rt, trt_dump_visit_, &d);
+    fprintf(to, "%zu tasks\n", d.n);
+    (void)fflush(to);
+    trt_unlatch_(&rt->outside_latch);
+    if (!drives) {
+        trt_world_go_(rt);
+    } else {
+        TRT_STORE_(&rt->driving, 0u, release);
+        TRT_ADD_(&rt->drive_gate, 1u, release);
+        trt_os_wake_(&rt->drive_gate, INT_MAX);
+    }
+    trt_unlatch_(&rt->dump_latch);
+}
+
+TRT_DEF_ void trt_metrics(trt_runtime *rt, trt_metrics_info *m)
+{
+    size_t i;
+    memset(m, 0, sizeof *m);
+    if (!rt) return;
+    m->workers = rt->n_workers;
+    m->tasks_ended = TRT_LOAD_(&rt->outside_ended, relaxed);
+    m->tasks_spawned = TRT_LOAD_(&rt->outside_spawned, relaxed);
+    m->stalls = TRT_LOAD_(&rt->stalls, relaxed);
+    m->queue_depth = (size_t)TRT_LOAD_(&rt->inject_len, relaxed);
+    for (i = 0; i < rt->n_workers; i++) {
+        trt_worker_ *w = rt->workers[i];
+        m->tasks_ended += TRT_LOAD_(&w->ended, acquire);
+        m->tasks_spawned += TRT_LOAD_(&w->spawned, acquire);
+        m->polls += TRT_LOAD_(&w->polls, relaxed);
+        m->steals += TRT_LOAD_(&w->steals, relaxed);
+        m->parks += TRT_LOAD_(&w->parks, relaxed);
+        m->injected += TRT_LOAD_(&w->injected, relaxed);
+        m->budget_yields += TRT_LOAD_(&w->yields, relaxed);
+        m->timers_fired += TRT_LOAD_(&w->fired, relaxed);
+        m->panics += TRT_LOAD_(&w->panics, relaxed);
+        m->timers_waiting += (size_t)TRT_LOAD_(&w->wheel.waiting, relaxed);
+        m->queue_depth += TRT_LOAD_(&w->ring.tail, relaxed) - (uint32_t)TRT_LOAD_(&w->ring.head, relaxed);
+        m->queue_depth += TRT_LOAD_(&w->lifo, relaxed) != 0;
+    }
+    m->tasks_alive = (size_t)(m->tasks_spawned - m->tasks_ended);
+    trt_latch_(&rt->pool.latch);
+    m->blocking_threads = rt->pool.threads;
+    m->blocking_idle = rt->pool.idle_count;
+    m->blocking_queued = rt->pool.queued;
+    trt_unlatch_(&rt->pool.latch);
+    trt_latch_(&rt->memory_latch);
+    m->memory = rt->memory;
+    trt_unlatch_(&rt->memory_latch);
+}
+#endif /* TASKRT_IMPLEMENTATION */

@@ -1,0 +1,655 @@
+/* any, all, try_all and deadlines: who wins, what becomes of the losers. */
+#include "harness.h"
+#define TASKRT_IMPLEMENTATION
+#include "../taskrt.h"
+#include "common.h"
+
+typedef trt_channel(int) ints;
+
+struct first_wins { trt_instant start; trt_frame(later) a, b; };
+trt_async(int, first_wins)
+{
+    trt_body {
+        self->start = trt_now();
+        trt_await_any(trt_sleep(trt_ms(30)), trt_sleep(trt_ms(10)), trt_sleep(trt_ms(20)));
+        CHECK_EQ(trt_chosen(), 1);
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK_EQ(trt_now() - self->start, trt_ms(10));
+        trt_await_any(trt_call(later, &self->a, .after = trt_ms(5), .value = 4), trt_call(later, &self->b, .after = trt_ms(7), .value = 5));
+        CHECK_EQ(trt_chosen(), 0);
+        CHECK_EQ(self->a.out, 4);
+        CHECK_EQ(trt_now() - self->start, trt_ms(15));
+        trt_await_any_biased(trt_sleep_until(INT64_MAX), trt_sleep(trt_ms(1)));
+        CHECK_EQ(trt_chosen(), 1);
+    }
+}
+
+TEST(any_ends_with_the_first_that_completes)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, first_wins, NULL), TRT_OK);
+}
+
+struct statuses { trt_frame(failing) f; trt_handle(later) zero; trt_frame(later) l; int out; };
+trt_async(int, statuses)
+{
+    trt_body {
+        trt_await_any(trt_call(failing, &self->f, .after = trt_ms(1), .status = TRT_CLOSED), trt_sleep(trt_ms(5)));
+        CHECK_EQ(trt_chosen(), 0);
+        CHECK_EQ(trt_status(), TRT_CLOSED); /* the winner's */
+        trt_await_any(trt_sleep(trt_ms(1)), trt_join(self->zero, &self->out));
+        CHECK_EQ(trt_chosen(), 1);
+        CHECK_EQ(trt_status(), TRT_MISUSE);
+    }
+}
+
+TEST(the_status_of_any_is_the_winners)
+{
+    capture_start();
+    trt_status_code status = trt_run_with(&on_virtual_clock, statuses, NULL);
+    capture_end();
+    CHECK_EQ(status, TRT_OK);
+}
+
+struct fairness { trt_semaphore s; trt_permit a, b, c; int i, wins[3]; };
+trt_async(int, fairness)
+{
+    trt_body {
+        trt_semaphore_init(&self->s, 3);
+        for (self->i = 0; self->i < 600; self->i++) {
+            trt_await_any(trt_acquire(&self->s, &self->a), trt_acquire(&self->s, &self->b), trt_acquire(&self->s, &self->c));
+            CHECK(trt_chosen() >= 0 && trt_chosen() < 3);
+            self->wins[trt_chosen()]++;
+            CHECK_EQ(trt_available_permits(&self->s), 2); /* the losers took nothing */
+            trt_release(&self->a);
+            trt_release(&self->b);
+            trt_release(&self->c);
+        }
+        CHECK(self->wins[0] > 60);
+        CHECK(self->wins[1] > 60);
+        CHECK(self->wins[2] > 60);
+        for (self->i = 0; self->i < 600; self->i++) {
+            trt_await_any_biased(trt_acquire(&self->s, &self->a), trt_acquire(&self->s, &self->b));
+            CHECK_EQ(trt_chosen(), 0);
+            trt_release(&self->a);
+        }
+        CHECK_EQ(trt_available_permits(&self->s), 3);
+    }
+}
+
+TEST(any_starts_fairly_and_any_biased_with_the_first)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, fairness, NULL), TRT_OK);
+}
+
+struct sixteen { trt_instant start; int i; trt_metrics_info m; };
+trt_async(int, sixteen)
+{
+    trt_body {
+        self->start = trt_now();
+        trt_await_any(trt_sleep(trt_s(1)), trt_sleep(trt_s(2)), trt_sleep(trt_s(3)), trt_sleep(trt_s(4)), trt_sleep(trt_s(5)),
+                      trt_sleep(trt_s(6)), trt_sleep(trt_s(7)), trt_sleep(trt_s(8)), trt_sleep(trt_s(9)), trt_sleep(trt_s(10)),
+                      trt_sleep(trt_s(11)), trt_sleep(trt_s(12)), trt_sleep(trt_s(13)), trt_sleep(trt_s(14)),
+                      trt_sleep(trt_s(15)), trt_sleep(trt_ms(1)));
+        CHECK_EQ(trt_chosen(), 15);
+        CHECK_EQ(trt_now() - self->start, trt_ms(1));
+        trt_metrics(trt_current(), &self->m);
+        CHECK_EQ(self->m.timers_waiting, 0); /* the losers are unlinked */
+        trt_await_all(trt_sleep(1), trt_sleep(2), trt_sleep(3), trt_sleep(4), trt_sleep(5), trt_sleep(6), trt_sleep(7), trt_sleep(8),
+                      trt_sleep(9), trt_sleep(10), trt_sleep(11), trt_sleep(12), trt_sleep(13), trt_sleep(14), trt_sleep(15),
+                      trt_sleep(trt_s(1)));
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK_EQ(trt_now() - self->start, trt_ms(1001));
+        for (self->i = 0; self->i < 16; self->i++)
+            CHECK_EQ(trt_status_of(self->i), TRT_OK);
+    }
+}
+
+TEST(a_group_may_have_sixteen_members_and_unlinks_the_losers)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, sixteen, NULL), TRT_OK);
+}
+
+/* ---- losing children ---- */
+
+struct loses { trt_duration linger; int *cleaned; };
+trt_async(int, loses)
+{
+    trt_body { trt_await(trt_sleep_until(INT64_MAX)); }
+    trt_cleanup {
+        CHECK_EQ(trt_status(), TRT_CANCELLED);
+        trt_await(trt_sleep(self->linger));
+        ++*self->cleaned;
+    }
+}
+struct loses_nested { trt_frame(loses) child; trt_duration linger; int *cleaned; };
+trt_async(int, loses_nested)
+{
+    trt_body { trt_await(trt_call(loses, &self->child, .linger = self->linger, .cleaned = self->cleaned)); }
+    trt_cleanup { ++*self->cleaned; }
+}
+
+struct losers_clean_up { trt_frame(loses) a; trt_frame(loses_nested) b; int cleaned; trt_instant start; };
+trt_async(int, losers_clean_up)
+{
+    trt_body {
+        self->start = trt_now();
+        trt_await_any(trt_call(loses, &self->a, .linger = trt_ms(10), .cleaned = &self->cleaned),
+                      trt_call(loses_nested, &self->b, .linger = trt_ms(25), .cleaned = &self->cleaned), trt_sleep(trt_ms(5)));
+        CHECK_EQ(trt_chosen(), 2);
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK_EQ(self->cleaned, 3);
+        CHECK_EQ(trt_now() - self->start, trt_ms(30)); /* both at once, the slower one counts */
+        /* the frames may be used again */
+        self->cleaned = 0;
+        trt_await_any(trt_call(loses, &self->a, .linger = 1, .cleaned = &self->cleaned), trt_yield());
+        CHECK_EQ(trt_chosen(), 1);
+        CHECK_EQ(self->cleaned, 1);
+    }
+}
+
+TEST(losing_children_have_cleaned_up_before_any_ends)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, losers_clean_up, NULL), TRT_OK);
+    CHECK_EQ(trt_run_with(&on_virtual_clock, losers_clean_up, NULL), TRT_OK);
+}
+
+struct group_owner { trt_frame(loses) a; int *cleaned; };
+trt_async(int, group_owner)
+{
+    trt_body {
+        trt_await_any(trt_call(loses, &self->a, .linger = trt_ms(3), .cleaned = self->cleaned), trt_sleep_until(INT64_MAX));
+        letter('x');
+    }
+    trt_cleanup {
+        CHECK_EQ(trt_status(), TRT_CANCELLED);
+        CHECK_EQ(*self->cleaned, 1);
+        ++*self->cleaned;
+    }
+}
+struct aborts_group { trt_handle(group_owner) h; int cleaned; trt_instant start; };
+trt_async(int, aborts_group)
+{
+    trt_body {
+        self->h = trt_spawn(group_owner, .cleaned = &self->cleaned);
+        trt_await(trt_sleep(trt_ms(1)));
+        self->start = trt_now();
+        trt_abort(self->h);
+        trt_await(trt_join(self->h, NULL));
+        CHECK_EQ(trt_status(), TRT_CANCELLED);
+        CHECK_EQ(self->cleaned, 2);
+        CHECK_EQ(trt_now() - self->start, trt_ms(3));
+    }
+}
+
+TEST(abort_while_in_any_ends_the_children_before_the_parents_cleanup)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, aborts_group, NULL), TRT_OK);
+    CHECK_STR(letters, "");
+}
+
+struct group_panics { trt_frame(panicking) a; trt_frame(loses) b; int *cleaned; };
+trt_async(int, group_panics)
+{
+    trt_body {
+        trt_await_any(trt_call(panicking, &self->a, .after = trt_ms(2)), trt_call(loses, &self->b, .linger = trt_ms(1), .cleaned = self->cleaned));
+        letter('x');
+    }
+    trt_cleanup {
+        CHECK_EQ(trt_status(), TRT_PANICKED);
+        CHECK_EQ(*self->cleaned, 1); /* the other child ended first */
+    }
+}
+
+TEST(a_childs_panic_in_any_is_the_callers)
+{
+    int cleaned = 0;
+    capture_start();
+    trt_status_code status = trt_run_with(&on_virtual_clock, group_panics, NULL, .cleaned = &cleaned);
+    capture_end();
+    CHECK_EQ(status, TRT_PANICKED);
+    CHECK_EQ(cleaned, 1);
+    CHECK_STR(letters, "");
+}
+
+/* ---- losers lose nothing ---- */
+
+struct sender { ints *c; int n, i; trt_duration gap; };
+trt_async(int, sender)
+{
+    trt_body {
+        for (self->i = 0; self->i < self->n; self->i++) {
+            if (self->gap)
+                trt_await(trt_sleep(self->gap));
+            else
+                trt_await(trt_yield());
+            trt_await_ok(trt_send(self->c, &self->i));
+        }
+        trt_channel_close(self->c);
+    }
+}
+struct receives_all { ints c; int out, expected, ticks, n; trt_interval iv; trt_handle(sender) h; };
+trt_async(int, receives_all)
+{
+    trt_body {
+        trt_channel_init(&self->c, 2);
+        self->h = trt_spawn(sender, .c = &self->c, .n = self->n, .gap = trt_us(700));
+        trt_interval_init(&self->iv, trt_us(500), TRT_BURST);
+        for (;;) {
+            trt_await_any(trt_recv(&self->c, &self->out), trt_tick(&self->iv), trt_sleep(trt_us(300)));
+            if (trt_chosen() != 0) {
+                self->ticks++;
+                continue;
+            }
+            if (trt_status() == TRT_CLOSED)
+                break;
+            CHECK_EQ(self->out, self->expected);
+            self->expected++;
+        }
+        CHECK(self->ticks > self->n);
+        trt_await_ok(trt_join(self->h, NULL));
+        trt_return(self->expected);
+    }
+    trt_cleanup {
+        trt_await(trt_stop(self->h));
+        trt_channel_free(&self->c);
+    }
+}
+
+TEST(a_losing_recv_loses_no_message)
+{
+    int out = 0;
+    CHECK_EQ(trt_run_with(&on_virtual_clock, receives_all, &out, .n = 2000), TRT_OK);
+    CHECK_EQ(out, 2000);
+}
+
+struct two_channels { ints a, b; int oa, ob, na, nb; trt_handle(sender) ha, hb; };
+trt_async(int, two_channels)
+{
+    trt_body {
+        trt_channel_init(&self->a, 1);
+        trt_channel_init(&self->b, 4);
+        self->ha = trt_spawn(sender, .c = &self->a, .n = 3000);
+        self->hb = trt_spawn(sender, .c = &self->b, .n = 3000);
+        while (self->na + self->nb < 6000) {
+            trt_await_any(trt_recv(&self->a, &self->oa), trt_recv(&self->b, &self->ob));
+            if (trt_status() == TRT_CLOSED) {
+                if (trt_chosen() == 0) {
+                    for (; self->nb < 3000; self->nb++) {
+                        trt_await_ok(trt_recv(&self->b, &self->ob));
+                        CHECK_EQ(self->ob, self->nb);
+                    }
+                } else {
+                    for (; self->na < 3000; self->na++) {
+                        trt_await_ok(trt_recv(&self->a, &self->oa));
+                        CHECK_EQ(self->oa, self->na);
+                    }
+                }
+                break;
+            }
+            if (trt_chosen() == 0)
+                CHECK_EQ(self->oa, self->na++);
+            else
+                CHECK_EQ(self->ob, self->nb++);
+        }
+        CHECK_EQ(self->na, 3000);
+        CHECK_EQ(self->nb, 3000);
+        trt_await_ok(trt_join(self->ha, NULL));
+        trt_await_ok(trt_join(self->hb, NULL));
+    }
+    trt_cleanup {
+        trt_await(trt_stop(self->ha));
+        trt_await(trt_stop(self->hb));
+        trt_channel_free(&self->a);
+        trt_channel_free(&self->b);
+    }
+}
+
+TEST(any_over_two_channels_loses_no_message)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, two_channels, NULL), TRT_OK);
+    CHECK_EQ(trt_run_with(&on_two_workers, two_channels, NULL), TRT_OK);
+    CHECK_EQ(trt_run_with(&on_four_workers, two_channels, NULL), TRT_OK);
+}
+
+struct losing_acquire { trt_semaphore s; trt_permit held, mine; trt_mutex m; trt_guard g, g2; int i; };
+trt_async(int, losing_acquire)
+{
+    trt_body {
+        trt_semaphore_init(&self->s, 1);
+        trt_await(trt_acquire(&self->s, &self->held));
+        trt_await(trt_lock(&self->m, &self->g));
+        for (self->i = 0; self->i < 100; self->i++) {
+            trt_await_any(trt_acquire(&self->s, &self->mine), trt_lock(&self->m, &self->g2), trt_sleep(trt_us(10)));
+            CHECK_EQ(trt_chosen(), 2);
+        }
+        trt_release(&self->held);
+        trt_unlock(&self->g);
+        CHECK_EQ(trt_available_permits(&self->s), 1);
+        CHECK(trt_try_lock(&self->m, &self->g2));
+        trt_unlock(&self->g2);
+    }
+}
+
+TEST(a_losing_acquire_takes_nothing)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, losing_acquire, NULL), TRT_OK);
+}
+
+/* ---- blocking jobs in groups ---- */
+
+struct blocking_loses { trt_job(busy_job) a, b; atomic_bool running; int i; };
+trt_async(int, blocking_loses)
+{
+    trt_body {
+        trt_await_any(trt_blocking(busy_job, &self->a, .obeys = true, .running = &self->running, .value = 3), trt_sleep(trt_ms(2)));
+        CHECK_EQ(trt_chosen(), 1); /* the job was asked to stop and has been waited for */
+        trt_await(trt_within(trt_ms(2), trt_blocking(busy_job, &self->a, .obeys = true, .value = 4)));
+        CHECK_EQ(trt_status(), TRT_TIMED_OUT);
+        trt_await_any_biased(trt_sleep_until(INT64_MAX), trt_blocking(busy_job, &self->b, .release = &self->running, .value = 5));
+        CHECK_EQ(trt_chosen(), 1);
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK_EQ(self->b.out, 5);
+    }
+}
+
+TEST(a_losing_blocking_job_is_asked_to_stop_and_waited_for)
+{
+    CHECK_EQ(trt_run_with(&on_two_workers, blocking_loses, NULL), TRT_OK);
+}
+
+struct queued_loses { trt_job(busy_job) a; trt_handle(busy_job) first; atomic_bool running, release, ran; };
+trt_async(int, queued_loses)
+{
+    trt_body {
+        self->first = trt_spawn_blocking(busy_job, .running = &self->running, .release = &self->release);
+        AWAIT_UNTIL(atomic_load(&self->running));
+        trt_await_any(trt_blocking(busy_job, &self->a, .running = &self->ran, .obeys = true), trt_sleep(trt_ms(2)));
+        CHECK_EQ(trt_chosen(), 1);
+        atomic_store(&self->release, true);
+        trt_await_ok(trt_join(self->first, NULL));
+        CHECK(!atomic_load(&self->ran)); /* it was skipped */
+    }
+}
+
+TEST(a_losing_blocking_job_that_is_queued_is_skipped)
+{
+    CHECK_EQ(trt_run_with((&(trt_config){.workers = 1, .max_blocking_threads = 1}), queued_loses, NULL), TRT_OK);
+}
+
+/* ---- all and try_all ---- */
+
+struct all_of_them { trt_frame(failing) f[3]; trt_frame(later) l; trt_instant start; };
+trt_async(int, all_of_them)
+{
+    trt_body {
+        self->start = trt_now();
+        trt_await_all(trt_call(later, &self->l, .after = trt_ms(10), .value = 6), trt_sleep(trt_ms(4)));
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK_EQ(self->l.out, 6);
+        CHECK_EQ(trt_now() - self->start, trt_ms(10));
+
+        self->start = trt_now();
+        trt_await_all(trt_call(failing, &self->f[0], .after = trt_ms(9), .status = TRT_CLOSED), trt_sleep(trt_ms(20)),
+                      trt_call(failing, &self->f[1], .after = trt_ms(1), .status = TRT_FULL));
+        CHECK_EQ(trt_now() - self->start, trt_ms(20)); /* waits for all */
+        CHECK_EQ(trt_status(), TRT_CLOSED);            /* the first in order */
+        CHECK_EQ(trt_chosen(), 0);
+        CHECK_EQ(trt_status_of(0), TRT_CLOSED);
+        CHECK_EQ(trt_status_of(1), TRT_OK);
+        CHECK_EQ(trt_status_of(2), TRT_FULL);
+    }
+}
+
+TEST(all_waits_for_all_and_tells_the_first_failure_in_order)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, all_of_them, NULL), TRT_OK);
+}
+
+struct try_them { trt_frame(failing) f[3]; trt_frame(later) l; trt_frame(loses) slow; int cleaned; trt_instant start; };
+trt_async(int, try_them)
+{
+    trt_body {
+        self->start = trt_now();
+        trt_await_try_all(trt_call(later, &self->l, .after = trt_ms(10), .value = 6), trt_sleep(trt_ms(4)));
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK_EQ(trt_now() - self->start, trt_ms(10));
+
+        self->start = trt_now();
+        trt_await_try_all(trt_call(failing, &self->f[0], .after = trt_ms(9), .status = TRT_CLOSED), trt_sleep(trt_us(10)),
+                          trt_call(loses, &self->slow, .linger = trt_ms(5), .cleaned = &self->cleaned),
+                          trt_call(failing, &self->f[1], .after = trt_ms(1), .status = TRT_FULL));
+        CHECK_EQ(trt_status(), TRT_FULL);
+        CHECK_EQ(trt_chosen(), 3);
+        CHECK_EQ(self->cleaned, 1);
+        CHECK_EQ(trt_now() - self->start, trt_ms(6));
+        CHECK_EQ(trt_status_of(0), TRT_CANCELLED);
+        CHECK_EQ(trt_status_of(1), TRT_OK);
+        CHECK_EQ(trt_status_of(2), TRT_CANCELLED);
+        CHECK_EQ(trt_status_of(3), TRT_FULL);
+    }
+}
+
+TEST(try_all_ends_with_the_first_failure_in_time_and_cancels_the_rest)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, try_them, NULL), TRT_OK);
+}
+
+struct joins_all { trt_handle(later) h[4]; int out[4]; };
+trt_async(int, joins_all)
+{
+    trt_body {
+        self->h[0] = trt_spawn(later, .after = trt_ms(3), .value = 1);
+        self->h[1] = trt_spawn(later, .after = trt_ms(1), .value = 2);
+        self->h[2] = trt_spawn(later, .value = 3);
+        self->h[3] = trt_spawn(later, .after = trt_ms(2), .value = 4);
+        trt_await_all(trt_join(self->h[0], &self->out[0]), trt_join(self->h[1], &self->out[1]), trt_join(self->h[2], &self->out[2]),
+                      trt_join(self->h[3], &self->out[3]));
+        CHECK_EQ(trt_status(), TRT_OK);
+        trt_return(self->out[0] + 10 * self->out[1] + 100 * self->out[2] + 1000 * self->out[3]);
+    }
+}
+
+TEST(all_over_joins)
+{
+    int out = 0;
+    CHECK_EQ(trt_run_with(&on_virtual_clock, joins_all, &out), TRT_OK);
+    CHECK_EQ(out, 4321);
+    CHECK_EQ(trt_run_with(&on_two_workers, joins_all, &out), TRT_OK);
+    CHECK_EQ(out, 4321);
+}
+
+/* ---- deadlines ---- */
+
+struct deadlines { trt_instant start; trt_semaphore s; trt_permit p, q; trt_frame(loses) child; trt_frame(later) l; int cleaned, out; ints c; };
+trt_async(int, deadlines)
+{
+    trt_body {
+        trt_semaphore_init(&self->s, 1);
+        self->start = trt_now();
+        trt_await(trt_within(trt_ms(10), trt_sleep(trt_ms(20))));
+        CHECK_EQ(trt_status(), TRT_TIMED_OUT);
+        CHECK_EQ(trt_now() - self->start, trt_ms(10));
+        trt_await(trt_within(trt_ms(20), trt_sleep(trt_ms(10))));
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK_EQ(trt_now() - self->start, trt_ms(20));
+        trt_await(trt_within_until(self->start + trt_ms(25), trt_sleep_until(INT64_MAX)));
+        CHECK_EQ(trt_status(), TRT_TIMED_OUT);
+        CHECK_EQ(trt_now() - self->start, trt_ms(25));
+
+        /* complete at once wins, whatever the deadline */
+        trt_await(trt_within(0, trt_acquire(&self->s, &self->p)));
+        CHECK_EQ(trt_status(), TRT_OK);
+        trt_release(&self->p);
+        trt_await(trt_within(-trt_s(1), trt_acquire(&self->s, &self->p)));
+        CHECK_EQ(trt_status(), TRT_OK);
+        trt_await(trt_within_until(INT64_MIN, trt_sleep(0)));
+        CHECK_EQ(trt_status(), TRT_OK);
+        /* and one that is not times out at once */
+        trt_await(trt_within(0, trt_acquire(&self->s, &self->q)));
+        CHECK_EQ(trt_status(), TRT_TIMED_OUT);
+        trt_await(trt_within(-5, trt_sleep(1)));
+        CHECK_EQ(trt_status(), TRT_TIMED_OUT);
+        CHECK_EQ(trt_now() - self->start, trt_ms(25));
+        trt_release(&self->p);
+        CHECK_EQ(trt_available_permits(&self->s), 1);
+
+        /* nested: the nearest */
+        self->start = trt_now();
+        trt_await(trt_within(trt_ms(5), trt_within(trt_ms(50), trt_sleep(trt_s(1)))));
+        CHECK_EQ(trt_status(), TRT_TIMED_OUT);
+        CHECK_EQ(trt_now() - self->start, trt_ms(5));
+        trt_await(trt_within(trt_ms(50), trt_within(trt_ms(5), trt_sleep(trt_s(1)))));
+        CHECK_EQ(trt_status(), TRT_TIMED_OUT);
+        CHECK_EQ(trt_now() - self->start, trt_ms(10));
+        trt_await(trt_within(trt_s(5), trt_within_until(self->start + trt_ms(13), trt_sleep(trt_s(1)))));
+        CHECK_EQ(trt_status(), TRT_TIMED_OUT);
+        CHECK_EQ(trt_now() - self->start, trt_ms(13));
+        trt_await(trt_within(INT64_MAX, trt_within_until(INT64_MAX, trt_sleep(trt_ms(2)))));
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK_EQ(trt_now() - self->start, trt_ms(15));
+
+        /* a child ends before the timeout is told */
+        self->start = trt_now();
+        trt_await(trt_within(trt_ms(3), trt_call(loses, &self->child, .linger = trt_ms(4), .cleaned = &self->cleaned)));
+        CHECK_EQ(trt_status(), TRT_TIMED_OUT);
+        CHECK_EQ(self->cleaned, 1);
+        CHECK_EQ(trt_now() - self->start, trt_ms(7));
+        trt_await(trt_within(trt_ms(3), trt_call(later, &self->l, .after = trt_ms(2), .value = 9)));
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK_EQ(self->l.out, 9);
+
+        /* inside a group */
+        self->start = trt_now();
+        trt_await_any(trt_within(trt_ms(2), trt_sleep(trt_s(1))), trt_sleep(trt_ms(5)));
+        CHECK_EQ(trt_chosen(), 0);
+        CHECK_EQ(trt_status(), TRT_TIMED_OUT);
+        CHECK_EQ(trt_now() - self->start, trt_ms(2));
+        trt_await_all(trt_within(trt_ms(2), trt_sleep(trt_s(1))), trt_within(trt_ms(9), trt_sleep(trt_ms(1))));
+        CHECK_EQ(trt_status(), TRT_TIMED_OUT);
+        CHECK_EQ(trt_status_of(1), TRT_OK);
+        CHECK_EQ(trt_now() - self->start, trt_ms(4));
+
+        /* a deadline counts from the await */
+        self->out = 77;
+        trt_channel_init(&self->c, 1);
+        self->start = trt_now();
+        trt_await(trt_within(trt_ms(1), trt_recv(&self->c, &self->out)));
+        CHECK_EQ(trt_status(), TRT_TIMED_OUT);
+        CHECK_EQ(self->out, 77);
+        trt_channel_free(&self->c);
+    }
+}
+
+TEST(within_and_within_until_by_the_book)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, deadlines, NULL), TRT_OK);
+}
+
+struct stored_deadline { trt_op op; trt_instant start; };
+trt_async(int, stored_deadline)
+{
+    trt_body {
+        self->op = trt_within(trt_ms(10), trt_sleep(trt_s(1)));
+        trt_await(trt_sleep(trt_ms(100)));
+        self->start = trt_now();
+        trt_await(self->op);
+        CHECK_EQ(trt_status(), TRT_TIMED_OUT);
+        CHECK_EQ(trt_now() - self->start, trt_ms(10));
+    }
+}
+
+TEST(the_duration_of_within_counts_from_the_await)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, stored_deadline, NULL), TRT_OK);
+}
+
+struct inner_group { trt_frame(loses) c; int *cleaned; };
+trt_async(int, inner_group)
+{
+    trt_body {
+        trt_await_any(trt_call(loses, &self->c, .linger = trt_ms(1), .cleaned = self->cleaned), trt_sleep(trt_s(10)));
+        trt_return(trt_chosen());
+    }
+    trt_cleanup { ++*self->cleaned; }
+}
+struct outer_group { trt_frame(inner_group) a, b; int cleaned; trt_instant start; };
+trt_async(int, outer_group)
+{
+    trt_body {
+        self->start = trt_now();
+        trt_await_any(trt_call(inner_group, &self->a, .cleaned = &self->cleaned),
+                      trt_within(trt_ms(5), trt_call(inner_group, &self->b, .cleaned = &self->cleaned)));
+        CHECK_EQ(trt_chosen(), 1);
+        CHECK_EQ(trt_status(), TRT_TIMED_OUT);
+        CHECK_EQ(self->cleaned, 4);
+        /* the deadline's own loser ends first (1 ms), then the other branch (1 ms) */
+        CHECK(trt_now() - self->start >= trt_ms(6) && trt_now() - self->start <= trt_ms(7));
+    }
+}
+
+TEST(groups_nest)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, outer_group, NULL), TRT_OK);
+}
+
+struct nested_wins { trt_frame(later) a; trt_frame(loses) b; int cleaned, i; };
+trt_async(int, nested_wins)
+{
+    trt_body {
+        for (self->i = 0; self->i < 500; self->i++) {
+            self->cleaned = 0;
+            trt_await_any(trt_call(later, &self->a, .after = trt_us(50), .value = self->i), trt_call(loses, &self->b, .cleaned = &self->cleaned));
+            CHECK_EQ(trt_chosen(), 0);
+            CHECK_EQ(self->a.out, self->i);
+            CHECK_EQ(self->cleaned, 1);
+        }
+    }
+}
+struct many_nested { trt_join_set(nested_wins) set; int i; };
+trt_async(int, many_nested)
+{
+    trt_body {
+        for (self->i = 0; self->i < 16; self->i++)
+            trt_spawn_in(&self->set, nested_wins);
+        for (self->i = 0; self->i < 16; self->i++) {
+            trt_await(trt_join_next(&self->set, NULL));
+            CHECK_EQ(trt_status(), TRT_OK);
+        }
+    }
+}
+
+TEST(groups_of_children_on_several_workers)
+{
+    CHECK_EQ(trt_run_with(&on_four_workers, many_nested, NULL), TRT_OK);
+}
+
+struct deadline_race { long i, n; int out, timed_out, ok; trt_handle(later) h; };
+trt_async(int, deadline_race)
+{
+    trt_body {
+        for (self->i = 0; self->i < self->n; self->i++) {
+            self->h = trt_spawn(later, .after = trt_us(100), .value = 1);
+            self->out = 0;
+            trt_await(trt_within(trt_us(100), trt_join(self->h, &self->out)));
+            if (trt_status() == TRT_OK) {
+                self->ok++;
+                CHECK_EQ(self->out, 1);
+            } else {
+                CHECK_EQ(trt_status(), TRT_TIMED_OUT);
+                CHECK_EQ(self->out, 0);
+                self->timed_out++;
+                trt_await(trt_join(self->h, &self->out));
+                CHECK_EQ(trt_status(), TRT_OK);
+                CHECK_EQ(self->out, 1);
+            }
+        }
+        CHECK_EQ(self->ok + self->timed_out, self->n);
+    }
+}
+
+TEST(a_deadline_that_races_the_result_loses_nothing)
+{
+    CHECK_EQ(trt_run_with(&on_two_workers, deadline_race, NULL, .n = ROUNDS(1000)), TRT_OK);
+}
+
+int main(int argc, char **argv) { return harness_main(argc, argv); }

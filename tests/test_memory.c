@@ -1,0 +1,350 @@
+/* Every allocation fails once: a status, never a crash, and nothing leaks. */
+#include "harness.h"
+#define TASKRT_IMPLEMENTATION
+#include "../taskrt.h"
+#include "common.h"
+
+typedef trt_channel(int) ints;
+typedef trt_broadcast(int) broadcast_ints;
+typedef trt_subscriber(int) subscriber_ints;
+typedef trt_watch(int) watch_int;
+typedef trt_follower(int) follower_int;
+
+/* What may come of an operation when memory is short: what it promises, or TRT_NO_MEMORY. */
+#define OK_OR_NO_MEMORY(status)                                                                    \
+    CHECK((status) == TRT_OK || (status) == TRT_NO_MEMORY)
+
+struct small_job { int n; };
+trt_blocking_fn(int, small_job) { return self->n + 1; }
+
+struct sends_some { ints *c; int i, n; };
+trt_async(int, sends_some)
+{
+    trt_body {
+        for (self->i = 0; self->i < self->n; self->i++)
+            trt_await_ok(trt_send(self->c, &self->i));
+    }
+    trt_cleanup { trt_channel_close(self->c); }
+}
+
+struct scenario {
+    int out, i, many, made;
+    trt_handle(later) h, hs[300];
+    trt_handle(later) named;
+    trt_frame(later) call;
+    trt_frame(forever) forever;
+    trt_join_set(later) set;
+    trt_handle(small_job) bh;
+    trt_job(small_job) job;
+    ints bounded, unbounded;
+    trt_handle(sends_some) sender;
+    broadcast_ints broadcast;
+    subscriber_ints sub;
+    watch_int watch;
+    follower_int follower;
+    trt_token *token, *child;
+    int *arc;
+    trt_semaphore s;
+    trt_permit p;
+    int forked[4];
+    int fd[2];
+    bool ready;
+    atomic_int cleaned;
+};
+trt_async(int, scenario)
+{
+    trt_body {
+        self->ready = true;
+        self->fd[0] = self->fd[1] = -1;
+        if (pipe(self->fd))
+            CHECK(false);
+        trt_semaphore_init(&self->s, 1);
+
+        /* spawn, join */
+        self->out = 77;
+        self->h = trt_spawn(later, .after = trt_us(3), .value = 5);
+        if (!trt_spawned(self->h)) {
+            trt_await(trt_join(self->h, &self->out));
+            CHECK_EQ(trt_status(), TRT_NO_MEMORY);
+            CHECK_EQ(self->out, 77);
+        } else {
+            trt_await(trt_join(self->h, &self->out));
+            CHECK_EQ(trt_status(), TRT_OK);
+            CHECK_EQ(self->out, 5);
+        }
+        for (self->i = 0; self->i < self->many; self->i++)
+            self->hs[self->i] = trt_spawn(later, .after = trt_us(self->i), .value = self->i);
+        for (self->i = 0; self->i < self->many; self->i++) {
+            self->made += trt_spawned(self->hs[self->i]);
+            self->out = 77;
+            trt_await(trt_join(self->hs[self->i], &self->out));
+            OK_OR_NO_MEMORY(trt_status());
+            CHECK_EQ(self->out, trt_status() == TRT_OK ? self->i : 77);
+        }
+        self->named = trt_spawn_named("a name that is quite long, as names go, to need some memory", later, .value = 3);
+        trt_await(trt_join(self->named, &self->out));
+        OK_OR_NO_MEMORY(trt_status());
+        OK_OR_NO_MEMORY(trt_spawn_detached(forever, .cleaned = &self->cleaned));
+
+        /* calls take no memory */
+        trt_await(trt_call(later, &self->call, .after = trt_us(1), .value = 8));
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK_EQ(self->call.out, 8);
+
+        /* groups and deadlines: all or nothing */
+        trt_await_any(trt_call(forever, &self->forever), trt_sleep(trt_us(5)));
+        if (trt_status() == TRT_NO_MEMORY)
+            CHECK_EQ(trt_chosen(), -1);
+        else
+            CHECK_EQ(trt_chosen(), 1);
+        trt_await_all(trt_sleep(trt_us(1)), trt_sleep(trt_us(2)));
+        OK_OR_NO_MEMORY(trt_status());
+        trt_await(trt_within(trt_us(2), trt_call(forever, &self->forever)));
+        CHECK(trt_status() == TRT_TIMED_OUT || trt_status() == TRT_NO_MEMORY);
+        trt_await(trt_within(trt_s(1), trt_acquire(&self->s, &self->p)));
+        OK_OR_NO_MEMORY(trt_status());
+        trt_release(&self->p);
+
+        /* forks */
+        for (self->i = 0; self->i < 4; self->i++) {
+            self->forked[self->i] = 77;
+            trt_fork(later, &self->forked[self->i], .after = trt_us(self->i), .value = self->i);
+        }
+        trt_await(trt_sync());
+        OK_OR_NO_MEMORY(trt_status());
+        for (self->i = 0; self->i < 4; self->i++)
+            CHECK(self->forked[self->i] == self->i || (trt_status() == TRT_NO_MEMORY && self->forked[self->i] == 77));
+
+        /* sets */
+        for (self->i = 0; self->i < 10; self->i++)
+            trt_spawn_in(&self->set, later, .after = trt_us(self->i), .value = self->i);
+        CHECK_EQ(trt_set_len(&self->set), 10);
+        for (self->i = 0; self->i < 10; self->i++) {
+            trt_await(trt_join_next(&self->set, &self->out));
+            OK_OR_NO_MEMORY(trt_status());
+            CHECK_EQ(trt_joined() == 0, trt_status() == TRT_NO_MEMORY);
+        }
+        trt_await(trt_join_next(&self->set, &self->out));
+        CHECK_EQ(trt_status(), TRT_EMPTY);
+
+        /* blocking */
+        self->bh = trt_spawn_blocking(small_job, .n = 3);
+        trt_await(trt_join(self->bh, &self->out));
+        OK_OR_NO_MEMORY(trt_status());
+        trt_await(trt_blocking(small_job, &self->job, .n = 4));
+        OK_OR_NO_MEMORY(trt_status());
+        if (trt_status() == TRT_OK)
+            CHECK_EQ(self->job.out, 5);
+
+        /* channels */
+        if (trt_channel_init(&self->bounded, 4) == TRT_OK) {
+            self->sender = trt_spawn(sends_some, .c = &self->bounded, .n = 20);
+            if (!trt_spawned(self->sender))
+                trt_channel_close(&self->bounded);
+            for (self->i = 0;; self->i++) {
+                trt_await(trt_recv(&self->bounded, &self->out));
+                if (trt_status() != TRT_OK)
+                    break;
+                CHECK_EQ(self->out, self->i);
+            }
+            CHECK_EQ(trt_status(), TRT_CLOSED);
+            trt_await(trt_join(self->sender, NULL));
+            OK_OR_NO_MEMORY(trt_status());
+        }
+        if (trt_channel_init(&self->unbounded, TRT_UNBOUNDED) == TRT_OK) {
+            self->made = 0;
+            for (self->i = 0; self->i < 200; self->i++) {
+                trt_await(trt_send(&self->unbounded, &self->i));
+                OK_OR_NO_MEMORY(trt_status());
+                self->made += trt_status() == TRT_OK;
+            }
+            CHECK_EQ(trt_channel_len(&self->unbounded), self->made);
+            for (self->i = 0; self->i < self->made; self->i++) {
+                trt_await(trt_recv(&self->unbounded, &self->out));
+                CHECK_EQ(trt_status(), TRT_OK);
+            }
+        }
+        if (trt_broadcast_init(&self->broadcast, 4) == TRT_OK && trt_subscribe(&self->broadcast, &self->sub) == TRT_OK) {
+            OK_OR_NO_MEMORY(trt_broadcast_send(&self->broadcast, &(int){6}));
+            if (trt_broadcast_send(&self->broadcast, &(int){6}) == TRT_OK) {
+                trt_await(trt_broadcast_recv(&self->sub, &self->out));
+                CHECK_EQ(trt_status(), TRT_OK);
+            }
+        }
+        if (trt_watch_init(&self->watch, &(int){1}) == TRT_OK) {
+            OK_OR_NO_MEMORY(trt_watch_follow(&self->watch, &self->follower));
+            OK_OR_NO_MEMORY(trt_watch_send(&self->watch, &(int){2}));
+        }
+
+        /* tokens, arcs */
+        self->token = trt_token_new(NULL);
+        self->child = self->token ? trt_token_new(self->token) : NULL;
+        if (self->child) {
+            trt_token_cancel(self->token);
+            trt_await(trt_token_wait(self->child));
+            CHECK_EQ(trt_status(), TRT_OK);
+        }
+        self->arc = trt_arc_new(100, NULL);
+
+        /* fds */
+        trt_await(trt_writable(self->fd[1]));
+        CHECK(trt_status() == TRT_OK || trt_status() == TRT_NO_MEMORY);
+        trt_return(1);
+    }
+    trt_cleanup {
+        if (self->ready) {
+            close(self->fd[0]);
+            close(self->fd[1]);
+        }
+        trt_await(trt_stop(self->sender));
+        trt_unsubscribe(&self->sub);
+        trt_broadcast_free(&self->broadcast);
+        trt_channel_free(&self->bounded);
+        trt_channel_free(&self->unbounded);
+        trt_watch_close(&self->watch);
+        trt_token_free(self->child);
+        trt_token_free(self->token);
+        trt_arc_drop(self->arc);
+    }
+}
+
+/* Fails the first, second, third ... allocation of a run, until a run needs fewer. */
+static void fail_each(const trt_config *config, bool forever_after, int many)
+{
+    long runs = 0;
+    for (long at = 1;; at++) {
+        int out = 77;
+        atomic_store(&harness_calls, 0);
+        atomic_store(&harness_fail_forever, forever_after);
+        atomic_store(&harness_fail_at, at);
+        trt_status_code status = trt_run_with(config, scenario, &out, .many = many);
+        bool met = atomic_load(&harness_calls) >= at;
+        atomic_store(&harness_fail_at, 0);
+        runs++;
+        if (!CHECK(status == TRT_OK || status == TRT_NO_MEMORY) || !CHECK_EQ(out, status == TRT_OK ? 1 : 77) ||
+            !CHECK_EQ(atomic_load(&harness_blocks), 0)) {
+            fprintf(stderr, "allocation %ld failed%s\n", at, forever_after ? " and all after it" : "");
+            break;
+        }
+        if (!met) {
+            CHECK_EQ(status, TRT_OK);
+            break;
+        }
+    }
+    CHECK(runs > 3);
+}
+
+TEST(one_failing_allocation_on_the_virtual_clock) { fail_each(&on_virtual_clock, false, 300); }
+TEST(failing_allocations_from_one_on_on_the_virtual_clock) { fail_each(&on_virtual_clock, true, 300); }
+TEST(one_failing_allocation_on_two_workers) { fail_each(&on_two_workers, false, 300); }
+TEST(failing_allocations_from_one_on_on_two_workers) { fail_each(&on_two_workers, true, 300); }
+
+TEST(a_runtime_that_gets_no_memory_does_not_start)
+{
+    for (int mode = 0; mode < 2; mode++)
+        for (long at = 1;; at++) {
+            trt_runtime *rt = (trt_runtime *)&rt;
+            atomic_store(&harness_calls, 0);
+            atomic_store(&harness_fail_forever, mode == 1);
+            atomic_store(&harness_fail_at, at);
+            trt_status_code status = trt_runtime_start(&rt, &on_four_workers);
+            bool met = atomic_load(&harness_calls) >= at;
+            atomic_store(&harness_fail_at, 0);
+            if (status == TRT_OK)
+                CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+            else {
+                CHECK_EQ(status, TRT_NO_MEMORY);
+                CHECK(rt == NULL);
+            }
+            if (!CHECK_EQ(atomic_load(&harness_blocks), 0) || !met)
+                break;
+        }
+}
+
+/* The runtime serves on when memory comes back. */
+TEST(a_runtime_recovers_from_want_of_memory)
+{
+    trt_runtime *rt;
+    int out = 0;
+    static trt_handle(later) h[20000];
+    size_t made = 0;
+    CHECK_EQ(trt_runtime_start(&rt, &on_one_worker), TRT_OK);
+    CHECK_EQ(trt_block_on(rt, now_value, &out, .value = 1), TRT_OK);
+    atomic_store(&harness_calls, 0);
+    atomic_store(&harness_fail_forever, true);
+    atomic_store(&harness_fail_at, 1);
+    for (int i = 0; i < 20000; i++) {
+        h[i] = trt_spawn_on(rt, later, .after = trt_us(1), .value = i);
+        made += trt_spawned(h[i]);
+    }
+    CHECK(made < 20000);
+    atomic_store(&harness_fail_at, 0);
+    for (int i = 0; i < 20000; i++) {
+        trt_status_code status = trt_join_thread(h[i], &out);
+        if (status == TRT_OK ? out != i : status != TRT_NO_MEMORY)
+            CHECK_EQ(status, TRT_NO_MEMORY);
+    }
+    for (int i = 0; i < 1000; i++)
+        CHECK(trt_spawned(h[i] = trt_spawn_on(rt, later, .value = i)));
+    for (int i = 0; i < 1000; i++)
+        CHECK_EQ(trt_join_thread(h[i], NULL), TRT_OK);
+    CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+}
+
+/* Waiting for one operation takes no memory at all. */
+struct waits_plainly { trt_semaphore *s; trt_permit p; };
+trt_async(int, waits_plainly)
+{
+    trt_body {
+        trt_await_ok(trt_acquire(self->s, &self->p));
+        trt_await_ok(trt_sleep(trt_us(5)));
+    }
+    trt_cleanup { trt_release(&self->p); }
+}
+struct plain_waits { trt_semaphore s; trt_handle(waits_plainly) h[100]; int i; trt_permit p; long calls; };
+trt_async(int, plain_waits)
+{
+    trt_body {
+        trt_semaphore_init(&self->s, 1);
+        trt_await_ok(trt_acquire(&self->s, &self->p));
+        for (self->i = 0; self->i < 100; self->i++)
+            self->h[self->i] = trt_spawn(waits_plainly, .s = &self->s);
+        self->calls = atomic_load(&harness_calls);
+        trt_release(&self->p);
+        for (self->i = 0; self->i < 100; self->i++) {
+            trt_await(trt_join(self->h[self->i], NULL));
+            CHECK_EQ(trt_status(), TRT_OK);
+        }
+        CHECK_EQ(atomic_load(&harness_calls), self->calls);
+    }
+}
+
+TEST(waiting_for_one_operation_takes_no_memory)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, plain_waits, NULL), TRT_OK);
+}
+
+struct recycles { long i, rounds; int j, out; trt_handle(later) h[100]; trt_metrics_info m; size_t memory; };
+trt_async(int, recycles)
+{
+    trt_body {
+        for (self->i = 0; self->i < self->rounds; self->i++) {
+            for (self->j = 0; self->j < 100; self->j++)
+                self->h[self->j] = trt_spawn(later, .after = trt_us(self->j % 7), .value = self->j);
+            for (self->j = 0; self->j < 100; self->j++)
+                trt_await(trt_join(self->h[self->j], &self->out));
+            trt_metrics(trt_current(), &self->m);
+            if (self->i == 20)
+                self->memory = self->m.memory;
+        }
+        CHECK(self->m.memory <= self->memory + 262144); /* memory of ended tasks is used again */
+    }
+}
+
+TEST(memory_of_ended_tasks_is_used_again)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, recycles, NULL, .rounds = 300), TRT_OK);
+    CHECK_EQ(trt_run_with(&on_two_workers, recycles, NULL, .rounds = 300), TRT_OK);
+}
+
+int main(int argc, char **argv) { return harness_main(argc, argv); }

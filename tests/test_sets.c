@@ -1,0 +1,460 @@
+/* Join sets: completion order, leftovers, abort_all, detach_all, shutdown. */
+#include "harness.h"
+#define TASKRT_IMPLEMENTATION
+#include "../taskrt.h"
+#include "common.h"
+
+struct in_order { trt_join_set(later) set; int i, out; uint64_t ids[5]; trt_instant start; };
+trt_async(int, in_order)
+{
+    trt_body {
+        trt_await(trt_join_next(&self->set, &self->out)); /* zeroed is empty */
+        CHECK_EQ(trt_status(), TRT_EMPTY);
+        CHECK_EQ(trt_set_len(&self->set), 0);
+        self->start = trt_now();
+        for (self->i = 0; self->i < 5; self->i++)
+            self->ids[self->i] = trt_task_id(trt_spawn_in(&self->set, later, .after = trt_ms(50 - 10 * self->i), .value = self->i));
+        CHECK_EQ(trt_set_len(&self->set), 5);
+        for (self->i = 4; self->i >= 0; self->i--) {
+            trt_await(trt_join_next(&self->set, &self->out));
+            CHECK_EQ(trt_status(), TRT_OK);
+            CHECK_EQ(self->out, self->i);
+            CHECK_EQ(trt_joined(), self->ids[self->i]);
+            CHECK_EQ(trt_now() - self->start, trt_ms(50 - 10 * self->i));
+            CHECK_EQ(trt_set_len(&self->set), self->i);
+        }
+        trt_await(trt_join_next(&self->set, &self->out));
+        CHECK_EQ(trt_status(), TRT_EMPTY);
+        /* and it may be used again */
+        trt_spawn_in(&self->set, later, .value = 8);
+        trt_await(trt_join_next(&self->set, NULL));
+        CHECK_EQ(trt_status(), TRT_OK);
+    }
+}
+
+TEST(join_next_gives_members_in_completion_order_and_then_empty)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, in_order, NULL), TRT_OK);
+}
+
+struct total55 { trt_join_set(later) set; int i, out, total; };
+trt_async(int, total55)
+{
+    trt_body {
+        for (self->i = 1; self->i <= 5; self->i++)
+            trt_spawn_in(&self->set, later, .value = self->i * self->i);
+        for (;;) {
+            trt_await(trt_join_next(&self->set, &self->out));
+            if (trt_status() == TRT_EMPTY)
+                break;
+            CHECK_EQ(trt_status(), TRT_OK);
+            self->total += self->out;
+        }
+        trt_return(self->total);
+    }
+}
+
+TEST(a_set_adds_up_to_55)
+{
+    int out = 0;
+    CHECK_EQ(trt_run(total55, &out), TRT_OK);
+    CHECK_EQ(out, 55);
+}
+
+struct mixed_set { trt_join_set_of(int) set; int out, ok, cancelled; trt_handle(forever) f; };
+trt_async(int, mixed_set)
+{
+    trt_body {
+        trt_spawn_in(&self->set, later, .after = trt_s(100), .value = 3);
+        trt_spawn_in(&self->set, failing, .after = trt_s(100), .status = TRT_CLOSED);
+        trt_spawn_in(&self->set, panicking, .after = trt_s(100));
+        self->f = trt_spawn_in(&self->set, forever);
+        trt_spawn_blocking_in(&self->set, busy_job, .obeys = true, .value = 6);
+        trt_await(trt_sleep(trt_us(1)));
+        CHECK_EQ(trt_set_len(&self->set), 5);
+        trt_abort(self->f);
+        self->out = 77;
+        trt_await(trt_join_next(&self->set, &self->out));
+        CHECK_EQ(trt_status(), TRT_CANCELLED);
+        CHECK_EQ(self->out, 77);
+        CHECK_EQ(trt_joined(), trt_task_id(self->f));
+        trt_abort_all(&self->set); /* the job looks at trt_cancelled and ends with its value */
+        for (;;) {
+            trt_await(trt_join_next(&self->set, &self->out));
+            if (trt_status() == TRT_EMPTY)
+                break;
+            self->ok += trt_status() == TRT_OK;
+            self->cancelled += trt_status() == TRT_CANCELLED;
+        }
+        CHECK_EQ(self->ok + self->cancelled, 4);
+    }
+}
+
+TEST(a_set_of_a_type_holds_coroutines_and_jobs)
+{
+    capture_start();
+    trt_status_code status = trt_run_with(&on_one_thread, mixed_set, NULL);
+    capture_end();
+    CHECK_EQ(status, TRT_OK);
+}
+
+struct outcomes { trt_join_set_of(int) set; int out; uint64_t id; };
+trt_async(int, outcomes)
+{
+    trt_body {
+        trt_spawn_in(&self->set, later, .after = trt_ms(1), .value = 3);
+        trt_spawn_in(&self->set, failing, .after = trt_ms(2), .status = TRT_CLOSED);
+        self->id = trt_task_id(trt_spawn_in(&self->set, panicking, .after = trt_ms(3)));
+        self->out = 77;
+        trt_await(trt_join_next(&self->set, &self->out));
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK_EQ(self->out, 3);
+        self->out = 77;
+        trt_await(trt_join_next(&self->set, &self->out));
+        CHECK_EQ(trt_status(), TRT_CLOSED);
+        CHECK(trt_failure() == NULL);
+        trt_await(trt_join_next(&self->set, &self->out));
+        CHECK_EQ(trt_status(), TRT_PANICKED);
+        CHECK(trt_failure() != NULL);
+        if (trt_failure()) {
+            CHECK_STR(trt_failure()->message, "it broke");
+            CHECK_EQ(trt_failure()->task, self->id);
+        }
+        CHECK_EQ(trt_joined(), self->id);
+        CHECK_EQ(self->out, 77);
+        /* the same through try_join_next */
+        trt_spawn_in(&self->set, panicking);
+        CHECK_EQ(trt_try_join_next(&self->set, &self->out), TRT_PENDING);
+        trt_await(trt_sleep(trt_ms(1)));
+        CHECK_EQ(trt_try_join_next(&self->set, &self->out), TRT_PANICKED);
+        CHECK(trt_failure() != NULL);
+        CHECK_EQ(self->out, 77);
+        CHECK_EQ(trt_try_join_next(&self->set, &self->out), TRT_EMPTY);
+        CHECK_EQ(trt_status(), TRT_OK); /* of the last await: functions leave it alone */
+    }
+}
+
+TEST(a_set_tells_how_each_member_ended)
+{
+    capture_start();
+    trt_status_code status = trt_run_with(&on_virtual_clock, outcomes, NULL);
+    capture_end();
+    CHECK_EQ(status, TRT_OK);
+}
+
+struct set_owns { trt_join_set(later) set; trt_handle(later) h; int out; };
+trt_async(int, set_owns)
+{
+    trt_body {
+        self->h = trt_spawn_in(&self->set, later, .after = trt_ms(1), .value = 3);
+        CHECK(trt_spawned(self->h));
+        CHECK(trt_task_id(self->h) != 0);
+        CHECK(!trt_is_finished(self->h));
+        self->out = 77;
+        trt_await(trt_join(self->h, &self->out));
+        CHECK_EQ(trt_status(), TRT_MISUSE); /* the set owns it */
+        CHECK_EQ(self->out, 77);
+        trt_detach(self->h); /* does nothing */
+        CHECK_EQ(trt_set_len(&self->set), 1);
+        trt_await(trt_sleep(trt_ms(2)));
+        CHECK(trt_is_finished(self->h));
+        CHECK_EQ(trt_set_len(&self->set), 1); /* finished and not joined yet counts */
+        trt_await(trt_join_next(&self->set, &self->out));
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK_EQ(self->out, 3);
+        CHECK(trt_is_finished(self->h));
+    }
+}
+
+TEST(the_handle_of_a_member_serves_for_abort_and_asking_only)
+{
+    capture_start();
+    trt_status_code status = trt_run_with(&on_virtual_clock, set_owns, NULL);
+    capture_end();
+    CHECK_EQ(status, TRT_OK);
+}
+
+struct aborts_all { trt_join_set_of(int) set; int i, out, ok, cancelled; atomic_int started, cleaned; trt_instant start; };
+trt_async(int, aborts_all)
+{
+    trt_body {
+        for (self->i = 0; self->i < 10; self->i++) {
+            trt_spawn_in(&self->set, forever, .started = &self->started, .cleaned = &self->cleaned, .linger = trt_ms(self->i));
+            trt_spawn_in(&self->set, now_value, .value = self->i);
+        }
+        trt_await(trt_sleep(trt_ms(1)));
+        self->start = trt_now();
+        trt_abort_all(&self->set);
+        CHECK_EQ(trt_set_len(&self->set), 20); /* it keeps the members */
+        for (;;) {
+            trt_await(trt_join_next(&self->set, &self->out));
+            if (trt_status() == TRT_EMPTY)
+                break;
+            self->ok += trt_status() == TRT_OK; /* what had finished still gives its value */
+            self->cancelled += trt_status() == TRT_CANCELLED;
+        }
+        CHECK_EQ(self->ok, 10);
+        CHECK_EQ(self->cancelled, 10);
+        CHECK_EQ(atomic_load(&self->cleaned), 10);
+        CHECK_EQ(trt_now() - self->start, trt_ms(9));
+    }
+}
+
+TEST(abort_all_keeps_members_and_results)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, aborts_all, NULL), TRT_OK);
+}
+
+struct shuts_down { trt_join_set(forever) set; int i; atomic_int cleaned; trt_instant start; };
+trt_async(int, shuts_down)
+{
+    trt_body {
+        trt_await(trt_set_shutdown(&self->set)); /* empty: at once */
+        CHECK_EQ(trt_status(), TRT_OK);
+        for (self->i = 0; self->i < 10; self->i++)
+            trt_spawn_in(&self->set, forever, .cleaned = &self->cleaned, .linger = trt_ms(self->i));
+        trt_await(trt_sleep(trt_ms(1)));
+        self->start = trt_now();
+        trt_await(trt_set_shutdown(&self->set));
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK_EQ(trt_now() - self->start, trt_ms(9));
+        CHECK_EQ(atomic_load(&self->cleaned), 10);
+        CHECK_EQ(trt_set_len(&self->set), 0);
+        trt_await(trt_join_next(&self->set, NULL));
+        CHECK_EQ(trt_status(), TRT_EMPTY);
+    }
+}
+
+TEST(set_shutdown_aborts_and_drains)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, shuts_down, NULL), TRT_OK);
+}
+
+struct detaches_all { trt_join_set(later) set; trt_join_set(forever) set2; trt_handle(forever) f; int i; atomic_int cleaned; };
+trt_async(int, detaches_all)
+{
+    trt_body {
+        for (self->i = 0; self->i < 4; self->i++)
+            trt_spawn_in(&self->set, later, .after = trt_ms(self->i));
+        self->f = trt_spawn_in(&self->set2, forever, .cleaned = &self->cleaned);
+        trt_await(trt_sleep(trt_us(1500)));
+        trt_detach_all(&self->set);
+        trt_detach_all(&self->set2);
+        CHECK_EQ(trt_set_len(&self->set), 0);
+        trt_await(trt_join_next(&self->set, NULL));
+        CHECK_EQ(trt_status(), TRT_EMPTY);
+        CHECK(!trt_is_finished(self->f)); /* nothing was aborted */
+        trt_await(trt_sleep(trt_ms(10)));
+        CHECK(!trt_is_finished(self->f));
+        trt_abort(self->f);
+        trt_await(trt_sleep(trt_ms(1)));
+        CHECK_EQ(atomic_load(&self->cleaned), 1);
+    }
+}
+
+TEST(detach_all_empties_the_set_without_abort)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, detaches_all, NULL), TRT_OK);
+}
+
+struct leaves_set { trt_join_set(forever) set; int i; bool panics; int borrowed; atomic_int *cleaned; };
+trt_async(int, leaves_set)
+{
+    trt_body {
+        for (self->i = 0; self->i < 5; self->i++)
+            trt_spawn_in(&self->set, forever, .cleaned = self->cleaned, .linger = trt_ms(2), .mark = 'm');
+        trt_await(trt_sleep(trt_ms(1)));
+        if (self->panics)
+            trt_panic("leaves a set");
+        trt_return(4);
+    }
+    trt_cleanup {
+        CHECK_EQ(atomic_load(self->cleaned), 0); /* the set goes after the cleanup */
+        letter('c');
+    }
+}
+struct watches_set { trt_handle(leaves_set) h; trt_frame(leaves_set) called; int out; atomic_int cleaned; trt_instant start; };
+trt_async(int, watches_set)
+{
+    trt_body {
+        self->start = trt_now();
+        self->h = trt_spawn(leaves_set, .cleaned = &self->cleaned);
+        trt_await(trt_join(self->h, &self->out));
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK_EQ(self->out, 4);
+        CHECK_EQ(atomic_load(&self->cleaned), 5); /* before the coroutine counts as ended */
+        CHECK_EQ(trt_now() - self->start, trt_ms(3));
+        atomic_store(&self->cleaned, 0);
+        trt_await(trt_call(leaves_set, &self->called, .cleaned = &self->cleaned));
+        CHECK_EQ(self->called.out, 4);
+        CHECK_EQ(atomic_load(&self->cleaned), 5);
+        atomic_store(&self->cleaned, 0);
+        self->h = trt_spawn(leaves_set, .cleaned = &self->cleaned, .panics = true);
+        trt_await(trt_join(self->h, NULL));
+        CHECK_EQ(trt_status(), TRT_PANICKED);
+        CHECK_EQ(atomic_load(&self->cleaned), 5);
+    }
+}
+
+TEST(a_set_left_over_in_self_is_shut_down_after_the_cleanup)
+{
+    capture_start();
+    trt_status_code status = trt_run_with(&on_virtual_clock, watches_set, NULL);
+    capture_end();
+    CHECK_EQ(status, TRT_OK);
+    CHECK_STR(letters, "cmmmmmcmmmmmcmmmmm");
+}
+
+struct tree { int depth; trt_join_set_of(int) set; int out, sum; };
+trt_async(int, tree)
+{
+    trt_body {
+        if (self->depth > 0) {
+            trt_spawn_in(&self->set, tree, .depth = self->depth - 1);
+            trt_spawn_in(&self->set, tree, .depth = self->depth - 1);
+        }
+        for (;;) {
+            trt_await(trt_join_next(&self->set, &self->out));
+            if (trt_status() == TRT_EMPTY)
+                break;
+            CHECK_EQ(trt_status(), TRT_OK);
+            self->sum += self->out;
+        }
+        trt_return(self->sum + 1);
+    }
+}
+
+TEST(a_struct_may_hold_a_set_of_its_own_coroutine)
+{
+    int out = 0;
+    CHECK_EQ(trt_run(tree, &out, .depth = 10), TRT_OK);
+    CHECK_EQ(out, 2047);
+}
+
+struct set_in_any { trt_join_set(later) set; int i, out, ok, ticks; };
+trt_async(int, set_in_any)
+{
+    trt_body {
+        for (self->i = 0; self->i < 20; self->i++)
+            trt_spawn_in(&self->set, later, .after = trt_ms(self->i), .value = self->i);
+        while (self->ok < 20) {
+            trt_await_any(trt_join_next(&self->set, &self->out), trt_sleep(trt_us(300)));
+            if (trt_chosen() == 1)
+                self->ticks++;
+            else if (trt_status() == TRT_OK)
+                CHECK_EQ(self->out, self->ok++);
+        }
+        CHECK(self->ticks > 40);
+    }
+}
+
+TEST(a_join_next_that_loses_keeps_the_member)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, set_in_any, NULL), TRT_OK);
+}
+
+struct process { int id; };
+trt_async(int, process)
+{
+    trt_body {
+        trt_await(trt_sleep(self->id % 2 ? trt_ms(20) : trt_ms(200)));
+        trt_return(self->id);
+    }
+}
+struct budgeted { trt_join_set(process) jobs; int i, v, done; trt_instant deadline; };
+trt_async(int, budgeted)
+{
+    trt_body {
+        for (self->i = 1; self->i <= 4; self->i++)
+            trt_spawn_in(&self->jobs, process, .id = self->i);
+        self->deadline = trt_now() + trt_ms(100);
+        for (;;) {
+            trt_await_any(trt_join_next(&self->jobs, &self->v), trt_sleep_until(self->deadline));
+            if (trt_chosen() == 1) {
+                trt_abort_all(&self->jobs);
+                break;
+            }
+            if (trt_status() == TRT_EMPTY)
+                break;
+            self->done = self->done * 10 + self->v;
+        }
+        for (;;) {
+            trt_await(trt_join_next(&self->jobs, &self->v));
+            if (trt_status() == TRT_EMPTY)
+                break;
+            CHECK_EQ(trt_status(), TRT_CANCELLED);
+        }
+        trt_return(self->done);
+    }
+}
+
+TEST(a_batch_with_a_deadline_keeps_job_1_and_job_3)
+{
+    int out = 0;
+    CHECK_EQ(trt_run_with(&on_virtual_clock, budgeted, &out), TRT_OK);
+    CHECK(out == 13 || out == 31);
+}
+
+struct big_set { trt_join_set(now_value) set; long i, n, sum; int out; };
+trt_async(long, big_set)
+{
+    trt_body {
+        for (self->i = 0; self->i < self->n; self->i++)
+            trt_spawn_in(&self->set, now_value, .value = (int)(self->i % 1000));
+        for (;;) {
+            trt_await(trt_join_next(&self->set, &self->out));
+            if (trt_status() == TRT_EMPTY)
+                break;
+            self->sum += self->out;
+        }
+        trt_return(self->sum);
+    }
+}
+
+TEST(a_set_of_a_hundred_thousand)
+{
+    long out = 0, n = 1000 * ROUNDS(100);
+    CHECK_EQ(trt_run_with(&on_four_workers, big_set, &out, .n = n), TRT_OK);
+    CHECK_EQ(out, n / 1000 * 499500);
+}
+
+struct spawns_late { trt_status_code *status; uint64_t *joined; trt_join_set(later) set; int out; };
+trt_async(int, spawns_late)
+{
+    trt_body { trt_await(trt_sleep_until(INT64_MAX)); }
+    trt_cleanup {
+        trt_spawn_in(&self->set, later, .value = 1); /* the runtime is shutting down */
+        trt_await(trt_join_next(&self->set, &self->out));
+        *self->status = trt_status();
+        *self->joined = trt_joined();
+        trt_await(trt_join_next(&self->set, &self->out));
+        CHECK_EQ(trt_status(), TRT_EMPTY);
+    }
+}
+
+TEST(a_member_that_could_not_be_made_comes_back_with_its_reason)
+{
+    trt_runtime *rt;
+    trt_status_code status = TRT_OK;
+    uint64_t joined = 77;
+    CHECK_EQ(trt_runtime_start(&rt, &on_one_worker), TRT_OK);
+    trt_handle(spawns_late) h = trt_spawn_on(rt, spawns_late, .status = &status, .joined = &joined);
+    trt_detach(h);
+    CHECK_EQ(trt_runtime_shutdown(rt, -1), TRT_OK);
+    CHECK_EQ(status, TRT_CANCELLED);
+    CHECK_EQ(joined, 0);
+    CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+}
+
+TEST(closing_functions_on_a_zeroed_set_do_nothing)
+{
+    trt_join_set(later) set = {0};
+    CHECK_EQ(trt_set_len(&set), 0);
+    trt_abort_all(&set);
+    trt_detach_all(&set);
+    int out = 77;
+    CHECK_EQ(trt_try_join_next(&set, &out), TRT_EMPTY);
+    CHECK_EQ(out, 77);
+}
+
+int main(int argc, char **argv) { return harness_main(argc, argv); }

@@ -1,3 +1,544 @@
+/* taskrt.h - v1.0.0 - Tokio-style tasks for C11 - MIT
+
+   Do this in one C file, and include the header everywhere else without the define:
+
+       #define TASKRT_IMPLEMENTATION
+       #include "taskrt.h"
+
+   A complete program. Compile with: cc -std=c11 -O2 -pthread squares.c
+
+```c
+#define TASKRT_IMPLEMENTATION
+#include "taskrt.h"
+
+struct square { int n; };                            // what it remembers: arguments and locals
+trt_async(int, square)                               // result type, name; `self` is the struct
+{
+    trt_body {
+        trt_await(trt_sleep(trt_ms(10)));            // suspends the task, not the thread
+        trt_return(self->n * self->n);
+    }
+}
+
+struct sum { trt_join_set(square) tasks; int i, value, total; };
+trt_async(int, sum)
+{
+    trt_body {
+        for (self->i = 1; self->i <= 10; self->i++)
+            trt_spawn_in(&self->tasks, square, .n = self->i);
+        for (;;) {
+            trt_await(trt_join_next(&self->tasks, &self->value));
+            if (trt_status() == TRT_EMPTY) break;
+            if (trt_status() == TRT_OK) self->total += self->value;
+        }
+        trt_return(self->total);
+    }
+}
+
+int main(void)
+{
+    int total = 0;
+    if (trt_run(sum, &total) != TRT_OK) return 1;
+    printf("1 + 4 + ... + 100 = %d\n", total);
+    return 0;
+}
+```
+   prints
+```text
+1 + 4 + ... + 100 = 385
+```
+
+   CONTENTS. Each entry is a search tag: look for it with the two angle brackets.
+
+   MANUAL          >>start >>concepts >>coroutines >>cancellation >>ownership >>thread-model
+                   >>time-model >>config (macros, environment) >>errors >>promises
+                   >>matrix (primitive by property) >>expansion (what the macros become)
+                   >>platforms >>limitations >>license
+   INTERFACE       >>version >>settings >>status >>types >>coro (defining and awaiting)
+                   >>task (spawn, call, fork, handles) >>join (sets) >>runtime >>time
+                   >>sync (semaphore, mutex, rwlock, notify, barrier, once, token, arc)
+                   >>channels (oneshot, channel, broadcast, watch) >>fds
+   IMPLEMENTATION  >>impl-settings >>atomics >>os (clock, threads, futex) >>util
+                   >>state (the word that decides every race) >>runtime-state >>messages >>slabs
+                   >>queues >>wakes >>claims >>wheel >>panics >>ends >>forks >>abort
+                   >>frames (the life of a frame) >>suspending >>groups (any, all, deadlines)
+                   >>loop (one strand, until it is gone) >>spawn >>impl-join >>impl-sets
+                   >>impl-time >>threads (blocking a plain thread) >>pool (blocking jobs)
+                   >>impl-fds >>idle (who sleeps, who is woken) >>sched (the worker's loop)
+                   >>virtual (the clock that jumps) >>watch (stalls) >>impl-sync >>impl-channels
+                   >>kinds (every operation) >>life (start, shutdown, free) >>impl-inspect
+
+--------------------------------------------------------------------------------------------------
+>>start
+
+  A coroutine is a struct and a function over it. The struct holds its arguments and every
+  variable that must survive an await; the function finds it as `self`. Fields that are not given
+  at the spawn are zero.
+
+     struct fetch { const char *url; size_t n; };   C wants one member: `trt_void none;` if none
+     trt_async(size_t, fetch) { trt_body { ... } }
+
+  Start it in one of four ways:
+
+     trt_run(fetch, &n, .url = "/a")                start a runtime, run it, stop the runtime
+     h = trt_spawn(fetch, .url = "/a")              a task that runs on its own; join it by h
+     trt_call(fetch, &self->child, .url = "/a")     in place, its frame inside ours: no allocation
+     trt_fork(fetch, &self->n, .url = "/a")         a child that ends before our scope does
+
+  Wait with trt_await(op), then ask trt_status(). trt_await_ok(op) leaves the coroutine with the
+  failure instead. Code that blocks or computes for long goes to the blocking pool:
+
+     struct parse { int fd; };
+     trt_blocking_fn(int, parse) { return parse_all(self->fd); }
+     ...
+     trt_await(trt_blocking(parse, &self->job, .fd = fd));          result in self->job.out
+
+  The examples directory is a course: 01_hello.c to 26_virtual_clock.c, then treesum.c, a program
+  for real use.
+
+--------------------------------------------------------------------------------------------------
+>>concepts
+
+  task        a coroutine that the scheduler runs on its own; it has a handle and an id
+  frame       {header | result | the user's struct}; a called child's frame is a field of its parent
+  operation   a trt_op: a value that says what to wait for. Making one does nothing, awaiting it
+             starts it. A forgotten await is a compiler warning
+  worker      a thread that runs tasks. A runtime has one for each CPU unless told otherwise
+  job         a blocking function on a thread of the pool, outside the workers
+  runtime     workers, pool, timers and the fd poller; a process may have several
+
+     a task spawns    --> LIFO slot, queue, forks --> worker 0 --+
+                                ^                   timer wheel  +--> blocking pool:
+                                | steal                          |    threads on demand
+                                v                                |
+                          LIFO slot, queue, forks --> worker 1 --+--> the driver: one sleeping
+                                                    timer wheel       worker, waits for the next
+     another thread   --> injection queue --> any worker              timer and for the fds
+
+  A worker takes its LIFO slot (at most 3 times in a row), then its queue of 256 entries, its own
+  forks, the injection queue, and then looks at what other workers have. Every 61 turns it looks
+  at timers, fds and the injection queue first, whatever the load. Idle workers sleep; one of
+  them, the driver, sleeps until the next timer of any worker and in the fd poller. One more
+  thread looks at the workers while any is awake, every 10 ms (with one worker 100 ms; sooner if
+  stall_after is short): it gives away the LIFO slot of a worker that is stuck, sees to it that
+  somebody drives, and reports stalls.
+
+  Completion, not polling: whoever completes an operation hands the result over and queues the
+  task; a wake resumes the innermost frame directly. One atomic change of the task's state word
+  decides between completion, timeout and abort, so a wait that lost has consumed nothing.
+
+  Budget: a task may complete 128 operations at once before it goes to the back of the queue.
+
+--------------------------------------------------------------------------------------------------
+>>coroutines
+
+     trt_async(T, name)
+     {
+         code here runs at every resume and before the cleanup: only for locals derived from self
+         trt_body { ... }
+         trt_cleanup { ... }          optional
+     }
+
+  Leaving the body. trt_return(v) sets the result. A plain `return;` and falling off leave it
+  zeroed. trt_fail(status) ends without a result: join, call, sync and run give that status.
+  trt_panic("text %d", n) ends the task as TRT_PANICKED, from any call depth.
+
+  Locals. A C local does not survive an await: what must goes into the struct. Compilers report
+  most mistakes (clang -Wall at every level; gcc -Wall from -O1, but not a local whose address is
+  taken or that it folds to a constant; neither an array). Debug builds overwrite the stack before
+  each resume, so that such a local shows garbage at once. Loop counters count as locals.
+
+  Awaits. They stand in the body or cleanup itself, inside any loop, branch or block, but not
+  inside a `switch` of the user's (a panic names the line) and not where a variable-length array
+  is in scope (compiler error). Two on one source line do not compile; macro authors use
+  trt_await_at(k, op).
+
+  Several at once:
+
+     trt_await_any(a, b)        until the first completes; trt_chosen() tells which
+     trt_await_any_biased(a, b) the same, looked at in the order written
+     trt_await_all(a, b)        until all complete; trt_status_of(i) tells each outcome
+     trt_await_try_all(a, b)    until all complete or one fails; the rest is ended
+     trt_within(d, op)          op, or TRT_TIMED_OUT
+
+  A loser is unlinked. A losing child coroutine is aborted and its cleanup finished first; a
+  losing blocking job is skipped if queued, and asked to stop and waited for if it runs.
+
+  Forks. trt_fork starts children that may point into `self`; trt_sync waits for all since the
+  last sync, and gives the first failure in time. Leaving the body with forks unsynced aborts them
+  and waits until they have ended, before the cleanup runs.
+
+  Across files: trt_async_decl(T, name); in a header, trt_async_def(T, name) { ... } in one C
+  file; trt_blocking_decl and trt_blocking_def likewise.
+
+--------------------------------------------------------------------------------------------------
+>>cancellation
+
+  trt_abort(h) asks a task to end. Running code is never interrupted: the abort acts at the task's
+  next await, complete or not, or at once if it waits already.
+
+     state of the task                what an abort does                             join gives
+     never run                        the body never runs, the cleanup does          TRT_CANCELLED
+     waiting                          the wait ends, the cleanup runs                TRT_CANCELLED
+     woken, not resumed yet           that await is seen as completed; acts later    by its end
+     running, then awaits             acts at that await                             TRT_CANCELLED
+     running, then returns            nothing                                        its result
+     ended                            nothing                                        its result
+     in its cleanup                   nothing, the cleanup is shielded               its end
+     blocking job, queued             it is skipped                                  TRT_CANCELLED
+     blocking job, running            trt_cancelled() becomes true in it             its result
+
+  An abort does not travel to tasks that the victim spawned; it does travel to what lives in its
+  scope: called children, forks, branches of any and all, and sets in its struct.
+
+  The cleanup runs exactly once per frame, innermost first, however the body ends: return, falling
+  off, abort, panic, shutdown, also if the body never started. In it trt_status() first tells why:
+  TRT_OK (returned or failed), TRT_CANCELLED, TRT_PANICKED. A cleanup may await, and is shielded
+  from aborts. Every release is a no-op on a zeroed object, so a cleanup needs no flags:
+
+     trt_cleanup {
+         trt_release(&self->permit);
+         trt_await(trt_set_shutdown(&self->children));
+         trt_channel_free(&self->results);
+     }
+
+  The order at the end of a frame: forks end, the cleanup runs, the cleanup's forks end, sets that
+  lie in the struct are shut down, the result is published. A joiner sees all of it.
+
+  For a polite end, across tasks and at chosen points, use trt_token: a tree whose cancel
+  completes trt_token_wait in every task below.
+
+--------------------------------------------------------------------------------------------------
+>>ownership
+
+  Arguments are copied into the task. A spawn that could not happen (no memory, runtime shutting
+  down, no runtime) runs neither body nor cleanup: what the arguments own stays the caller's, and
+  trt_spawned(h) tells.
+
+  Handles are values of 16 bytes: copy them, forget them, never free them. A join consumes the
+  result; every other copy is stale from then on (join: TRT_MISUSE, abort: nothing, is_finished:
+  true). Handles are valid to ask until their runtime is freed.
+
+  What an operation only reads (the message of trt_send) is copied when the await suspends: a
+  local or `&(struct msg){1}` is right there. What it writes, and every object it waits on, stays
+  put until the await ends: keep it in self, or in static or heap memory. An out pointer is
+  written only with TRT_OK.
+
+  Whatever somebody can wait on (locks, channels, sets, frames, jobs) is not copied or moved once
+  in use, and not passed initialised as an argument: initialise it in the body, pass its address.
+  Permits and guards are values: to hand one on, copy it and zero the source.
+
+  Nobody counts the users of an object. It lives in a coroutine that ends its children first
+  (forks, a set shut down in the cleanup), in static memory, or in a trt_arc.
+
+  Results and messages are bytes. One that owns memory leaks if nobody takes it: a result not
+  joined, a message left in a channel that is freed.
+
+--------------------------------------------------------------------------------------------------
+>>thread-model
+
+  Inside a coroutine only   awaiting, trt_status, trt_chosen, trt_errno, trt_return, trt_fail, trt_fork
+  Tasks and blocking jobs   trt_spawn and its sisters without `rt` (they use the current runtime)
+  Plain threads and jobs    trt_run, trt_block_on, trt_join_thread, trt_send_thread, trt_recv_thread
+                           (they block; in a task they give TRT_MISUSE)
+  Any thread                trt_spawn_on, trt_abort, trt_is_finished, trt_detach, trt_task_id,
+                           try functions, release, unlock, notify, close, oneshot and watch sends, tokens,
+                           arcs, trt_now, trt_dump, trt_metrics, runtime start and shutdown
+  One user at a time        a join set's waiting side, trt_interval, a subscriber, a follower
+  Signal handlers           nothing: write a byte into a pipe and await trt_readable
+
+  Objects work across runtimes: a task of one may receive what a task of another sends.
+
+  What completes an await happens before the code behind it (C11): spawn and start, end with
+  cleanup and join, send and receive, release and acquire, cancel and wait. A task may resume on
+  another thread: errno and thread-local variables do not survive an await, and nothing that
+  belongs to a thread (a pthread mutex) may be held across one.
+
+  A current_thread runtime has no worker threads: it runs its tasks while a thread is inside
+  trt_block_on, trt_join_thread, trt_run or trt_runtime_shutdown. One thread drives, others wait
+  and take over. Its queue is first in, first out.
+
+--------------------------------------------------------------------------------------------------
+>>time-model
+
+  Durations and instants are signed 64-bit nanoseconds: trt_ns, trt_us, trt_ms, trt_s make them,
+  of whole or fractional numbers. trt_now() is the monotonic clock; inside a runtime with a
+  virtual clock it is that.
+
+  A sleep is never early. Timers sit in a wheel per worker with slots of 2^20 ns (1.05 ms) and
+  fire at the end of their slot. A duration counts from the await that starts it, so a deadline
+  over several awaits is written with trt_sleep_until or trt_within_until.
+
+  trt_interval: the first tick is at once. A tick seen more than 5 ms late is missed: TRT_BURST
+  makes up for it, TRT_DELAY moves the schedule, TRT_SKIP goes on with the next in the old
+  schedule.
+
+  virtual_clock (implies current_thread): time stands still while anything can run or a blocking
+  job is queued or running, and then jumps to the next timer, exact to the nanosecond.
+  trt_advance(d) moves it by hand. If every task waits and nothing can wake them, "deadlock" and a
+  dump are printed, and waiting threads get TRT_CANCELLED. A `seed` on a current_thread runtime
+  picks the next task at random, the same for the same seed.
+
+--------------------------------------------------------------------------------------------------
+>>config
+
+  Macros, defined before the include. Scope "impl": only the file with TASKRT_IMPLEMENTATION reads
+  it. None changes the layout of a type, so files built with different settings may be mixed.
+
+     macro                   default            scope      meaning
+     TASKRT_IMPLEMENTATION   not defined        one file   compile the implementation here (C, not C++)
+     TASKRT_STATIC           not defined        one file   all functions static; one C file only
+     TASKRT_API              extern             all files  what stands before each declaration
+     TASKRT_DEBUG            1 without -O,      each file  checks of >>errors marked "debug";
+                             else 0                        0 or 1, may differ between files
+     TASKRT_MALLOC(size)     malloc             impl       thread-safe, aligned to 16 bytes, may fail;
+     TASKRT_FREE(p)          free               impl       define both or neither
+     TASKRT_ASSERT(x)        assert(x)          impl       for checks of the implementation on itself
+     TASKRT_LOG(text)        fputs to stderr    impl       one line with its newline, from any thread
+     TASKRT_CACHELINE        64                 impl       what is kept this far apart, in bytes
+     TASKRT_POLL             not defined        impl       poll() instead of epoll or kqueue
+     TASKRT_NO_FUTEX         not defined        impl       condition variables instead of futexes
+
+  Environment, read by trt_runtime_start; what is not a number is reported and ignored:
+
+     TASKRT_WORKERS=n        number of workers, wins over trt_config (not over current_thread)
+     TASKRT_STALL_MS=n       report a task that blocks its worker for n ms; 0: never
+
+  Run-time settings are the fields of trt_config; zero is the default. See >>types.
+
+--------------------------------------------------------------------------------------------------
+>>errors
+
+  Expected outcomes and failing resources are a trt_status_code; nothing changes and nothing leaks
+  when a call fails. trt_strerror gives its text.
+
+     TRT_OK          0
+     TRT_CANCELLED   the task was aborted, or its runtime shut down
+     TRT_PANICKED    it panicked; trt_failure() has message, file, line, task
+     TRT_EMPTY       no member left in the set; no message in the channel
+     TRT_TIMED_OUT   a deadline passed
+     TRT_CLOSED      the other side closed
+     TRT_FULL        no room in the channel
+     TRT_LAGGED      a broadcast subscriber missed values; trt_lagged() tells how many
+     TRT_PENDING     not yet (the answer of try functions)
+     TRT_NO_MEMORY   no memory, or no thread could be made
+     TRT_MISUSE      a mistake of the program; a message tells which
+     TRT_ERRNO       the system said no; trt_errno() has the number
+
+  Mistakes and what happens:
+
+     wrong argument name, await outside a body, two awaits on one line          compiler error
+     wrong type of out pointer or child frame, forgotten await, unused handle   compiler warning
+     await inside an inner switch                                               panic with its line
+     out pointer, object or frame on the C stack given to an await              panic when it suspends;
+                                                                                debug: always
+     spawn argument that points into the spawner's stack                        debug: message
+     an announced lock (trt_lock_held) held across an await that suspends       debug: message
+     a task neither joined nor detached when its runtime is freed               debug: message
+     blocking in a task                                                         stall report
+     spawn outside a runtime; join twice, of oneself, of a stale handle;        message, TRT_MISUSE
+     blocking calls inside a task; period 0; more permits than can be
+     panic outside a task and a job                                             message, abort()
+
+  Memory. Waiting for one operation takes none. An any, an all or a deadline that needs some and
+  gets none ends at once with TRT_NO_MEMORY, nothing started, trt_chosen() -1. A task that could
+  not be made joins as TRT_NO_MEMORY. A cleanup that must not fail awaits one plain operation at a
+  time.
+
+  Looking inside: trt_dump(rt, file) lists every task with state, what it waits for, and file and
+  line of every frame. trt_metrics(rt, &m) counts. trt_config.on_panic and on_stall replace the
+  messages.
+
+--------------------------------------------------------------------------------------------------
+>>promises
+
+  Each is backed by the test named behind it, in tests/test_<file>.c.
+
+   1. An operation does nothing until awaited, and may be awaited again.
+     coroutines: an_operation_does_nothing_until_awaited_and_may_be_awaited_again
+   2. An await that is complete does not suspend, within the budget.
+     coroutines: an_await_that_is_complete_does_not_suspend_within_the_budget
+   3. Spawning queues a task, and never runs it inside the spawn.
+     tasks: spawn_queues_and_never_runs_the_task_itself
+   4. A task runs whether or not anybody joins it.
+     tasks: tasks_run_whether_or_not_anybody_joins
+   5. A handle is a value; joining consumes it, and a stale one is harmless.
+     tasks: a_handle_is_a_value_that_join_consumes
+   6. Of two joiners one gets the result, the other TRT_MISUSE.
+     tasks: of_two_joiners_one_gets_the_result_and_the_other_misuse
+   7. A join that timed out, lost or was aborted has consumed nothing.
+     tasks: a_join_that_timed_out_or_lost_or_was_aborted_consumed_nothing
+   8. A joiner sees everything that the task's cleanup did.
+     tasks: a_joiner_sees_everything_that_the_cleanup_did
+   9. The cleanup runs exactly once on every way out, knows why, and may await.
+     coroutines: cleanup_runs_exactly_once_knows_why_and_may_await
+  10. An abort unwinds the innermost frame first.
+     coroutines: abort_unwinds_the_innermost_frame_first
+  11. A task aborted before it ran skips its body, and runs its cleanup.
+     tasks: abort_of_a_task_never_polled_skips_the_body_and_runs_the_cleanup
+  12. A cleanup is shielded from aborts.
+     tasks: a_cleanup_is_shielded_from_further_aborts
+  13. A panic ends its task alone; the process and the other tasks go on.
+     tasks: a_panic_at_depth_is_contained_and_told_by_join
+  14. A branch of any that loses has lost no message, no permit, no member of a set.
+     groups: a_losing_recv_loses_no_message, a_losing_acquire_takes_nothing
+     sets: a_join_next_that_loses_keeps_the_member
+  15. A losing child has finished its cleanup before any goes on.
+     groups: losing_children_have_cleaned_up_before_any_ends
+  16. Forks may borrow from self: they end before the cleanup runs.
+     fork: forks_may_borrow_from_self
+     fork: leaving_with_open_forks_aborts_and_drains_them_before_the_cleanup
+  17. A set gives its members in the order in which they end.
+     sets: join_next_gives_members_in_completion_order_and_then_empty
+  18. A set left over in self is shut down after the cleanup.
+     sets: a_set_left_over_in_self_is_shut_down_after_the_cleanup
+  19. Semaphore and locks are first come, first served; a waiter that leaves passes on what it held back.
+     sync: acquire_is_first_come_first_served, an_aborted_acquire_passes_on_what_it_held_back
+  20. Many senders and receivers lose and double no message.
+     channels: many_senders_and_receivers_lose_and_double_nothing
+  21. A sleep is never early.
+     time: a_sleep_is_never_early_on_the_real_clock
+  22. Timers and fds are served under any load.
+     time: timers_fire_under_any_load;  fds: fds_are_looked_at_under_any_load
+  23. A task that blocks its worker freezes neither timers, nor fds, nor tasks others could run
+     (two workers or more).
+     runtime: a_blocked_worker_freezes_no_timers, a_blocked_worker_freezes_no_fds,
+     the_task_in_the_lifo_slot_of_a_blocked_worker_runs_elsewhere
+  24. An idle runtime does not wake up.
+     inspect: an_idle_runtime_does_not_wake_up
+  25. Shutdown ends tasks in every state, and runs their cleanups until the timeout.
+     runtime: shutdown_cancels_tasks_in_every_state_and_runs_their_cleanups
+  26. The same seed gives the same schedule.
+     inspect: a_seed_makes_the_schedule_repeatable_and_seeds_differ
+
+--------------------------------------------------------------------------------------------------
+>>matrix
+
+  order      who is served first among waiters
+  cancel     what is lost by a wait that is aborted, times out or loses in any: safe (nothing),
+            place (its place in the queue), leaves (it no longer counts as arrived)
+  memory     taken by the wait itself; "slab" is the runtime's own pool
+  threads    what plain threads may do
+
+     operation                    order     cancel          memory               threads
+     trt_join                     one       safe            none                 trt_join_thread
+     trt_join_next                one       safe            none                 trt_try_join_next
+     trt_stop, trt_set_shutdown   one       safe            none                 -
+     trt_call                     -         child ends      none                 trt_block_on
+     trt_fork, trt_sync           -         children end    slab: one a fork     -
+     trt_blocking                 FIFO      job skipped,    none                 -
+                                            or waited for
+     trt_sleep, trt_tick          time      safe            none                 -
+     trt_acquire(_many)           FIFO      place           none                 try, release, add, close
+     trt_lock                     FIFO      place           none                 try, unlock
+     trt_read_lock, write_lock    FIFO      place           none                 try, unlock, downgrade
+     trt_notified                 FIFO      place           none                 notify_one, notify_all
+     trt_barrier_wait             all       leaves          none                 -
+     trt_once_enter               FIFO      place           none                 done, failed
+     trt_token_wait               all       safe            none                 cancel, is_cancelled
+     trt_oneshot_recv             FIFO      safe            none                 send, close
+     trt_send                     FIFO      place, unsent   slab if it waits and trt_send_thread, try, close
+                                                            over 8 bytes
+     trt_recv                     FIFO      place           none                 trt_recv_thread, try, close
+     trt_broadcast_recv           all       safe            none                 send, close
+     trt_watch_changed            all       safe            none                 send, read, close
+     trt_readable, trt_writable   all       safe            a record for each fd -
+     any, all, trt_within         -         losers end      slab: a block, and   -
+                                                            a cell a child
+
+  trt_send to an unbounded channel never waits; it takes a block from TASKRT_MALLOC now and then.
+  trt_spawn takes a slab slot; trt_spawn_named the copy of the name as well.
+
+--------------------------------------------------------------------------------------------------
+>>expansion
+
+  trt_async(int, page) over an existing struct page makes, all with a trailing underscore:
+
+     struct page_frame_ { trt_co co_; int out; struct page self; };    trt_frame(page)
+     union page_handle_ { ...; int *result_; };                        trt_handle(page)
+     union page_set_ { ...; int *result_; };                           trt_join_set(page)
+     inline functions page_spawn_, page_call_, page_fork_, page_run_   behind trt_spawn(page, ...)
+     const trt_type_ page_type_ = { name, file, line, sizes, page_poll_ };
+     static void page_body_(struct page_frame_ *trt_frame_, struct page *self)   { your block }
+
+  The unused member result_ is how trt_join(h, &out) checks the type of out at compile time.
+
+     trt_body        switch (where to resume, in the body) default: if (0) case 0:   { your block }
+     trt_cleanup     switch (where to resume, in the cleanup) default: if (0) case 0: { your block }
+     trt_await(op)   do {
+                         pc = LINE;
+                         if (trt_wait_(frame, op)) { return; case LINE: ; }
+                     } while (0)
+     trt_return(v)   do { frame->out = (v); return; } while (0)
+     trt_spawn(page, .url = u)     page_spawn_(..., &(struct page){ .url = u, })
+
+  trt_wait_ is false if the operation is complete: then nothing suspends. So the body is plain C
+  with jumps into it: a debugger steps through it, and the resume point is the line that the dump
+  prints. A `break` outside of any loop of yours leaves the body, like falling off.
+
+--------------------------------------------------------------------------------------------------
+>>platforms
+
+  Needs   C11 with atomics and _Thread_local, gcc or clang (or a compiler that takes their
+         attributes), pthreads. Nothing else. C++ files may include it (no coroutine can be defined
+         there; the call forms take the members in order).
+  Linux   x86-64, gcc 12 and clang 14: tested. epoll and futexes.
+  poll    any system with poll(), or TASKRT_POLL: the backend is tested on Linux.
+  kqueue  macOS, FreeBSD, OpenBSD, NetBSD, DragonFly: written, never run. Others  32-bit and
+  big-endian machines: not run. Windows: no.
+
+--------------------------------------------------------------------------------------------------
+>>limitations
+
+  - C locals do not survive an await, awaits stand only in the body itself (to wait inside a
+    function, make it a coroutine), and a struct cannot hold its own coroutine's frame: recursion
+    is by trt_fork or trt_spawn. A struct holds its own kind's handle as trt_any_handle, its set
+    as trt_join_set_of(T).
+  - Results and arguments are aligned to 16 bytes at most (compiler error beyond).
+  - trt_await_any and trt_await_all take at most 16 operations.
+  - trt_panic jumps: functions between it and the body are left as by longjmp, with what they
+    hold. Its text is cut at 511 bytes, the copy that trt_failure() gives a plain thread at 255.
+  - A thread cannot be stopped from outside: a running blocking job ends when it returns, and
+    trt_runtime_free waits for it without limit. trt_cancelled() is how it may learn of an abort.
+  - A task that never awaits cannot be aborted, and keeps its worker. On a runtime with one worker
+    it keeps everything.
+  - The stall report tells the last await, not the line that blocks.
+  - Lock checks know only what trt_lock_held announced, as a count for each thread.
+  - The check of spawn arguments looks at pointer-sized words of the struct itself, not behind
+    pointers.
+  - Frames come from slabs that go back to TASKRT_FREE when the runtime is freed: the peak stays.
+  - The generation in a handle has 32 bits: a handle kept while its slot is used 2^32 times
+    matches again.
+  - A coroutine may have 2^26 - 1 forks at a time.
+  - Regular files are always ready: read them in a blocking job. There is no socket, file, process
+    or signal interface; there are no priorities and no task-local variables.
+  - A process that has a runtime must not go on using it in the child of fork().
+  - The deadlock report needs the virtual clock, and a process without other threads (counted on
+    Linux).
+  - A seed repeats a schedule only if nothing from outside (threads, fds, jobs) takes part.
+  - Two runtimes in one process are independent, but a program has one copy of this header's
+    implementation; copies of different versions do not link.
+
+--------------------------------------------------------------------------------------------------
+>>license
+
+  MIT License. Copyright (c) 2026 the taskrt.h authors
+
+  Permission is hereby granted, free of charge, to any person obtaining a copy of this software
+  and associated documentation files (the "Software"), to deal in the Software without
+  restriction, including without limitation the rights to use, copy, modify, merge, publish,
+  distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the
+  Software is furnished to do so, subject to the following conditions:
+
+  The above copyright notice and this permission notice shall be included in all copies or
+  substantial portions of the Software.
+
+  THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING
+  BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND
+  NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM,
+  DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+  OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+*/
 #ifndef TASKRT_H
 #define TASKRT_H
 
@@ -587,9 +1128,26 @@ TASKRT_API void trt_lock_released(const void *lock);
  * >>time
  */
 #define trt_ns(n) ((trt_duration)(n))
-#define trt_us(n) ((trt_duration)((long double)(n) * 1e3L))
-#define trt_ms(n) ((trt_duration)((long double)(n) * 1e6L))
-#define trt_s(n) ((trt_duration)((long double)(n) * 1e9L))
+#define trt_us(n) TRT_UNITS_(n, 1000)
+#define trt_ms(n) TRT_UNITS_(n, 1000000)
+#define trt_s(n) TRT_UNITS_(n, 1000000000)
+/* Integers exactly, fractions as the nearest double says; a constant if n is one. */
+#ifdef __cplusplus
+} /* extern "C" */
+template <class N> constexpr trt_duration trt_units_(N n, trt_duration unit)
+{
+    return N(0.5) == 0 ? trt_duration(n) * unit : trt_duration(double(n) * double(unit));
+}
+#define TRT_UNITS_(n, unit) trt_units_((n), (unit))
+extern "C" {
+#else
+#define TRT_UNITS_(n, unit)                                                                        \
+    _Generic((n),                                                                                  \
+        float: (trt_duration)((double)(n) * (unit)),                                               \
+        double: (trt_duration)((double)(n) * (unit)),                                              \
+        long double: (trt_duration)((long double)(n) * (unit)),                                    \
+        default: (trt_duration)(n) * (unit))
+#endif
 
 typedef enum trt_missed_ticks { TRT_BURST = 1, TRT_DELAY, TRT_SKIP } trt_missed_ticks;
 typedef struct trt_interval {
@@ -896,6 +1454,7 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
 #define TRT_DEF_
 #endif
 
+#define TRT_ASSERT_(x) ((void)(TASKRT_DEBUG && ((TASKRT_ASSERT(x)), 0)))
 #define TRT_LIKELY_(x) __builtin_expect(!!(x), 1)
 #define TRT_UNLIKELY_(x) __builtin_expect(!!(x), 0)
 #define TRT_NOINLINE_ __attribute__((noinline))
@@ -1187,6 +1746,7 @@ TRT_INLINE_ void trt_latch_(trt_a32_ *latch)
 
 TRT_INLINE_ void trt_unlatch_(trt_a32_ *latch)
 {
+    TRT_ASSERT_(TRT_LOAD_(latch, relaxed) != 0);
     /* Pairs with the acquire of the next holder. */
     if (TRT_UNLIKELY_(TRT_SWAP_(latch, 0u, release) == 2)) trt_os_wake_(latch, 1);
 }
@@ -1540,6 +2100,7 @@ typedef struct trt_self_ {
     trt_runtime *rt;     /* that, or the runtime of the blocking job that runs here */
     trt_job_ *job;
     jmp_buf *job_trap;
+    trt_panic_record_ *job_panic; /* of a job that lives in a frame */
     uint32_t locks_held;
     trt_failure_info failure;
     bool failed;
@@ -1908,6 +2469,7 @@ static void trt_overflow_(trt_runtime *rt, uintptr_t entry)
         do {
             if (!(s & TRT_FRESH_)) return; /* a joiner has run it */
         } while (!TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_FRESH_) | TRT_RUN_STATE_, acq_rel));
+        c->flags |= TRT_ASYNC_;
         c->wait.kind = TRT_KIND_YIELD_;
     }
     root = trt_outermost_(c);
@@ -2290,6 +2852,7 @@ static void trt_list_push_(trt_list_ *list, trt_waiter_ *w)
 
 static void trt_list_remove_(trt_list_ *list, trt_waiter_ *w)
 {
+    TRT_ASSERT_(w->linked == 1 && list->head && list->tail);
     if (w->prev) w->prev->next = w->next;
     else list->head = w->next;
     if (w->next) w->next->prev = w->prev;
@@ -2339,8 +2902,10 @@ static bool trt_park_strand_(trt_cell_ *c, uint64_t extra)
     do {
         if ((s & TRT_ABORT_) && !shielded) return false;
     } while (!TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_RUN_STATE_) | set, seq_cst));
-    /* Shutdown sets `closing` and then looks for waiting tasks: one of the two sees the other. */
-    if (TRT_UNLIKELY_(TRT_LOAD_(&trt_rt_of_(c)->closing, seq_cst)) && !shielded) {
+    /* Shutdown sets `closing` and then looks for waiting tasks: one of the two sees the other. (Forks and
+     * branches are aborted by the strand that they belong to.) */
+    if (TRT_UNLIKELY_(TRT_LOAD_(&trt_rt_of_(c)->closing, seq_cst)) && !shielded &&
+        c->kind == TRT_TASK_) {
         if (trt_claim_strand_(c) != 0) {
             TRT_OR_(&c->state, TRT_ABORT_, relaxed);
             if (extra & TRT_COMMIT_) TRT_AND_(&c->state, ~(uint64_t)TRT_COMMIT_, relaxed);
@@ -2701,11 +3266,19 @@ static trt_panic_record_ *trt_panic_record_new_(const char *file, int line, cons
     return r;
 }
 
+/* The strand that a waiter belongs to; NULL: a thread. */
+static trt_cell_ *trt_waiter_cell_(trt_waiter_ *w)
+{
+    if (w->mode == TRT_MODE_STRAND_) return trt_waiting_cell_(w);
+    return w->mode == TRT_MODE_MEMBER_ ? trt_group_of_(w)->cell : NULL;
+}
+
 TRT_DEF_ void trt_panic_(const char *file, int line, const char *format, ...)
 {
     trt_self_ *self = &trt_self__;
     trt_worker_ *w = self->worker;
     trt_cell_ *c = w && w->cur && w->trapped ? w->cur : self->job ? self->job->cell : NULL;
+    trt_panic_record_ *r;
     char text[512];
     va_list args;
     trt_failure_info info;
@@ -2719,25 +3292,19 @@ TRT_DEF_ void trt_panic_(const char *file, int line, const char *format, ...)
     info.message = text;
     info.file = file;
     info.line = line;
-    info.task = c ? trt_cell_id_(c) : 0;
-    if (!c) { /* a job that lives in a frame: its task is told by the status */
+    info.task = trt_cell_id_(c ? c : trt_waiter_cell_(self->job->waiter));
+    r = trt_panic_record_new_(file, line, text);
+    if (r) r->info.task = info.task;
+    if (!c) { /* a job in a frame: whoever finishes it passes the record on */
+        self->job_panic = r;
         trt_panic_tell_(self->rt, &info, self->job->type->name);
         longjmp(*self->job_trap, 1);
     }
-    {
-        trt_panic_record_ *r = trt_panic_record_new_(file, line, text);
-        if (r) {
-            r->info.task = info.task;
-            trt_panic_link_(c, r, true);
-        }
-        c->flags |= TRT_OWN_PANIC_;
-        trt_panic_tell_(trt_rt_of_(c), &info, trt_name_of_(trt_task_of_(c)));
-    }
-    if (w) {
-        TRT_COUNT_(&w->panics, 1u);
-        longjmp(w->trap, 1);
-    }
-    longjmp(*self->job_trap, 1);
+    if (r) trt_panic_link_(c, r, true);
+    c->flags |= TRT_OWN_PANIC_;
+    trt_panic_tell_(trt_rt_of_(c), &info, trt_name_of_(trt_task_of_(c)));
+    if (!self->job) TRT_COUNT_(&w->panics, 1u);
+    longjmp(self->job ? *self->job_trap : w->trap, 1);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -2778,13 +3345,6 @@ static trt_status_code trt_consume_(trt_cell_ *c, void *out, trt_cell_ *joiner)
     if (status == TRT_PANICKED && (c->flags & TRT_OWN_PANIC_)) trt_panic_move_(c, joiner);
     trt_cell_end_(c);
     return status;
-}
-
-/* The strand that a waiter belongs to; NULL: a thread. */
-static trt_cell_ *trt_waiter_cell_(trt_waiter_ *w)
-{
-    if (w->mode == TRT_MODE_STRAND_) return trt_waiting_cell_(w);
-    return w->mode == TRT_MODE_MEMBER_ ? trt_group_of_(w)->cell : NULL;
 }
 
 #define TRT_JOIN_STOP_ ((uint64_t)1 << 32) /* in args.arg, beside the generation: drop the outcome */
@@ -3161,6 +3721,7 @@ static int trt_frame_over_(trt_worker_ *w, trt_cell_ **pc)
     trt_cell_ *c = *pc;
     trt_co *co = c->leaf, *parent = co->parent_;
     uint32_t how = co->phase_ & (TRT_LEFT_ABORTED_ | TRT_LEFT_PANICKED_);
+    TRT_ASSERT_(c->cleaning > 0);
     c->cleaning--;
     if (!parent) return trt_strand_over_(w, pc);
     c->leaf = parent;
@@ -3714,6 +4275,7 @@ static int trt_group_settle_(trt_worker_ *w, trt_cell_ *c)
             if (m->kind == TRT_KIND_CALL_ && !begun) {
                 /* Never run: its cleanup still does, as for a task that is aborted before its start. */
                 trt_cell_ *branch = (trt_cell_ *)m->args.out;
+                m->linked = TRT_LINGERS_;
                 TRT_ADD_(&g->linger, 1u, relaxed);
                 TRT_OR_(&branch->state, TRT_ABORT_, relaxed);
                 branch->flags |= TRT_ASYNC_;
@@ -3795,6 +4357,10 @@ static int trt_group_finish_(trt_cell_ *c)
         if (m->kind == TRT_KIND_CALL_ && status == TRT_PANICKED) panicked = true;
         if (m->status == TRT_PANICKED) c->flags |= TRT_SAW_PANIC_;
         if (g->winner == (int8_t)i || (g->deadline && i == 0)) c->wait.error = m->error;
+    }
+    if (decided && !all) { /* trt_joined() looks here after a join_next, trt_status_of() after an all */
+        const trt_waiter_ *winner = &g->member[g->winner];
+        if (winner->kind == TRT_KIND_JOIN_NEXT_) statuses = winner->args.arg;
     }
     trt_group_free_(g);
     c->wait.args.arg = statuses;
@@ -5036,6 +5602,7 @@ TRT_DEF_ trt_status_code trt_join_thread_(trt_ref_ ref, void *out)
 enum { TRT_JOB_NEW_, TRT_JOB_QUEUED_, TRT_JOB_RUNNING_, TRT_JOB_OVER_ };
 
 static void *trt_pool_main_(void *arg);
+static trt_a32_ trt_own_threads_; /* threads that live and were made here, in all runtimes */
 
 static void trt_pool_put_(trt_pool_ *pool, trt_job_ *job) /* latch held */
 {
@@ -5091,10 +5658,12 @@ static bool trt_pool_start_(trt_runtime *rt)
         memset(t, 0, sizeof *t);
         t->rt = rt;
         trt_latch_(&rt->threads_latch); /* the thread waits for this: `thread` is written then */
+        TRT_ADD_(&trt_own_threads_, 1u, relaxed);
         if (trt_os_thread_(&t->thread, trt_pool_main_, t)) {
             trt_unlatch_(&rt->threads_latch);
             return true;
         }
+        TRT_SUB_(&trt_own_threads_, 1u, relaxed);
         trt_unlatch_(&rt->threads_latch);
         TASKRT_FREE(t);
     }
@@ -5105,15 +5674,23 @@ static bool trt_pool_start_(trt_runtime *rt)
     return false;
 }
 
-/* Latch held: the job is over. The waiter of a job in a frame gets its status. */
-static void trt_job_finish_(trt_job_ *job, trt_status_code status, trt_wakes_ *wakes)
+/* Latch held: a job in a frame is over, its waiter gets the status. */
+static void trt_job_finish_(trt_job_ *job, trt_status_code status, trt_panic_record_ *panic,
+                            trt_wakes_ *wakes)
 {
     trt_waiter_ *w = job->waiter;
     job->state = TRT_JOB_OVER_;
     job->status = (uint8_t)status;
     job->waiter = NULL;
-    if (!w || job->cell) return;
+    if (!w) return;
+    if (panic) {
+        trt_cell_ *c = trt_waiter_cell_(w);
+        trt_panic_drop_(c, false);
+        trt_panic_link_(c, panic, false);
+    }
     if (!trt_claim_(w, status, wakes)) w->status = (uint8_t)status;
+    else if (status == TRT_PANICKED && w->mode == TRT_MODE_STRAND_)
+        trt_waiting_cell_(w)->flags |= TRT_SAW_PANIC_;
 }
 
 /* Without any thread there is nobody to run the job: take it back. */
@@ -5182,6 +5759,7 @@ static void trt_job_call_(trt_job_ *job)
     jmp_buf trap;
     trt_self__.job = job;
     trt_self__.job_trap = &trap;
+    trt_self__.job_panic = NULL;
     job->status = TRT_PANICKED;
     if (setjmp(trap) == 0) {
         job->type->job(job);
@@ -5203,7 +5781,7 @@ static void trt_job_run_(trt_runtime *rt, trt_job_ *job)
         return;
     }
     trt_latch_(&rt->pool.latch);
-    trt_job_finish_(job, (trt_status_code)job->status, &wakes);
+    trt_job_finish_(job, (trt_status_code)job->status, trt_self__.job_panic, &wakes);
     trt_unlatch_(&rt->pool.latch);
     trt_wake_(&wakes);
 }
@@ -5292,6 +5870,7 @@ static void *trt_pool_main_(void *arg)
         }
     }
     trt_pool_leave_(rt, t);
+    TRT_SUB_(&trt_own_threads_, 1u, relaxed);
     return NULL;
 }
 
@@ -5323,7 +5902,7 @@ static trt_status_code trt_blocking_poll_(trt_co *co, trt_args_ *args, trt_waite
     {
         trt_wakes_ wakes = TRT_NO_WAKES_;
         trt_latch_(&rt->pool.latch);
-        trt_job_finish_(job, TRT_NO_MEMORY, &wakes);
+        trt_job_finish_(job, TRT_NO_MEMORY, NULL, &wakes);
         trt_unlatch_(&rt->pool.latch);
         trt_wake_(&wakes);
     }
@@ -5966,9 +6545,12 @@ static void trt_driver_sleep_(trt_worker_ *w, trt_instant until)
     }
 }
 
+/* On the virtual clock nothing tells when the last thread that could call in has gone: look again. */
 static trt_instant trt_sleep_limit_(const trt_runtime *rt)
 {
-    return rt->current_thread ? rt->drive_until : TRT_FOREVER_;
+    trt_instant limit = rt->current_thread ? rt->drive_until : TRT_FOREVER_;
+    trt_instant again = rt->virtual_clock ? trt_after_(trt_clock_(), trt_s(1)) : TRT_FOREVER_;
+    return again < limit ? again : limit;
 }
 
 static bool trt_virtual_idle_(trt_worker_ *w);
@@ -6213,8 +6795,9 @@ static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
  * >>virtual: the clock that jumps
  *
  * When nothing is runnable and no blocking job is queued or running, the clock moves to the next
- * timer. If there is none either, and no fd is awaited, and no thread that could call in from outside,
- * then nothing will ever happen again: that is reported with a dump, and the runtime gives up.
+ * timer. If there is none either, and no fd is awaited, and the process has no thread that could call
+ * in from outside, then nothing will ever happen again: that is reported with a dump, and the runtime
+ * gives up. (Threads are counted by /proc; elsewhere nothing is reported.)
  */
 static size_t trt_threads_of_process_(void)
 {
@@ -6229,13 +6812,11 @@ static size_t trt_threads_of_process_(void)
     return n;
 }
 
-static trt_a32_ trt_own_threads_; /* threads that live and were made here, in all runtimes */
-
 static bool trt_alone_(void)
 {
     size_t n = trt_threads_of_process_();
     if (TRT_TSAN_) return true; /* it has a thread of its own */
-    return n <= 1 + (size_t)TRT_LOAD_(&trt_own_threads_, acquire);
+    return n && n <= 1 + (size_t)TRT_LOAD_(&trt_own_threads_, acquire);
 }
 
 /* True: the caller should look for work again. */
@@ -6292,7 +6873,8 @@ static void trt_stall_tell_(trt_runtime *rt, trt_worker_ *w, trt_duration for_)
     s = TRT_LOAD_(&c->state, acquire);
     if (s & TRT_LIVE_) {
         info.task = trt_id_of_(c, TRT_GENERATION_(s));
-        if (s & TRT_NAMED_STATE_) info.name = (const char *)trt_tail_of_(c, trt_root_(c)->type_)->out;
+        info.name = s & TRT_NAMED_STATE_ ? (const char *)trt_tail_of_(c, trt_root_(c)->type_)->out
+                                         : trt_root_(c)->type_->name;
     }
     if (rt->config.on_stall)
         rt->config.on_stall(&info, rt->config.user);

@@ -432,14 +432,17 @@ static void *receives_in_thread(void *sum)
         *(long *)sum += v;
     return NULL;
 }
-struct relays { trt_handle(later) h; int i, v; };
-trt_async(int, relays)
+struct task_receiver { int v; long sum; };
+trt_async(long, task_receiver)
 {
     trt_body {
-        for (self->i = 0; self->i < 500; self->i++) {
-            trt_await_ok(trt_recv(&thread_channel, &self->v));
-            trt_await_ok(trt_send(&thread_channel, &self->v));
+        for (;;) {
+            trt_await(trt_recv(&thread_channel, &self->v));
+            if (trt_status() != TRT_OK)
+                break;
+            self->sum += self->v;
         }
+        trt_return(self->sum);
     }
 }
 
@@ -451,10 +454,10 @@ TEST(plain_threads_send_and_receive)
     trt_runtime *rt;
     CHECK_EQ(trt_channel_init(&thread_channel, 4), TRT_OK);
     CHECK_EQ(trt_runtime_start(&rt, &on_two_workers), TRT_OK);
-    trt_handle(relays) h = trt_spawn_on(rt, relays);
+    trt_handle(task_receiver) h = trt_spawn_on(rt, task_receiver);
+    long by_task = 0;
     for (int i = 0; i < 3; i++)
         pthread_create(&senders[i], NULL, sends_from_thread, &bases[i]);
-    CHECK_EQ(trt_join_thread(h, NULL), TRT_OK);
     for (int i = 0; i < 2; i++)
         pthread_create(&receivers[i], NULL, receives_in_thread, &sums[i]);
     for (int i = 0; i < 3; i++)
@@ -462,7 +465,8 @@ TEST(plain_threads_send_and_receive)
     trt_channel_close(&thread_channel);
     for (int i = 0; i < 2; i++)
         pthread_join(receivers[i], NULL);
-    CHECK_EQ(sums[0] + sums[1], 2999L * 3000 / 2);
+    CHECK_EQ(trt_join_thread(h, &by_task), TRT_OK);
+    CHECK_EQ(sums[0] + sums[1] + by_task, 2999L * 3000 / 2);
     CHECK_EQ(trt_send_thread(&thread_channel, &(int){1}), TRT_CLOSED);
     CHECK_EQ(trt_recv_thread(&thread_channel, NULL), TRT_CLOSED);
     CHECK_EQ(trt_runtime_free(rt), TRT_OK);

@@ -312,6 +312,7 @@ trt_async(int, child_of)
         else if (self->how == 4) {
             trt_spawn_in(&self->set, forever, .started = self->started);
             trt_await(trt_join_next(&self->set, NULL));
+            trt_await(trt_sleep_until(INT64_MAX)); /* the member may be cancelled first */
         } else if (self->how == 5)
             trt_await_any(trt_call(forever, &self->child, .started = self->started), trt_sleep_until(INT64_MAX));
         else if (self->how == 6)

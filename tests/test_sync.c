@@ -768,6 +768,7 @@ trt_async(int, enters)
             ++*self->tries;
             trt_await(trt_sleep(trt_ms(1)));
             if (self->how == 1) {
+                self->first = false; /* the turn is given back: the cleanup has nothing to give */
                 trt_once_failed(self->o);
                 trt_return(-1);
             }
@@ -782,13 +783,14 @@ trt_async(int, enters)
             trt_once_failed(self->o); /* a no-op once done */
     }
 }
-struct once_rules { trt_once o; trt_handle(enters) h[10]; int i, runs, tries, out, firsts, failed; trt_instant start; };
+struct once_rules { trt_once o; trt_handle(enters) h[10]; int i, runs, tries, out, firsts, failed; };
 trt_async(int, once_rules)
 {
     trt_body {
-        self->start = trt_now();
-        for (self->i = 0; self->i < 10; self->i++)
+        for (self->i = 0; self->i < 10; self->i++) {
             self->h[self->i] = trt_spawn(enters, .o = &self->o, .runs = &self->runs, .tries = &self->tries, .how = self->i < 2 ? 1 : 0);
+            trt_await(trt_sleep(1)); /* they come one after the other */
+        }
         trt_await(trt_sleep(trt_us(2500))); /* two have failed, the third is at it */
         trt_abort(self->h[2]);
         for (self->i = 0; self->i < 10; self->i++) {

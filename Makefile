@@ -2,7 +2,7 @@
 # Everything is written under build/. CC, CFLAGS, SAN, JOBS may be set: make test CC=clang SAN=-fsanitize=address
 
 CC      = cc
-CFLAGS  = -O2 -g
+CFLAGS  = -O1 -g
 SAN     =
 JOBS    =
 export CC CFLAGS SAN JOBS

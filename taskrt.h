@@ -53,7 +53,7 @@ int main(void)
    MANUAL          >>start >>concepts >>coroutines >>cancellation >>ownership >>thread-model
                    >>time-model >>config (macros, environment) >>errors >>promises
                    >>matrix (primitive by property) >>expansion (what the macros become)
-                   >>platforms >>limitations >>license
+                   >>platforms >>limitations
    INTERFACE       >>version >>settings >>status >>types >>coro (defining and awaiting)
                    >>task (spawn, call, fork, handles) >>join (sets) >>runtime >>time
                    >>sync (semaphore, mutex, rwlock, notify, barrier, once, token, arc)
@@ -67,6 +67,7 @@ int main(void)
                    >>impl-fds >>idle (who sleeps, who is woken) >>sched (the worker's loop)
                    >>virtual (the clock that jumps) >>watch (stalls) >>impl-sync >>impl-channels
                    >>kinds (every operation) >>life (start, shutdown, free) >>impl-inspect
+   END             >>license
 
 --------------------------------------------------------------------------------------------------
 >>start
@@ -102,7 +103,7 @@ int main(void)
   task        a coroutine that the scheduler runs on its own; it has a handle and an id
   frame       {header | result | the user's struct}; a called child's frame is a field of its parent
   operation   a trt_op: a value that says what to wait for. Making one does nothing, awaiting it
-             starts it. A forgotten await is a compiler warning
+              starts it. A forgotten await is a compiler warning
   worker      a thread that runs tasks. A runtime has one for each CPU unless told otherwise
   job         a blocking function on a thread of the pool, outside the workers
   runtime     workers, pool, timers and the fd poller; a process may have several
@@ -237,14 +238,16 @@ int main(void)
 --------------------------------------------------------------------------------------------------
 >>thread-model
 
-  Inside a coroutine only   awaiting, trt_status, trt_chosen, trt_errno, trt_return, trt_fail, trt_fork
-  Tasks and blocking jobs   trt_spawn and its sisters without `rt` (they use the current runtime)
+  Inside a coroutine        awaits, trt_status, trt_chosen, trt_errno, trt_return, trt_fail,
+                            trt_fork
+  Tasks, blocking jobs      trt_spawn and its sisters without `rt` (they use the current runtime)
   Plain threads and jobs    trt_run, trt_block_on, trt_join_thread, trt_send_thread, trt_recv_thread
-                           (they block; in a task they give TRT_MISUSE)
-  Any thread                trt_spawn_on, trt_abort, trt_is_finished, trt_detach, trt_task_id,
-                           try functions, release, unlock, notify, close, oneshot and watch sends, tokens,
-                           arcs, trt_now, trt_dump, trt_metrics, runtime start and shutdown
-  One user at a time        a join set's waiting side, trt_interval, a subscriber, a follower
+                            (they block; in a task they give TRT_MISUSE)
+  Any thread                trt_spawn_on, trt_abort, trt_is_finished, trt_detach, trt_task_id, every
+                            try, release, unlock, notify, close, cancel and arc function, the sends
+                            that are no operations, trt_now, trt_dump, trt_metrics, runtime start
+                            and shutdown
+  One user at a time        the waiting side of a join set, trt_interval, a subscriber, a follower
   Signal handlers           nothing: write a byte into a pipe and await trt_readable
 
   Objects work across runtimes: a task of one may receive what a task of another sends.
@@ -286,15 +289,15 @@ int main(void)
   it. None changes the layout of a type, so files built with different settings may be mixed.
 
      macro                   default            scope      meaning
-     TASKRT_IMPLEMENTATION   not defined        one file   compile the implementation here (C, not C++)
+     TASKRT_IMPLEMENTATION   not defined        one file   the implementation is here (a C file)
      TASKRT_STATIC           not defined        one file   all functions static; one C file only
      TASKRT_API              extern             all files  what stands before each declaration
      TASKRT_DEBUG            1 without -O,      each file  checks of >>errors marked "debug";
                              else 0                        0 or 1, may differ between files
-     TASKRT_MALLOC(size)     malloc             impl       thread-safe, aligned to 16 bytes, may fail;
+     TASKRT_MALLOC(size)     malloc             impl       thread-safe, aligned to 16, may fail;
      TASKRT_FREE(p)          free               impl       define both or neither
-     TASKRT_ASSERT(x)        assert(x)          impl       for checks of the implementation on itself
-     TASKRT_LOG(text)        fputs to stderr    impl       one line with its newline, from any thread
+     TASKRT_ASSERT(x)        assert(x)          impl       checks of the implementation on itself
+     TASKRT_LOG(text)        fputs to stderr    impl       a line with its newline, any thread
      TASKRT_CACHELINE        64                 impl       what is kept this far apart, in bytes
      TASKRT_POLL             not defined        impl       poll() instead of epoll or kqueue
      TASKRT_NO_FUTEX         not defined        impl       condition variables instead of futexes
@@ -330,8 +333,8 @@ int main(void)
      wrong argument name, await outside a body, two awaits on one line          compiler error
      wrong type of out pointer or child frame, forgotten await, unused handle   compiler warning
      await inside an inner switch                                               panic with its line
-     out pointer, object or frame on the C stack given to an await              panic when it suspends;
-                                                                                debug: always
+     out pointer, object or frame on the C stack given to an await              panic if it suspends
+                                                                                (debug: always)
      spawn argument that points into the spawner's stack                        debug: message
      an announced lock (trt_lock_held) held across an await that suspends       debug: message
      a task neither joined nor detached when its runtime is freed               debug: message
@@ -355,99 +358,90 @@ int main(void)
   Each is backed by the test named behind it, in tests/test_<file>.c.
 
    1. An operation does nothing until awaited, and may be awaited again.
-     coroutines: an_operation_does_nothing_until_awaited_and_may_be_awaited_again
+      coroutines: an_operation_does_nothing_until_awaited_and_may_be_awaited_again
    2. An await that is complete does not suspend, within the budget.
-     coroutines: an_await_that_is_complete_does_not_suspend_within_the_budget
-   3. Spawning queues a task, and never runs it inside the spawn.
-     tasks: spawn_queues_and_never_runs_the_task_itself
-   4. A task runs whether or not anybody joins it.
-     tasks: tasks_run_whether_or_not_anybody_joins
-   5. A handle is a value; joining consumes it, and a stale one is harmless.
-     tasks: a_handle_is_a_value_that_join_consumes
-   6. Of two joiners one gets the result, the other TRT_MISUSE.
-     tasks: of_two_joiners_one_gets_the_result_and_the_other_misuse
-   7. A join that timed out, lost or was aborted has consumed nothing.
-     tasks: a_join_that_timed_out_or_lost_or_was_aborted_consumed_nothing
-   8. A joiner sees everything that the task's cleanup did.
-     tasks: a_joiner_sees_everything_that_the_cleanup_did
-   9. The cleanup runs exactly once on every way out, knows why, and may await.
-     coroutines: cleanup_runs_exactly_once_knows_why_and_may_await
-  10. An abort unwinds the innermost frame first.
-     coroutines: abort_unwinds_the_innermost_frame_first
-  11. A task aborted before it ran skips its body, and runs its cleanup.
-     tasks: abort_of_a_task_never_polled_skips_the_body_and_runs_the_cleanup
-  12. A cleanup is shielded from aborts.
-     tasks: a_cleanup_is_shielded_from_further_aborts
-  13. A panic ends its task alone; the process and the other tasks go on.
-     tasks: a_panic_at_depth_is_contained_and_told_by_join
-  14. A branch of any that loses has lost no message, no permit, no member of a set.
-     groups: a_losing_recv_loses_no_message, a_losing_acquire_takes_nothing
-     sets: a_join_next_that_loses_keeps_the_member
-  15. A losing child has finished its cleanup before any goes on.
-     groups: losing_children_have_cleaned_up_before_any_ends
-  16. Forks may borrow from self: they end before the cleanup runs.
-     fork: forks_may_borrow_from_self
-     fork: leaving_with_open_forks_aborts_and_drains_them_before_the_cleanup
-  17. A set gives its members in the order in which they end.
-     sets: join_next_gives_members_in_completion_order_and_then_empty
-  18. A set left over in self is shut down after the cleanup.
-     sets: a_set_left_over_in_self_is_shut_down_after_the_cleanup
-  19. Semaphore and locks are first come, first served; a waiter that leaves passes on what it held back.
-     sync: acquire_is_first_come_first_served, an_aborted_acquire_passes_on_what_it_held_back
-  20. Many senders and receivers lose and double no message.
-     channels: many_senders_and_receivers_lose_and_double_nothing
-  21. A sleep is never early.
-     time: a_sleep_is_never_early_on_the_real_clock
-  22. Timers and fds are served under any load.
-     time: timers_fire_under_any_load;  fds: fds_are_looked_at_under_any_load
-  23. A task that blocks its worker freezes neither timers, nor fds, nor tasks others could run
-     (two workers or more).
-     runtime: a_blocked_worker_freezes_no_timers, a_blocked_worker_freezes_no_fds,
-     the_task_in_the_lifo_slot_of_a_blocked_worker_runs_elsewhere
-  24. An idle runtime does not wake up.
-     inspect: an_idle_runtime_does_not_wake_up
-  25. Shutdown ends tasks in every state, and runs their cleanups until the timeout.
-     runtime: shutdown_cancels_tasks_in_every_state_and_runs_their_cleanups
-  26. The same seed gives the same schedule.
-     inspect: a_seed_makes_the_schedule_repeatable_and_seeds_differ
+      coroutines: an_await_that_is_complete_does_not_suspend_within_the_budget
+   3. A task runs whether or not anybody joins it.
+      tasks: tasks_run_whether_or_not_anybody_joins
+   4. A handle is a value; joining consumes it, and a stale one is harmless.
+      tasks: a_handle_is_a_value_that_join_consumes
+   5. Of two joiners one gets the result, the other TRT_MISUSE.
+      tasks: of_two_joiners_one_gets_the_result_and_the_other_misuse
+   6. A join that timed out, lost or was aborted has consumed nothing.
+      tasks: a_join_that_timed_out_or_lost_or_was_aborted_consumed_nothing
+   7. A joiner sees everything that the task's cleanup did.
+      tasks: a_joiner_sees_everything_that_the_cleanup_did
+   8. The cleanup runs exactly once on every way out, knows why, and may await.
+      coroutines: cleanup_runs_exactly_once_knows_why_and_may_await
+   9. A task aborted before it ran skips its body, and runs its cleanup.
+      tasks: abort_of_a_task_never_polled_skips_the_body_and_runs_the_cleanup
+  10. A panic ends its task alone; the process and the other tasks go on.
+      tasks: a_panic_at_depth_is_contained_and_told_by_join
+  11. A branch of any that loses has lost no message, no permit, no member of a set.
+      groups: a_losing_recv_loses_no_message, a_losing_acquire_takes_nothing
+      sets: a_join_next_that_loses_keeps_the_member
+  12. A losing child has finished its cleanup before any goes on.
+      groups: losing_children_have_cleaned_up_before_any_ends
+  13. Forks may borrow from self: they end before the cleanup runs.
+      fork: forks_may_borrow_from_self
+      fork: leaving_with_open_forks_aborts_and_drains_them_before_the_cleanup
+  14. A set gives its members in the order in which they end.
+      sets: join_next_gives_members_in_completion_order_and_then_empty
+  15. A set left over in self is shut down after the cleanup.
+      sets: a_set_left_over_in_self_is_shut_down_after_the_cleanup
+  16. Semaphore and locks are first come, first served; who leaves passes on
+      what it held back.
+      sync: acquire_is_first_come_first_served, an_aborted_acquire_passes_on_what_it_held_back
+  17. Many senders and receivers lose and double no message.
+      channels: many_senders_and_receivers_lose_and_double_nothing
+  18. A sleep is never early.
+      time: a_sleep_is_never_early_on_the_real_clock
+  19. Timers and fds are served under any load.
+      time: timers_fire_under_any_load;  fds: fds_are_looked_at_under_any_load
+  20. A task that blocks its worker freezes neither timers, nor fds, nor tasks others could run
+      (two workers or more).
+      runtime: a_blocked_worker_freezes_no_timers, a_blocked_worker_freezes_no_fds,
+      the_task_in_the_lifo_slot_of_a_blocked_worker_runs_elsewhere
+  21. An idle runtime does not wake up.
+      inspect: an_idle_runtime_does_not_wake_up
+  22. Shutdown ends tasks in every state, and runs their cleanups until the timeout.
+      runtime: shutdown_cancels_tasks_in_every_state_and_runs_their_cleanups
+  23. The same seed gives the same schedule.
+      inspect: a_seed_makes_the_schedule_repeatable_and_seeds_differ
 
 --------------------------------------------------------------------------------------------------
 >>matrix
 
-  order      who is served first among waiters
-  cancel     what is lost by a wait that is aborted, times out or loses in any: safe (nothing),
-            place (its place in the queue), leaves (it no longer counts as arrived)
-  memory     taken by the wait itself; "slab" is the runtime's own pool
-  threads    what plain threads may do
+  order     who is served first among waiters
+  cancel    what a wait loses that is aborted, times out, or loses in any: nothing, or its place
+  memory    taken by the wait itself; "slab" is the runtime's own pool
+  threads   what plain threads and blocking jobs may call
 
-     operation                    order     cancel          memory               threads
-     trt_join                     one       safe            none                 trt_join_thread
-     trt_join_next                one       safe            none                 trt_try_join_next
-     trt_stop, trt_set_shutdown   one       safe            none                 -
-     trt_call                     -         child ends      none                 trt_block_on
-     trt_fork, trt_sync           -         children end    slab: one a fork     -
-     trt_blocking                 FIFO      job skipped,    none                 -
-                                            or waited for
-     trt_sleep, trt_tick          time      safe            none                 -
-     trt_acquire(_many)           FIFO      place           none                 try, release, add, close
-     trt_lock                     FIFO      place           none                 try, unlock
-     trt_read_lock, write_lock    FIFO      place           none                 try, unlock, downgrade
-     trt_notified                 FIFO      place           none                 notify_one, notify_all
-     trt_barrier_wait             all       leaves          none                 -
-     trt_once_enter               FIFO      place           none                 done, failed
-     trt_token_wait               all       safe            none                 cancel, is_cancelled
-     trt_oneshot_recv             FIFO      safe            none                 send, close
-     trt_send                     FIFO      place, unsent   slab if it waits and trt_send_thread, try, close
-                                                            over 8 bytes
-     trt_recv                     FIFO      place           none                 trt_recv_thread, try, close
-     trt_broadcast_recv           all       safe            none                 send, close
-     trt_watch_changed            all       safe            none                 send, read, close
-     trt_readable, trt_writable   all       safe            a record for each fd -
-     any, all, trt_within         -         losers end      slab: a block, and   -
-                                                            a cell a child
+    operation                      order  cancel         memory            threads
+    trt_join                       one    safe           none              trt_join_thread
+    trt_join_next                  one    safe           none              trt_try_join_next
+    trt_stop, trt_set_shutdown     one    safe           none              -
+    trt_call                       -      child ends     none              trt_block_on
+    trt_fork, trt_sync             -      children end   slab, each fork   -
+    trt_blocking                   FIFO   job ends       none              -
+    trt_sleep, trt_tick            time   safe           none              -
+    trt_acquire, acquire_many      FIFO   place          none              try, release, add, close
+    trt_lock                       FIFO   place          none              try, unlock
+    trt_read_lock, trt_write_lock  FIFO   place          none              try, unlock, downgrade
+    trt_notified                   FIFO   place          none              notify_one, notify_all
+    trt_barrier_wait               all    leaves         none              -
+    trt_once_enter                 FIFO   place          none              done, failed
+    trt_token_wait                 all    safe           none              cancel, is_cancelled
+    trt_oneshot_recv               FIFO   place          none              send, close
+    trt_send                       FIFO   place, unsent  slab, > 8 bytes   send_thread, try, close
+    trt_recv                       FIFO   place          none              recv_thread, try, close
+    trt_broadcast_recv             all    safe           none              send, close
+    trt_watch_changed              all    safe           none              send, read, close
+    trt_readable, trt_writable     all    safe           record, each fd   -
+    any, all, trt_within           -      losers end     slab              -
 
   trt_send to an unbounded channel never waits; it takes a block from TASKRT_MALLOC now and then.
-  trt_spawn takes a slab slot; trt_spawn_named the copy of the name as well.
+  trt_spawn takes a slab slot, trt_spawn_named the copy of the name as well.
 
 --------------------------------------------------------------------------------------------------
 >>expansion
@@ -461,7 +455,7 @@ int main(void)
      const trt_type_ page_type_ = { name, file, line, sizes, page_poll_ };
      static void page_body_(struct page_frame_ *trt_frame_, struct page *self)   { your block }
 
-  The unused member result_ is how trt_join(h, &out) checks the type of out at compile time.
+  The member result_ is never used: through it the compiler checks `out` of trt_join(h, &out).
 
      trt_body        switch (where to resume, in the body) default: if (0) case 0:   { your block }
      trt_cleanup     switch (where to resume, in the cleanup) default: if (0) case 0: { your block }
@@ -480,12 +474,12 @@ int main(void)
 >>platforms
 
   Needs   C11 with atomics and _Thread_local, gcc or clang (or a compiler that takes their
-         attributes), pthreads. Nothing else. C++ files may include it (no coroutine can be defined
-         there; the call forms take the members in order).
+          attributes), pthreads. C++ files may include it: no coroutine can be defined there, and
+          the call forms take the members in order.
   Linux   x86-64, gcc 12 and clang 14: tested. epoll and futexes.
   poll    any system with poll(), or TASKRT_POLL: the backend is tested on Linux.
-  kqueue  macOS, FreeBSD, OpenBSD, NetBSD, DragonFly: written, never run. Others  32-bit and
-  big-endian machines: not run. Windows: no.
+  kqueue  macOS, FreeBSD, OpenBSD, NetBSD, DragonFly: written, never run.
+  Others  32-bit and big-endian machines: not run. Windows: not supported.
 
 --------------------------------------------------------------------------------------------------
 >>limitations
@@ -518,26 +512,6 @@ int main(void)
   - A seed repeats a schedule only if nothing from outside (threads, fds, jobs) takes part.
   - Two runtimes in one process are independent, but a program has one copy of this header's
     implementation; copies of different versions do not link.
-
---------------------------------------------------------------------------------------------------
->>license
-
-  MIT License. Copyright (c) 2026 the taskrt.h authors
-
-  Permission is hereby granted, free of charge, to any person obtaining a copy of this software
-  and associated documentation files (the "Software"), to deal in the Software without
-  restriction, including without limitation the rights to use, copy, modify, merge, publish,
-  distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the
-  Software is furnished to do so, subject to the following conditions:
-
-  The above copyright notice and this permission notice shall be included in all copies or
-  substantial portions of the Software.
-
-  THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING
-  BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND
-  NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM,
-  DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
-  OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
 */
 #ifndef TASKRT_H
 #define TASKRT_H
@@ -549,6 +523,9 @@ int main(void)
 
 /* ------------------------------------------------------------------------------------------------
  * >>version
+ */
+/* The version of the documented interface, by semantic versioning. ABI is not promised: copies of
+ * different versions in one program do not link.
  */
 #define TASKRT_VERSION_MAJOR 1
 #define TASKRT_VERSION_MINOR 0
@@ -623,14 +600,28 @@ typedef _Atomic(uint64_t) trt_a64_;
     X(TRT_MISUSE, "misuse")                                                                        \
     X(TRT_ERRNO, "system error")
 
+/* trt_status_code - the outcome of an operation or call. TRT_OK is 0; the texts above are what
+ * trt_strerror() gives. The manual's >>errors says when each occurs.
+ */
 #define TRT_ENUM_(name, text) name,
 typedef enum trt_status_code { TRT_STATUS_LIST_(TRT_ENUM_) TRT_STATUS_COUNT_ } trt_status_code;
 #undef TRT_ENUM_
 
+/* trt_strerror - the text of a status, a constant string; "unknown status" for any other number.
+ *
+ *   threads   any thread; cannot fail
+ */
 TASKRT_API const char *trt_strerror(trt_status_code status);
 
 /* ------------------------------------------------------------------------------------------------
  * >>types
+ */
+/* Names of types. All members that end in an underscore are private; a zeroed object is valid and
+ * empty, unless an init function is listed for its type.
+ *
+ *   trt_runtime   made by trt_runtime_start or trt_run
+ *   trt_co        the header of a frame, private
+ *   trt_void      result type for "none"; leave such a coroutine with `return;`
  */
 typedef int64_t trt_duration; /* nanoseconds */
 typedef int64_t trt_instant;  /* nanoseconds on the monotonic (or virtual) clock */
@@ -652,12 +643,12 @@ typedef struct trt_type_ {
     uint32_t debug;
 } trt_type_;
 
-/* The header of every frame. The frame's user part is only ever touched by the thread that runs it. */
+/* The header of every frame. The user's part is only ever touched by the thread that runs it. */
 struct trt_co {
     const trt_type_ *type_;
     struct trt_cell_ *cell_; /* the strand that this frame belongs to */
     trt_co *parent_;         /* the frame that awaits this one in place */
-    void *owned_;            /* what must end before this frame does, see >>life of a frame */
+    void *owned_;            /* what must end before this frame does, see >>frames */
     uint32_t pc_;            /* resume point: line << 3 | slot << 1 | running */
     uint32_t forked_;        /* children pushed by trt_fork and not accounted for yet */
     trt_a32_ pending_;       /* children that run on their own, see >>forks */
@@ -677,6 +668,10 @@ typedef struct trt_op {
 } trt_op;
 
 typedef struct trt_ref_ { struct trt_cell_ *cell; uint32_t generation; uint32_t failed; } trt_ref_;
+
+/* trt_any_handle - a handle of any coroutine or blocking function, made by trt_any(h); trt_join
+ * takes it with a void * for the result. For mixed lists, and for a struct that holds its own kind.
+ */
 typedef union trt_any_handle { trt_ref_ ref_; void *result_; } trt_any_handle;
 
 typedef struct trt_owned_ { struct trt_owned_ *next, *prev; } trt_owned_;
@@ -703,12 +698,19 @@ typedef struct trt_job_ {
     uint8_t state, status;
 } trt_job_;
 
+/* trt_failure_info - what a panic said: the text (cut at 511 bytes), where, and the task's id.
+ *
+ *   owns      trt_failure() and the hook lend it; copy what must last
+ */
 typedef struct trt_failure_info {
     const char *message, *file;
     int line;
     uint64_t task;
 } trt_failure_info;
 
+/* trt_stall_info - a task that has blocked its worker for `stall_after` or longer. Valid only while
+ * on_stall runs. Task 0: unknown, or a strand without an id of its own (a fork, a branch).
+ */
 typedef struct trt_stall_info {
     uint64_t task;
     const char *name;      /* the label given to trt_spawn_named, or the coroutine's name */
@@ -719,6 +721,9 @@ typedef struct trt_stall_info {
     trt_duration blocked_for;
 } trt_stall_info;
 
+/* trt_metrics_info - counters of one runtime, since its start unless they tell a present number.
+ * Each is a recent value; together they are no snapshot.
+ */
 typedef struct trt_metrics_info {
     size_t workers;
     size_t tasks_alive;          /* spawned tasks that have not ended */
@@ -738,6 +743,28 @@ typedef struct trt_metrics_info {
     size_t memory;               /* bytes held for frames and bookkeeping */
 } trt_metrics_info;
 
+/* trt_config - the settings of a runtime; zero is the default of each. It is copied at the start.
+ *
+ *   workers               threads that run tasks; 0: one for each CPU that the process may use.
+ *                         TASKRT_WORKERS in the environment wins
+ *   current_thread        no worker threads: tasks run while a thread is in trt_block_on or
+ *                         trt_join_thread, first in, first out
+ *   virtual_clock         time jumps to the next timer when nothing can run; implies current_thread
+ *   max_blocking_threads  threads of the blocking pool at most; 0: 512
+ *   blocking_keep_alive   how long one stays without work; 0: 10 s
+ *   stall_after           report a task that blocks its worker for so long; 0: 1 s, negative:
+ *                         never. TASKRT_STALL_MS in the environment wins
+ *   on_stall              called instead of the message, on the watch thread; it must be quick:
+ *                         tasks with a label cannot end meanwhile
+ *   on_panic              called instead of the message, on the thread that panics, before its
+ *                         cleanups
+ *   on_thread_start,      called on each worker and blocking thread as it begins and as it ends
+ *   on_thread_stop
+ *   user                  handed to the four hooks
+ *   seed                  with current_thread: the next task is picked at random, the same for the
+ *                         same seed. Elsewhere it seeds where `any` and thieves begin. 0: by the
+ *                         clock
+ */
 typedef struct trt_config {
     size_t workers;
     bool current_thread;
@@ -810,6 +837,30 @@ TRT_INLINE_ uint32_t trt_pc_of_(const trt_co *co, uint32_t phase)
     return (co->phase_ & 7u) == phase ? co->pc_ : TRT_SKIP_;
 }
 
+/* trt_body { ... } - the body of a coroutine; trt_cleanup { ... } - its optional cleanup, behind
+ * it.
+ *
+ * The body runs to its end, with a jump to the await that it waits in at every resume. The cleanup
+ * runs exactly once, however the body ended, also if it never started; trt_status() at its begin
+ * tells why: TRT_OK (returned or failed), TRT_CANCELLED, TRT_PANICKED. It may await, and aborts do
+ * not reach it. Code in front of trt_body runs at every resume and before the cleanup.
+ *
+ *   owns      a C local does not live across an await: what must goes into the struct (`self`)
+ *   memory    no allocation
+ *
+ * trt_await(op) - suspend the task until the operation is complete; trt_status() is the outcome.
+ * trt_await_at(k, op) is the same with a number, 1 to 3, for macros that put several on one line.
+ *
+ *   threads   in the body or cleanup itself; not inside a switch of the user's (panic), not with a
+ *             variable-length array in scope (compiler error), one on a source line
+ *   blocks    suspends the task, never the thread; an operation that is complete does not suspend
+ *             while the task's budget of 128 lasts
+ *   cancel    an abort acts here, unless in a cleanup; the operation then has consumed nothing
+ *   memory    no allocation for one operation; of a send that waits, the message beyond 8 bytes
+ *
+ * trt_await_ok(op) - await; unless the status is TRT_OK, leave with it as trt_fail does. In a
+ * cleanup it leaves the cleanup.
+ */
 #ifndef __cplusplus
 #define trt_body                                                                                   \
     switch (trt_pc_of_(&trt_frame_->co_, TRT_PHASE_BODY_))                                         \
@@ -845,6 +896,24 @@ TRT_INLINE_ uint32_t trt_pc_of_(const trt_co *co, uint32_t phase)
         }                                                                                          \
     } while (0)
 
+/* trt_await_any(op, ...), trt_await_any_biased(op, ...) - until the first of 2 to 16 completes.
+ *
+ * The status is the winner's, trt_chosen() its index. Losers are unlinked; a losing child coroutine
+ * is aborted and its cleanup finished first, a losing trt_blocking job is skipped if queued, asked
+ * to stop and waited for if it runs. `any` looks at its operations beginning with a random one,
+ * `biased` in the order written.
+ *
+ * trt_await_all(op, ...), trt_await_try_all(op, ...) - until all complete.
+ *
+ * The status is TRT_OK or that of the first in order that is not, trt_chosen() its index (else -1),
+ * trt_status_of(i) each one's. `try`: the first in time that is not TRT_OK ends the others as
+ * losers (their status: TRT_CANCELLED), and is the one told.
+ *
+ *   returns   by trt_status(); also TRT_NO_MEMORY, nothing started and trt_chosen() -1, and
+ *             TRT_MISUSE for more than 16
+ *   cancel    safe: a loser has lost no message, permit or result, at most its place
+ *   memory    one block of the runtime's slabs, and a small one for each child coroutine
+ */
 #define TRT_OPS_(flags, ...)                                                                       \
     trt_any_((flags), sizeof((trt_op[]){__VA_ARGS__}) / sizeof(trt_op), (trt_op[]){__VA_ARGS__})
 #define trt_await_any(...) trt_await_at(0, TRT_OPS_(0u, __VA_ARGS__))
@@ -853,11 +922,24 @@ TRT_INLINE_ uint32_t trt_pc_of_(const trt_co *co, uint32_t phase)
 #define trt_await_try_all(...)                                                                     \
     trt_await_at(0, TRT_OPS_(TRT_GROUP_ALL_ | TRT_GROUP_TRY_, __VA_ARGS__))
 
+/* trt_status() - the outcome of the last await of this coroutine. Functions that return a status
+ * leave it alone.
+ * trt_chosen() - an int: see trt_await_any and trt_await_all.
+ * trt_status_of(i) - after trt_await_all or trt_await_try_all: the status of operation i.
+ * trt_errno() - after TRT_ERRNO: the errno value.
+ *
+ *   threads   in the coroutine itself; valid until its next await
+ */
 #define trt_status() ((trt_status_code)trt_frame_->co_.status_)
 #define trt_chosen() ((int)trt_frame_->co_.chosen_)
 #define trt_status_of(i) trt_status_of_(&trt_frame_->co_, (i))
 #define trt_errno() trt_errno_(&trt_frame_->co_)
 
+/* trt_return(v) - set the result and end the body. A plain `return;`, or falling off the end,
+ * leaves the result zeroed. In a cleanup it sets the result, and ends the cleanup.
+ * trt_fail(status) - end the body without a result: join, call, sync and run give `status`. In a
+ * cleanup it ends the cleanup, and the outcome stays.
+ */
 #define trt_return(...)                                                                            \
     do {                                                                                           \
         trt_frame_->out = (__VA_ARGS__);                                                           \
@@ -870,8 +952,27 @@ TRT_INLINE_ uint32_t trt_pc_of_(const trt_co *co, uint32_t phase)
     } while (0)
 #endif /* !__cplusplus */
 
+/* trt_panic("format", ...) - end this task or blocking job as TRT_PANICKED.
+ *
+ * Prints task, file and line (or calls on_panic), jumps to the worker's loop and runs the cleanups.
+ * A panic in a cleanup ends that cleanup, not those of the frames outside.
+ *
+ *   returns   never; outside a task and a job it prints, and calls abort()
+ *   owns      C functions on the way are left as by longjmp: what they hold stays held
+ *   memory    one allocation for the text, which may fail and then only loses the text
+ */
 #define trt_panic(...) trt_panic_(__FILE__, __LINE__, __VA_ARGS__)
 
+/* Types that belong to a coroutine or blocking function `name`:
+ *
+ *   trt_frame(name)       the frame of a called child; `.out` is its result
+ *   trt_job(name)         a blocking job in the frame of its caller; `.out` is its result
+ *   trt_handle(name)      a handle: a value, freely copied; zeroed it means "no task"
+ *   trt_join_set(name)    a group of tasks of `name`; zeroed it is empty
+ *   trt_join_set_of(T)    a group of anything with result T; each use is a new type
+ *
+ *   owns      frames, jobs and sets stay put while somebody waits for them
+ */
 #define trt_frame(name) struct name##_frame_
 #define trt_job(name) struct name##_job_
 #define trt_handle(name) union name##_handle_
@@ -955,6 +1056,15 @@ TRT_INLINE_ uint32_t trt_pc_of_(const trt_co *co, uint32_t phase)
     }                                                                                              \
     struct name##_job_
 
+/* trt_async(T, name) { ... } - a coroutine over the existing `struct name`, local to its file.
+ * trt_async_decl(T, name); with trt_async_def(T, name) { ... } - the same across files: declared in
+ * a header (C and C++), defined in one C file. Also the forward declaration within a file.
+ * trt_blocking_fn(T, name) { ...; return v; } - a blocking function: ordinary C with `self`.
+ * trt_blocking_decl, trt_blocking_def - that across files.
+ *
+ * T is the result type, of a form that `T *p` makes a pointer to (typedef arrays and function
+ * pointers). Identifiers `name_..._` are taken. The alignment of struct and result is 16 at most.
+ */
 #define trt_async_decl(T, name)                                                                    \
     extern const trt_type_ name##_type_;                                                           \
     TRT_DECLARE_CO_(T, name)
@@ -1048,6 +1158,25 @@ extern "C" {
 #define TRT_RUN_(rt, config, own, name, out, ...)                                                  \
     name##_run_((rt), (config), (own), (out), TRT_ARGS_(name, __VA_ARGS__))
 
+/* trt_spawn(name, .arg = v, ...) - start a task, or a blocking job, on the current runtime.
+ *
+ *   trt_spawn_on(rt, ...)            on that runtime, from any thread
+ *   trt_spawn_named("label", ...)    with a name for dumps and messages, which is copied
+ *   trt_spawn_blocking(...)          of a blocking function; _on: on that runtime
+ *   trt_spawn_detached(...)          nobody will join it, nothing is kept of it
+ *   trt_spawn_in(&set, ...)          as a member of a set; _blocking_in: of a blocking function
+ *
+ * Fields that are not named are zero. The task is queued; it never runs inside the call.
+ *
+ *   returns   a handle (unused: a compiler warning, but for _in). A spawn that could not happen
+ *             gives one that joins as TRT_MISUSE (no runtime), TRT_NO_MEMORY or TRT_CANCELLED
+ *             (shutting down). detached: TRT_OK, or that status
+ *   owns      arguments are copied into the task; if it was not made, what they own stays the
+ *             caller's, and no cleanup runs: see trt_spawned
+ *   threads   inside a task or blocking job; the forms with `rt` from any thread
+ *   blocks    never
+ *   memory    one slot of the runtime's slabs; a label one allocation
+ */
 #define trt_spawn(...) TRT_SPAWN_(NULL, TRT_HOW_TASK_, NULL, __VA_ARGS__, )
 #define trt_spawn_on(rt, ...) TRT_SPAWN_((rt), TRT_HOW_REMOTE_, NULL, __VA_ARGS__, )
 #define trt_spawn_named(label, ...)                                                                \
@@ -1057,12 +1186,71 @@ extern "C" {
 #define trt_spawn_detached(...) TRT_DETACHED_(__VA_ARGS__, )
 #define trt_spawn_in(set, ...) TRT_SPAWN_IN_(set, __VA_ARGS__, )
 #define trt_spawn_blocking_in(set, ...) TRT_SPAWN_IN_(set, __VA_ARGS__, )
+
+/* trt_call(name, &self->frame, .arg = v, ...) - op: run a child coroutine in place.
+ *
+ *   returns   TRT_OK, or what the child failed with; its panic is the caller's. The result is
+ *             self->frame.out
+ *   owns      the frame is a trt_frame(name) in `self`; arguments are copied into it when the op is
+ *             made, so each is awaited once; afterwards the frame may be used again
+ *   cancel    an abort reaches the child first, and its cleanup ends before ours begins
+ *   memory    no allocation
+ *
+ * trt_blocking(name, &self->job, .arg = v, ...) - op: run a blocking function on the pool.
+ *
+ *   returns   TRT_OK, TRT_PANICKED, TRT_NO_MEMORY (no thread could be made); the result is
+ *             self->job.out
+ *   owns      as trt_call
+ *   cancel    a queued job is skipped; a running one is asked to stop (trt_cancelled), and waited
+ *             for
+ *   memory    no allocation but that of a thread
+ *
+ * trt_fork(name, &self->out, .arg = v, ...) - start a child of this scope; `out` may be NULL.
+ * trt_sync() - op: until all forked since the last sync have ended.
+ *
+ *   returns   trt_sync: TRT_OK, or the first failure in time; TRT_NO_MEMORY for a fork not made
+ *   owns      children may borrow from `self`: leaving the body aborts and drains those that are
+ *             not synced, before the cleanup; the end of the cleanup does so for its own
+ *   threads   inside a coroutine; a called child has a scope of its own
+ *   memory    trt_fork: one slot of the slabs
+ *
+ * trt_yield() - op: go behind what is ready to run.
+ */
 #define trt_call(name, ...) TRT_CALL_(name, __VA_ARGS__, )
 #define trt_blocking(name, ...) TRT_BLOCK_(name, __VA_ARGS__, )
 #define trt_fork(name, ...) TRT_FORK_(name, __VA_ARGS__, )
 TASKRT_API trt_op trt_sync(void) TRT_MUST_USE_;
 TASKRT_API trt_op trt_yield(void) TRT_MUST_USE_;
 
+/* trt_join(h, &out) - op: until the task has ended; take its result. `out` may be NULL.
+ *
+ * The end is published after the task's cleanup: a joiner sees all that it did.
+ *
+ *   returns   TRT_OK | what it failed with | TRT_CANCELLED | TRT_PANICKED, see trt_failure |
+ *             TRT_NO_MEMORY | TRT_MISUSE for a stale or zeroed handle, oneself, a detached task, a
+ *             member of a set, or while somebody else joins
+ *   owns      consumes the handle and its copies
+ *   cancel    safe: nothing is consumed, the task runs on
+ *   memory    no allocation
+ *
+ * trt_join_thread(h, &out) - the same as a call. It drives a current_thread runtime meanwhile.
+ *
+ *   threads   plain threads and blocking jobs; in a task TRT_MISUSE
+ *   blocks    the thread
+ *
+ * trt_stop(h) - op: abort, wait for the end, drop the outcome. TRT_OK also on a zeroed or consumed
+ * handle: for cleanups.
+ * trt_abort(h) - ask the task to end at its next await. A task in its cleanup, or ended, is left
+ * alone; a queued blocking job is skipped, a running one may look at trt_cancelled().
+ * trt_is_finished(h) - has it ended, cleanup and all? True for a stale or zeroed handle.
+ * trt_detach(h) - nobody will join: the result is dropped. No effect on a member of a set.
+ * trt_spawned(h) - was the task made?
+ * trt_task_id(h) - its id, unique in its runtime; 0 if it was not made.
+ * trt_any(h) - the handle as a trt_any_handle.
+ *
+ *   threads   any thread, with any copy, until the runtime is freed
+ *   memory    no allocation; cannot fail
+ */
 #define trt_any(h) (trt_any_of_((h).ref_))
 #define trt_join(h, out) trt_join_((h).ref_, TRT_TYPED_(out, (h).result_))
 #define trt_join_thread(h, out) trt_join_thread_((h).ref_, TRT_TYPED_(out, (h).result_))
@@ -1084,11 +1272,43 @@ TASKRT_API bool trt_is_finished_(trt_ref_ ref);
 TASKRT_API void trt_detach_(trt_ref_ ref);
 TASKRT_API bool trt_spawned_(trt_ref_ ref);
 TASKRT_API uint64_t trt_task_id_(trt_ref_ ref);
+
+/* trt_cancelled - has the abort of this task (or of what it runs for) or blocking job been asked
+ * for?
+ *
+ *   threads   inside a task, cleanup or blocking job; elsewhere false
+ */
 TASKRT_API bool trt_cancelled(void);
+
+/* trt_failure - the panic behind the TRT_PANICKED of the last await; in a cleanup, the one that led
+ * there. On a plain thread: of its last trt_run, trt_block_on or trt_join_thread, the text cut at
+ * 255 bytes.
+ *
+ *   returns   NULL if there is none
+ *   owns      lent until the next await, or the next such call
+ */
 TASKRT_API const trt_failure_info *trt_failure(void);
 
 /* ------------------------------------------------------------------------------------------------
  * >>join
+ */
+/* trt_join_next(&set, &out) - op: the next member that ends, or has ended, in the order of their
+ * ends; trt_joined() is its task id. `out` may be NULL.
+ *
+ *   returns   as trt_join; TRT_EMPTY if no member is left; TRT_MISUSE while somebody else waits. A
+ *             member that could not be made comes back with its reason, and id 0
+ *   owns      the set stays put; one that lies in `self` and still has members after the cleanup is
+ *             shut down
+ *   threads   one task at a time awaits it
+ *   cancel    safe: the member stays in the set
+ *   memory    no allocation
+ *
+ * trt_try_join_next(&set, &out) - the same at once: TRT_PENDING if none has ended, TRT_EMPTY if
+ * none is left.
+ * trt_abort_all(&set) - abort every member; they stay, and are joined as usual.
+ * trt_detach_all(&set) - empty the set; the members run on.
+ * trt_set_len(&set) - members, those that have ended included.
+ * trt_set_shutdown(&set) - op: abort all, wait for their ends, drop the outcomes.
  */
 #define trt_join_next(set, out) trt_join_next_(&(set)->base_, TRT_TYPED_(out, (set)->result_))
 #define trt_try_join_next(set, out)                                                                \
@@ -1109,10 +1329,52 @@ TASKRT_API trt_op trt_set_shutdown_(trt_set_ *set) TRT_MUST_USE_;
 /* ------------------------------------------------------------------------------------------------
  * >>runtime
  */
+/* trt_run(name, &out, .arg = v, ...) - start a runtime, run a coroutine as its first task, shut
+ * down.
+ * trt_run_with(&config, name, &out, ...) - the same with a configuration.
+ * trt_block_on(rt, name, &out, ...) - run a coroutine on a runtime that is there, and wait for it.
+ *
+ * `out` may be NULL. What is left when the first task of trt_run has ended is aborted; its cleanups
+ * and started blocking jobs are waited for.
+ *
+ *   returns   as trt_join; TRT_NO_MEMORY if the runtime could not be started
+ *   threads   plain threads and blocking jobs; in a task TRT_MISUSE
+ *   blocks    the thread
+ *   memory    trt_block_on: as a spawn; trt_run: a runtime, freed before it returns
+ */
 #define trt_run(name, ...) TRT_RUN_(NULL, NULL, 1u, name, __VA_ARGS__, )
 #define trt_run_with(config, name, ...) TRT_RUN_(NULL, (config), 1u, name, __VA_ARGS__, )
 #define trt_block_on(rt, name, ...) TRT_RUN_((rt), NULL, 0u, name, __VA_ARGS__, )
 
+/* trt_runtime_start - make a runtime and its threads. `config` may be NULL.
+ *
+ *   returns   TRT_OK | TRT_NO_MEMORY (memory, or not one worker thread), *rt is NULL then. Fewer
+ *             threads than asked for are no failure
+ *   owns      the caller, until trt_runtime_free
+ *   threads   any thread
+ *
+ * trt_runtime_shutdown - refuse new tasks, abort all that live, serve their cleanups, wait for
+ * started blocking jobs, all up to `timeout` (negative: without limit). What is left is given up.
+ *
+ *   returns   TRT_OK | TRT_TIMED_OUT | TRT_PENDING when called from what runs in it: begun, but it
+ *             cannot wait for itself | TRT_MISUSE in a task of another runtime, begun likewise.
+ *             NULL is a no-op. It may be called again
+ *   blocks    the thread
+ *
+ * trt_runtime_free - shut down without limit if that was not done, wait for blocking jobs without
+ * limit, free everything. NULL is a no-op.
+ *
+ *   returns   TRT_OK | TRT_MISUSE, and nothing done, inside any task or this runtime's jobs
+ *   owns      from then on nothing of it may be touched, handles included
+ *
+ * trt_current - the runtime of this task or blocking job, else NULL.
+ * trt_dump - write every live task: id, name, state, what it waits for, file and line of each
+ * frame. It stops the workers between two polls while it writes; one that is in a poll for more
+ * than 100 ms is told by its last await.
+ * trt_metrics - fill the counters.
+ *
+ *   threads   any thread, also tasks
+ */
 TASKRT_API trt_status_code trt_runtime_start(trt_runtime **rt, const trt_config *config);
 TASKRT_API trt_status_code trt_runtime_shutdown(trt_runtime *rt, trt_duration timeout);
 TASKRT_API trt_status_code trt_runtime_free(trt_runtime *rt);
@@ -1120,6 +1382,9 @@ TASKRT_API trt_runtime *trt_current(void);
 TASKRT_API void trt_dump(trt_runtime *rt, FILE *to);
 TASKRT_API void trt_metrics(trt_runtime *rt, trt_metrics_info *metrics);
 
+/* trt_lock_held, trt_lock_released - announce a lock that belongs to the thread, such as a pthread
+ * mutex. The count is per thread; without these calls nothing is checked.
+ */
 /* Debug builds warn when a task suspends while its thread holds a lock that was announced here. */
 TASKRT_API void trt_lock_held(const void *lock, const char *name);
 TASKRT_API void trt_lock_released(const void *lock);
@@ -1127,6 +1392,8 @@ TASKRT_API void trt_lock_released(const void *lock);
 /* ------------------------------------------------------------------------------------------------
  * >>time
  */
+/* trt_ns(n), trt_us(n), trt_ms(n), trt_s(n) - durations. A constant if n is one; n may be
+ * fractional. */
 #define trt_ns(n) ((trt_duration)(n))
 #define trt_us(n) TRT_UNITS_(n, 1000)
 #define trt_ms(n) TRT_UNITS_(n, 1000000)
@@ -1149,6 +1416,10 @@ extern "C" {
         default: (trt_duration)(n) * (unit))
 #endif
 
+/* trt_interval - ticks in even distances. A tick that is seen more than 5 ms late was missed:
+ * TRT_BURST makes up for all, TRT_DELAY counts the period from now, TRT_SKIP goes on with the next
+ * tick of the old schedule.
+ */
 typedef enum trt_missed_ticks { TRT_BURST = 1, TRT_DELAY, TRT_SKIP } trt_missed_ticks;
 typedef struct trt_interval {
     trt_duration period_;
@@ -1156,6 +1427,25 @@ typedef struct trt_interval {
     trt_missed_ticks missed_;
 } trt_interval;
 
+/* trt_now - the monotonic clock; inside a task or job of a virtual_clock runtime, that clock.
+ *
+ *   units     nanoseconds
+ *   threads   any thread; cannot fail
+ *
+ * trt_sleep, trt_sleep_until - op: until so much later, or that instant. Never early; done at once
+ * if it is past. The duration counts from the await.
+ * trt_within, trt_within_until - `op` with a deadline; the nearest of several counts.
+ *
+ *   returns   the status of `op`, or TRT_TIMED_OUT after it has ended as a loser of any does. One
+ *             that is complete at once wins, even if the deadline is past
+ *   cancel    safe; trt_within: as `op`
+ *   memory    sleeping none; a deadline as trt_await_any
+ *
+ * trt_interval_init - the first tick is at once. TRT_MISUSE for a period that is not positive.
+ * trt_tick - op: the next tick; TRT_MISUSE before init.
+ * trt_advance - op: move the virtual clock; what is due fires, and then the caller goes behind it.
+ * TRT_MISUSE without a virtual clock, or backwards.
+ */
 TASKRT_API trt_instant trt_now(void);
 TASKRT_API trt_op trt_sleep(trt_duration duration) TRT_MUST_USE_;
 TASKRT_API trt_op trt_sleep_until(trt_instant instant) TRT_MUST_USE_;
@@ -1183,6 +1473,26 @@ typedef struct trt_rwlock { trt_permits_ base_; } trt_rwlock;
 typedef struct trt_permit { trt_semaphore *from_; size_t n_; } trt_permit;
 typedef struct trt_guard { trt_permits_ *from_; uint64_t n_; } trt_guard;
 
+/* trt_acquire, trt_acquire_many - op: take permits, first come, first served.
+ *
+ * A waiter at the front that asks for many holds back those behind it.
+ *
+ *   returns   TRT_OK | TRT_CLOSED | TRT_MISUSE before init, without a place for the permit, or for
+ *             more than SIZE_MAX / 8
+ *   owns      `permit` is a value of the caller; until the await ends it stays put. One that is
+ *             never released is used up
+ *   threads   inside a task; try, release, add and close from any thread
+ *   blocks    suspends the task
+ *   cancel    safe, the place in the queue is lost; those behind it are looked at
+ *   memory    no allocation
+ *
+ * trt_semaphore_init - n permits. TRT_MISUSE beyond the maximum.
+ * trt_try_acquire, trt_try_acquire_many - at once, or false; never before those who wait.
+ * trt_release - give back; a no-op on a zeroed permit, and leaves it zeroed.
+ * trt_add_permits - more of them. TRT_MISUSE before init or beyond the maximum.
+ * trt_available_permits - how many are free; 0 while somebody waits.
+ * trt_semaphore_close - waiters and later ones get TRT_CLOSED; permits may still be released.
+ */
 TASKRT_API trt_status_code trt_semaphore_init(trt_semaphore *semaphore, size_t permits);
 TASKRT_API trt_op trt_acquire(trt_semaphore *semaphore, trt_permit *permit) TRT_MUST_USE_;
 TASKRT_API trt_op trt_acquire_many(trt_semaphore *semaphore, size_t n, trt_permit *permit)
@@ -1194,16 +1504,44 @@ TASKRT_API trt_status_code trt_add_permits(trt_semaphore *semaphore, size_t n);
 TASKRT_API size_t trt_available_permits(trt_semaphore *semaphore);
 TASKRT_API void trt_semaphore_close(trt_semaphore *semaphore);
 
+/* trt_lock - op: take the mutex, first come, first served. A zeroed mutex is a free one.
+ *
+ *   returns   TRT_OK | TRT_MISUSE without a place for the guard
+ *   owns      `guard` as a permit: whoever has it may unlock, on any thread
+ *   threads   inside a task; try and unlock from any thread
+ *   cancel    safe, the place in the queue is lost
+ *   memory    no allocation
+ *
+ * trt_try_lock - at once, or false.
+ * trt_unlock - also for the read-write lock; a no-op on a zeroed guard, and leaves it zeroed.
+ */
 TASKRT_API trt_op trt_lock(trt_mutex *mutex, trt_guard *guard) TRT_MUST_USE_;
 TASKRT_API bool trt_try_lock(trt_mutex *mutex, trt_guard *guard);
 TASKRT_API void trt_unlock(trt_guard *guard);
 
+/* trt_read_lock, trt_write_lock - op: many readers (2^29 at most), or one writer. A writer that
+ * waits holds back the readers behind it. Otherwise as trt_lock.
+ *
+ * trt_downgrade - turn a write guard into a read guard; no writer comes between.
+ */
 TASKRT_API trt_op trt_read_lock(trt_rwlock *rwlock, trt_guard *guard) TRT_MUST_USE_;
 TASKRT_API trt_op trt_write_lock(trt_rwlock *rwlock, trt_guard *guard) TRT_MUST_USE_;
 TASKRT_API bool trt_try_read_lock(trt_rwlock *rwlock, trt_guard *guard);
 TASKRT_API bool trt_try_write_lock(trt_rwlock *rwlock, trt_guard *guard);
 TASKRT_API void trt_downgrade(trt_guard *guard);
 
+/* trt_notified - op: until notified. It remembers, when made, how many trt_notify_all there had
+ * been: make the op, check the condition, then await it, and no wake is lost.
+ *
+ *   returns   TRT_OK
+ *   cancel    safe, the place in the queue is lost; a notification goes to the next
+ *   memory    no allocation
+ *
+ * trt_notify_one - wake the first waiter; without one, one notification is kept.
+ * trt_notify_all - complete every trt_notified made before, awaited yet or not; keeps none.
+ *
+ *   threads   any thread
+ */
 typedef struct trt_notify {
     trt_list_ waiters_;
     trt_a64_ rounds_; /* calls of trt_notify_all so far */
@@ -1214,6 +1552,15 @@ TASKRT_API void trt_notify_one(trt_notify *notify);
 TASKRT_API void trt_notify_all(trt_notify *notify);
 TASKRT_API trt_op trt_notified(trt_notify *notify) TRT_MUST_USE_;
 
+/* trt_barrier_wait - op: until `parties` tasks wait; then all go on and the next round begins.
+ * *leader is true for one of them (`leader` may be NULL).
+ *
+ *   returns   TRT_OK | TRT_MISUSE before init
+ *   cancel    the waiter leaves: it counts no longer
+ *   memory    no allocation
+ *
+ * trt_barrier_init - TRT_MISUSE for 0 parties.
+ */
 typedef struct trt_barrier {
     trt_list_ waiters_;
     size_t parties_, arrived_;
@@ -1222,6 +1569,15 @@ typedef struct trt_barrier {
 TASKRT_API trt_status_code trt_barrier_init(trt_barrier *barrier, size_t parties);
 TASKRT_API trt_op trt_barrier_wait(trt_barrier *barrier, bool *leader) TRT_MUST_USE_;
 
+/* trt_once_enter - op: *first is true for the one that is to initialise; the others wait for it.
+ *
+ *   returns   TRT_OK | TRT_MISUSE if `first` is NULL
+ *   cancel    safe
+ *   memory    no allocation
+ *
+ * trt_once_done - it is initialised: all go on, later ones at once.
+ * trt_once_failed - the next waiter is the first now; a no-op once done, so a cleanup may call it.
+ */
 typedef struct trt_once {
     trt_list_ waiters_;
     trt_a32_ lock_;
@@ -1231,6 +1587,20 @@ TASKRT_API trt_op trt_once_enter(trt_once *once, bool *first) TRT_MUST_USE_;
 TASKRT_API void trt_once_done(trt_once *once);
 TASKRT_API void trt_once_failed(trt_once *once);
 
+/* trt_token - a tree of cancellation tokens: a cancel reaches all below, never what is above.
+ *
+ * trt_token_new - a root, or a child of `parent`; below a cancelled one it is born cancelled.
+ *   returns   NULL: no memory
+ *   owns      trt_token_free, once for each new; a child outlives its parent's free
+ *   memory    one allocation, a root two
+ * trt_token_cancel - cancel it and all below; NULL is a no-op.
+ * trt_token_is_cancelled - false for NULL.
+ * trt_token_wait - op: until cancelled. TRT_OK | TRT_MISUSE for NULL. Cancel: safe. No allocation.
+ * trt_token_free(t) - sets t to NULL; NULL is a no-op. While somebody waits for it: message, and it
+ * is not freed.
+ *
+ *   threads   any thread
+ */
 typedef struct trt_token trt_token;
 TASKRT_API trt_token *trt_token_new(trt_token *parent);
 TASKRT_API void trt_token_cancel(trt_token *token);
@@ -1239,6 +1609,16 @@ TASKRT_API trt_op trt_token_wait(trt_token *token) TRT_MUST_USE_;
 #define trt_token_free(token) trt_token_free_(&(token))
 TASKRT_API void trt_token_free_(trt_token **token);
 
+/* trt_arc_new - zeroed memory with an atomic count of 1; `destroy` (or NULL) is called on it when
+ * the last reference is dropped.
+ * trt_arc_clone(p) - one reference more; returns p.
+ * trt_arc_drop(p) - one less, and sets p to NULL. NULL is a no-op for both.
+ *
+ *   returns   new: NULL without memory
+ *   owns      each reference is dropped once
+ *   threads   any thread; what was done to it before a drop is visible to `destroy`
+ *   memory    one allocation, 16 bytes more than asked for
+ */
 TASKRT_API void *trt_arc_new(size_t size, void (*destroy)(void *));
 #ifdef __cplusplus
 #define trt_arc_clone(p) (static_cast<decltype(p)>(trt_arc_clone_(p)))
@@ -1254,6 +1634,17 @@ TASKRT_API void trt_arc_drop_(void *p);
  */
 #define TRT_UNBOUNDED SIZE_MAX
 
+/* trt_oneshot(T) - one value, one time. Zeroed it is empty. Each use of the macro is a new type,
+ * here and below: `typedef trt_oneshot(int) answer;`
+ *
+ * trt_oneshot_send(&o, value) - TRT_OK | TRT_CLOSED, after a close or an earlier send.
+ * trt_oneshot_recv(&o, &out) - op: TRT_OK | TRT_CLOSED. `out` may be NULL.
+ *   cancel    safe: a value sent stays to be received
+ *   memory    no allocation
+ * trt_oneshot_close(&o) - either side gives up; a value sent before is still received.
+ *
+ *   threads   send and close from any thread
+ */
 typedef struct trt_oneshot_ {
     trt_list_ waiters;
     trt_a32_ lock;
@@ -1276,6 +1667,28 @@ TASKRT_API trt_op trt_oneshot_recv_(trt_oneshot_ *oneshot, void *value, size_t s
     TRT_MUST_USE_;
 TASKRT_API void trt_oneshot_close_(trt_oneshot_ *oneshot);
 
+/* trt_channel(T) - a queue with many senders and receivers; each message goes to one receiver.
+ *
+ * trt_channel_init(&c, capacity) - `capacity` messages, or TRT_UNBOUNDED.
+ *   returns   TRT_OK | TRT_NO_MEMORY | TRT_MISUSE for 0
+ *   owns      trt_channel_free, when nobody uses it any more; messages left are dropped as bytes
+ *   memory    bounded: one allocation
+ * trt_send(&c, &value) - op: put a copy at the end, wait for room if it is full, in order.
+ *   returns   TRT_OK | TRT_CLOSED, nothing sent | TRT_NO_MEMORY | TRT_MISUSE before init
+ *   owns      the value is copied when the await suspends: a local is right
+ *   cancel    safe: nothing was sent; the place in the queue is lost
+ *   memory    while it waits, a message of more than 8 bytes is kept in the slabs; an unbounded
+ *             channel never makes it wait, and allocates a block for many messages now and then
+ * trt_recv(&c, &out) - op: the first message; wait for one, in order. `out` may be NULL.
+ *   returns   TRT_OK | TRT_CLOSED once it is closed and drained | TRT_MISUSE before init
+ *   cancel    safe: no message is lost
+ *   memory    no allocation
+ * trt_try_send, trt_try_recv - at once, or TRT_FULL, TRT_EMPTY. Any thread.
+ * trt_send_thread, trt_recv_thread - as calls that block a plain thread or blocking job.
+ * trt_channel_close(&c) - senders get TRT_CLOSED, waiting ones too; receivers drain. Any thread.
+ * trt_channel_len(&c) - messages in it.
+ * trt_channel_free(&c) - close and free; afterwards it is as before init. Both no-ops before init.
+ */
 struct trt_block_;
 typedef struct trt_channel_ {
     trt_list_ senders, receivers;
@@ -1311,6 +1724,22 @@ TASKRT_API void trt_channel_close_(trt_channel_ *channel);
 TASKRT_API size_t trt_channel_len_(trt_channel_ *channel);
 TASKRT_API void trt_channel_free_(trt_channel_ *channel);
 
+/* trt_broadcast(T) - every subscriber gets every value; the last `capacity` are kept.
+ *
+ * trt_broadcast_init(&b, capacity) - TRT_OK | TRT_NO_MEMORY | TRT_MISUSE for 0. One allocation.
+ * trt_broadcast_send(&b, &value) - TRT_OK, also with no subscriber | TRT_CLOSED | TRT_MISUSE.
+ * Waits for nobody, no allocation, any thread.
+ * trt_subscribe(&b, &sub) - from the next value on; `sub` is a trt_subscriber(T). No allocation.
+ * trt_unsubscribe(&sub) - leave; a no-op on a zeroed one.
+ * trt_broadcast_recv(&sub, &out) - op: the next value.
+ *   returns   TRT_OK | TRT_LAGGED once, if values were overwritten: trt_lagged(&sub) tells how
+ *             many, and the next is the oldest kept | TRT_CLOSED when closed and drained |
+ *             TRT_MISUSE
+ *   threads   a subscriber has one user at a time, and stays put while it waits
+ *   cancel    safe
+ *   memory    no allocation
+ * trt_broadcast_close(&b), trt_broadcast_free(&b) - as those of a channel.
+ */
 typedef struct trt_broadcast_ {
     trt_list_ waiters;
     trt_a32_ lock;
@@ -1344,6 +1773,19 @@ TASKRT_API trt_op trt_broadcast_recv_(trt_subscriber_ *subscriber, void *out) TR
 TASKRT_API void trt_broadcast_close_(trt_broadcast_ *broadcast);
 TASKRT_API void trt_broadcast_free_(trt_broadcast_ *broadcast);
 
+/* trt_watch(T) - the latest value; those between may be skipped.
+ *
+ * trt_watch_init(&w, &initial) - TRT_OK | TRT_MISUSE for NULL. No allocation; nothing to free.
+ * trt_watch_send(&w, &value) - TRT_OK | TRT_CLOSED | TRT_MISUSE before init. Any thread.
+ * trt_watch_read(&w, &out) - the value now, also when closed. Any thread.
+ * trt_watch_follow(&w, &follower) - the value of this moment counts as seen.
+ * trt_watch_changed(&follower, &out) - op: a value not seen yet, the latest.
+ *   returns   TRT_OK | TRT_CLOSED once the last value was seen | TRT_MISUSE
+ *   threads   a follower has one user at a time, and stays put while it waits
+ *   cancel    safe
+ *   memory    no allocation
+ * trt_watch_close(&w) - no more values. A no-op before init.
+ */
 typedef struct trt_watch_ {
     trt_list_ waiters;
     trt_a32_ lock;
@@ -1377,6 +1819,19 @@ TASKRT_API void trt_watch_close_(trt_watch_ *watch);
 
 /* ------------------------------------------------------------------------------------------------
  * >>fds
+ */
+/* trt_readable, trt_writable - op: until the fd is ready, has an error, or is hung up.
+ *
+ * Regular files are always ready. Several tasks may wait for one fd; all of one direction are
+ * woken.
+ *
+ *   returns   TRT_OK | TRT_ERRNO with trt_errno(), EBADF for one that is not open | TRT_NO_MEMORY
+ *   owns      the fd stays open until the await ends; afterwards it may be closed and its number
+ *             used again
+ *   threads   inside a task
+ *   blocks    suspends the task
+ *   cancel    safe
+ *   memory    one allocation for each fd number, kept until the runtime is freed
  */
 TASKRT_API trt_op trt_readable(int fd) TRT_MUST_USE_;
 TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
@@ -2087,7 +2542,7 @@ struct trt_runtime {
     trt_a32_ watch_word;   /* 0 dormant, 1 beating, 2 stop */
     trt_a64_ stalls;
     trt_a32_ dump_latch, resume_gate, names_latch;
-    trt_a32_ shutdown_latch, ended_gate, threads_latch;
+    trt_a32_ shutdown_latch, ended_gate, ended_fence, threads_latch;
     bool begun, joined, given_up, deadlocked;
     size_t started;
 };
@@ -6562,7 +7017,6 @@ static void trt_worker_sleep_(trt_worker_ *w)
     trt_a64_ *bits = &rt->idle_bits[w->index / 64];
     uint64_t mask = (uint64_t)1 << w->index % 64;
     uint32_t nobody = 0;
-    if (rt->virtual_clock && trt_virtual_idle_(w)) return;
     TRT_STORE_(&w->at_cell, NULL, relaxed);
     TRT_STORE_(&w->wake, (uint32_t)TRT_ASLEEP_, seq_cst);
     TRT_ADD_(&rt->sleeping, 1u, seq_cst);
@@ -6572,7 +7026,7 @@ static void trt_worker_sleep_(trt_worker_ *w)
         TRT_SUB_(&rt->searchers, 1u, seq_cst);
     }
     TRT_FENCE_(&rt->sleeping); /* pairs with trt_notify_ */
-    if (!trt_any_work_(w)) {
+    if (!trt_any_work_(w) && !(rt->virtual_clock && trt_virtual_idle_(w))) {
         TRT_COUNT_(&w->parks, 1u);
         if (TRT_CAS_(&rt->driver, &nobody, w->index + 1, seq_cst)) {
             trt_driver_sleep_(w, trt_sleep_limit_(rt));
@@ -8458,8 +8912,10 @@ static uint64_t trt_live_(trt_runtime *rt)
     return spawned - ended;
 }
 
+/* After the caller's count. Of two that end at the same time one sees both: hence the fence. */
 static void trt_check_ended_(trt_runtime *rt)
 {
+    TRT_FENCE_(&rt->ended_fence);
     if (trt_live_(rt)) return;
     TRT_STORE_(&rt->ended_gate, 1u, seq_cst);
     trt_os_wake_(&rt->ended_gate, INT_MAX);
@@ -9046,3 +9502,23 @@ TRT_DEF_ void trt_metrics(trt_runtime *rt, trt_metrics_info *m)
     trt_unlatch_(&rt->memory_latch);
 }
 #endif /* TASKRT_IMPLEMENTATION */
+/* ------------------------------------------------------------------------------------------------
+ * >>license
+ *
+ * MIT License. Copyright (c) 2026 the taskrt.h authors
+ *
+ * Permission is hereby granted, free of charge, to any person obtaining a copy of this software
+ * and associated documentation files (the "Software"), to deal in the Software without
+ * restriction, including without limitation the rights to use, copy, modify, merge, publish,
+ * distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the
+ * Software is furnished to do so, subject to the following conditions:
+ *
+ * The above copyright notice and this permission notice shall be included in all copies or
+ * substantial portions of the Software.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING
+ * BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND
+ * NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM,
+ * DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+ * OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+ */

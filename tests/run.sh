@@ -6,7 +6,7 @@ target=$1
 cd "$(dirname "$0")/.." || exit 2
 
 CC=${CC:-cc}
-CFLAGS=${CFLAGS:--O2 -g}
+CFLAGS=${CFLAGS:--O1 -g}
 SAN=${SAN:-}
 JOBS=${JOBS:-$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)}
 export CC CFLAGS SAN JOBS

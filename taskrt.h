@@ -290,7 +290,7 @@ int main(void)
 
      macro                   default            scope      meaning
      TASKRT_IMPLEMENTATION   not defined        one file   the implementation is here (a C file)
-     TASKRT_STATIC           not defined        one file   all functions static; one C file only
+     TASKRT_STATIC           not defined        each file  all functions static, a copy a file
      TASKRT_API              extern             all files  what stands before each declaration
      TASKRT_DEBUG            1 without -O,      each file  checks of >>errors marked "debug";
                              else 0                        0 or 1, may differ between files
@@ -510,8 +510,6 @@ int main(void)
   - The deadlock report needs the virtual clock, and a process without other threads (counted on
     Linux).
   - A seed repeats a schedule only if nothing from outside (threads, fds, jobs) takes part.
-  - Two runtimes in one process are independent, but a program has one copy of this header's
-    implementation; copies of different versions do not link.
 */
 #ifndef TASKRT_H
 #define TASKRT_H
@@ -2542,6 +2540,7 @@ struct trt_runtime {
     trt_a32_ watch_word;   /* 0 dormant, 1 beating, 2 stop */
     trt_a64_ stalls;
     trt_a32_ dump_latch, resume_gate, names_latch;
+    trt_a32_ visitors;     /* threads from outside that are in trt_inject_ */
     trt_a32_ shutdown_latch, ended_gate, ended_fence, threads_latch;
     bool begun, joined, given_up, deadlocked;
     size_t started;
@@ -2561,11 +2560,11 @@ typedef struct trt_self_ {
     bool failed;
     char message[256];
 } trt_self_;
-static _Thread_local trt_self_ trt_self__;
+static _Thread_local trt_self_ trt_here_;
 
 static trt_worker_ *trt_worker_here_(const trt_runtime *rt)
 {
-    trt_worker_ *w = trt_self__.worker;
+    trt_worker_ *w = trt_here_.worker;
     return w && w->rt == rt ? w : NULL;
 }
 
@@ -2648,7 +2647,7 @@ static uint32_t trt_line_(const trt_co *co)
 
 static trt_status_code trt_misuse_(const char *function, const char *what)
 {
-    trt_worker_ *w = trt_self__.worker;
+    trt_worker_ *w = trt_here_.worker;
     if (w && w->cur && w->cur->leaf) {
         const trt_co *co = w->cur->leaf;
         trt_say_("%s: %s (task %llu, %s, %s:%u)", function, what,
@@ -2981,12 +2980,39 @@ static uintptr_t trt_inject_get_(trt_runtime *rt)
     return entry;
 }
 
+/* A thread of its own that puts an entry in may find the strand run, the runtime shut down and freed,
+ * before it has left trt_notify_. So it counts as a visitor, from before the entry is seen, and
+ * trt_runtime_free waits until there is none. (Static words: the runtime's are gone when it leaves.) */
+static trt_a32_ trt_visitors_gate_, trt_visitors_awaited_;
+
+static void trt_visitors_wait_(trt_runtime *rt)
+{
+    TRT_ADD_(&trt_visitors_awaited_, 1u, seq_cst);
+    for (;;) {
+        uint32_t gate = TRT_LOAD_(&trt_visitors_gate_, seq_cst);
+        if (!TRT_LOAD_(&rt->visitors, seq_cst)) break;
+        trt_os_wait_(&trt_visitors_gate_, gate, TRT_FOREVER_);
+    }
+    TRT_SUB_(&trt_visitors_awaited_, 1u, seq_cst);
+}
+
+static void trt_visitor_leaves_(trt_runtime *rt)
+{
+    TRT_SUB_(&rt->visitors, 1u, seq_cst); /* the last that it touches of the runtime */
+    if (!TRT_LOAD_(&trt_visitors_awaited_, seq_cst)) return;
+    TRT_ADD_(&trt_visitors_gate_, 1u, seq_cst);
+    trt_os_wake_(&trt_visitors_gate_, INT_MAX);
+}
+
 static void trt_inject_(trt_runtime *rt, uintptr_t entry)
 {
+    bool visitor = !trt_worker_here_(rt);
+    if (visitor) TRT_ADD_(&rt->visitors, 1u, seq_cst);
     trt_latch_(&rt->inject_latch);
     trt_inject_put_(rt, entry);
     trt_unlatch_(&rt->inject_latch);
     trt_notify_(rt);
+    if (visitor) trt_visitor_leaves_(rt);
 }
 
 static TRT_NOINLINE_ void trt_ring_full_(trt_worker_ *w, uintptr_t entry)
@@ -3442,7 +3468,7 @@ static bool trt_keep_(trt_waiter_ *w, size_t size)
         w->args.out = &w->args.arg;
         return true;
     }
-    place = trt_block_alloc_(trt_self__.worker->rt, size);
+    place = trt_block_alloc_(trt_here_.worker->rt, size);
     if (!place) return false;
     memcpy(place, w->args.out, size);
     w->args.out = place;
@@ -3665,7 +3691,7 @@ static void trt_panic_link_(trt_cell_ *c, trt_panic_record_ *r, bool own)
 static void trt_panic_move_(trt_cell_ *from, trt_cell_ *to)
 {
     trt_panic_record_ *r = trt_panic_find_(trt_rt_of_(from), from, true, true);
-    trt_self_ *self = &trt_self__;
+    trt_self_ *self = &trt_here_;
     if (to) {
         trt_panic_drop_(to, false);
         if (r) trt_panic_link_(to, r, false);
@@ -3680,7 +3706,7 @@ static void trt_panic_move_(trt_cell_ *from, trt_cell_ *to)
 
 TRT_DEF_ const trt_failure_info *trt_failure(void)
 {
-    trt_self_ *self = &trt_self__;
+    trt_self_ *self = &trt_here_;
     trt_worker_ *w = self->worker;
     trt_panic_record_ *r = NULL;
     trt_cell_ *c;
@@ -3730,7 +3756,7 @@ static trt_cell_ *trt_waiter_cell_(trt_waiter_ *w)
 
 TRT_DEF_ void trt_panic_(const char *file, int line, const char *format, ...)
 {
-    trt_self_ *self = &trt_self__;
+    trt_self_ *self = &trt_here_;
     trt_worker_ *w = self->worker;
     trt_cell_ *c = w && w->cur && w->trapped ? w->cur : self->job ? self->job->cell : NULL;
     trt_panic_record_ *r;
@@ -3998,7 +4024,7 @@ static bool trt_forks_left_(trt_co *co)
 
 TRT_DEF_ trt_co *trt_fork_make_(trt_co *parent, const trt_type_ *type, void *out, const void *args)
 {
-    trt_worker_ *w = trt_self__.worker;
+    trt_worker_ *w = trt_here_.worker;
     size_t size = trt_tail_offset_(type) + sizeof(trt_tail_);
     trt_cell_ *c = trt_alloc_from_(w->rt, &w->cache, trt_class_(size));
     (void)args;
@@ -4024,7 +4050,7 @@ TRT_DEF_ trt_co *trt_fork_make_(trt_co *parent, const trt_type_ *type, void *out
 
 TRT_DEF_ void trt_fork_push_(trt_co *child)
 {
-    trt_worker_ *w = trt_self__.worker;
+    trt_worker_ *w = trt_here_.worker;
     trt_cell_ *c = child->cell_;
     ((trt_co *)c->up)->forked_++;
     if (TRT_LIKELY_(trt_deque_push_(w, c))) {
@@ -4305,7 +4331,7 @@ static TRT_NOINLINE_ void trt_forget_panic_(trt_cell_ *c)
 TRT_DEF_ bool trt_wait_(trt_co *co, trt_op *op)
 {
     trt_cell_ *c = co->cell_;
-    trt_worker_ *w = trt_self__.worker;
+    trt_worker_ *w = trt_here_.worker;
     bool aborted;
     if (TRT_UNLIKELY_(c->flags & TRT_SAW_PANIC_)) trt_forget_panic_(c);
     TRT_STORE_(&w->at_pc, co->pc_, relaxed);
@@ -4328,14 +4354,14 @@ TRT_DEF_ bool trt_wait_(trt_co *co, trt_op *op)
 
 static void trt_check_locks_(trt_co *co)
 {
-    if (trt_self__.locks_held)
+    if (trt_here_.locks_held)
         trt_say_("warning: %s awaits at %s:%u while its thread holds a lock; use trt_mutex",
                  co->type_->name, co->type_->file, trt_line_(co));
 }
 
 TRT_DEF_ bool trt_wait_checked_(trt_co *co, trt_op *op)
 {
-    trt_check_ops_(trt_self__.worker, co, op);
+    trt_check_ops_(trt_here_.worker, co, op);
     if (!trt_wait_(co, op)) return false;
     trt_check_locks_(co);
     return true;
@@ -4345,13 +4371,13 @@ TRT_DEF_ void trt_lock_held(const void *lock, const char *name)
 {
     (void)lock;
     (void)name;
-    trt_self__.locks_held++;
+    trt_here_.locks_held++;
 }
 
 TRT_DEF_ void trt_lock_released(const void *lock)
 {
     (void)lock;
-    if (trt_self__.locks_held) trt_self__.locks_held--;
+    if (trt_here_.locks_held) trt_here_.locks_held--;
 }
 
 static trt_status_code trt_never_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
@@ -4620,7 +4646,7 @@ static trt_status_code trt_group_poll_(trt_co *co, trt_args_ *args, trt_waiter_ 
     if (flags & TRT_GROUP_ALL_) return TRT_PENDING;
     for (i = 0; i < n; i++)
         if (ops[i].kind_ == TRT_KIND_CALL_) return TRT_PENDING; /* it has to be run to know */
-    if (!(flags & TRT_GROUP_BIASED_)) first = (uint32_t)(trt_mix_(&trt_self__.worker->rng) % n);
+    if (!(flags & TRT_GROUP_BIASED_)) first = (uint32_t)(trt_mix_(&trt_here_.worker->rng) % n);
     for (i = 0; i < n; i++) {
         uint32_t k = (first + i) % n;
         trt_status_code status = trt_kinds_[ops[k].kind_].poll(co, &ops[k].args_, NULL);
@@ -4973,7 +4999,7 @@ static bool trt_join_inline_(trt_worker_ *w, trt_cell_ **pc)
     uint64_t s, arg = c->wait.args.arg;
     const uint64_t must_not =
         TRT_JOINED_ | TRT_SET_ | TRT_ABORT_ | TRT_DETACHED_ | TRT_WAITER_ | TRT_JOB_STATE_;
-    if (w->rt->current_thread || w->budget <= 0 || trt_rt_of_(child) != w->rt) return false;
+    if (!child || w->rt->current_thread || w->budget <= 0 || trt_rt_of_(child) != w->rt) return false;
     s = TRT_LOAD_(&child->state, acquire); /* pairs with the release in trt_start_ */
     if ((s & (must_not | TRT_FRESH_)) != TRT_FRESH_ || TRT_GENERATION_(s) != (uint32_t)arg ||
         (arg & TRT_JOIN_STOP_))
@@ -5199,7 +5225,7 @@ static void trt_check_args_(const trt_worker_ *w, const trt_type_ *type, const v
 static trt_runtime *trt_spawn_target_(trt_runtime *rt, uint32_t how, trt_status_code *why)
 {
     *why = TRT_OK;
-    if (!rt && !(how & TRT_HOW_REMOTE_)) rt = trt_self__.rt;
+    if (!rt && !(how & TRT_HOW_REMOTE_)) rt = trt_here_.rt;
     if (rt) return rt;
     *why = trt_misuse_("trt_spawn", how & TRT_HOW_REMOTE_
                                         ? "no runtime was given"
@@ -5279,8 +5305,8 @@ TRT_DEF_ void *trt_make_(const trt_type_ *type, trt_runtime *rt, trt_ref_ *ref, 
     rt = trt_spawn_target_(rt, how, &why);
     ref->cell = NULL;
     ref->generation = 0;
-    if (rt && (how & TRT_HOW_DEBUG_) && trt_self__.worker && trt_self__.worker->cur)
-        trt_check_args_(trt_self__.worker, type, args);
+    if (rt && (how & TRT_HOW_DEBUG_) && trt_here_.worker && trt_here_.worker->cur)
+        trt_check_args_(trt_here_.worker, type, args);
     if (rt && !trt_count_spawn_(rt)) why = TRT_CANCELLED;
     if (why == TRT_OK) {
         c = trt_task_new_(rt, type, how, extra);
@@ -5370,7 +5396,7 @@ TRT_DEF_ void trt_detach_(trt_ref_ ref)
 
 TRT_DEF_ bool trt_cancelled(void)
 {
-    trt_self_ *self = &trt_self__;
+    trt_self_ *self = &trt_here_;
     trt_cell_ *c = self->worker ? self->worker->cur : NULL;
     if (self->job) {
         if (TRT_LOAD_(&self->job->cancel, acquire)) return true;
@@ -5509,7 +5535,7 @@ static uint32_t trt_unmade_index_(trt_status_code why)
  * forked from or is a branch of: these wait for it, so they stay. Set's latch held. */
 static void trt_set_register_(trt_set_ *set)
 {
-    trt_worker_ *w = trt_self__.worker;
+    trt_worker_ *w = trt_here_.worker;
     trt_cell_ *c = w ? w->cur : NULL;
     trt_co *co = c ? c->leaf : NULL;
     while (co) {
@@ -5692,13 +5718,13 @@ TRT_DEF_ trt_op trt_join_next_(trt_set_ *set, void *out)
 
 TRT_DEF_ uint64_t trt_joined(void)
 {
-    trt_worker_ *w = trt_self__.worker;
+    trt_worker_ *w = trt_here_.worker;
     return w && w->cur ? w->cur->wait.args.arg : 0;
 }
 
 TRT_DEF_ trt_status_code trt_try_join_next_(trt_set_ *set, void *out)
 {
-    trt_worker_ *w = trt_self__.worker;
+    trt_worker_ *w = trt_here_.worker;
     trt_cell_ *c = w ? w->cur : NULL;
     trt_status_code status = TRT_EMPTY;
     uint64_t id = 0;
@@ -5720,10 +5746,11 @@ TRT_DEF_ size_t trt_set_len_(trt_set_ *set)
 }
 
 /* Clear FRESH of a queued job: whoever does runs it, or ends it. */
-static bool trt_job_claim_(trt_cell_ *c, uint64_t and_set)
+static bool trt_job_claim_(trt_cell_ *c, uint32_t generation, uint64_t and_set)
 {
     uint64_t s = TRT_LOAD_(&c->state, acquire);
-    while ((s & (TRT_JOB_STATE_ | TRT_FRESH_)) == (TRT_JOB_STATE_ | TRT_FRESH_))
+    while ((s & (TRT_JOB_STATE_ | TRT_FRESH_)) == (TRT_JOB_STATE_ | TRT_FRESH_) &&
+           TRT_GENERATION_(s) == generation)
         if (TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_FRESH_) | TRT_RUN_STATE_ | and_set,
                           acq_rel))
             return true;
@@ -5741,7 +5768,8 @@ TRT_DEF_ void trt_abort_all_(trt_set_ *set)
         trt_latch_(&set->lock);
         for (node = set->live; node && !skip; node = node->next) {
             trt_cell_ *c = trt_cell_of_node_(node);
-            if (trt_job_claim_(c, TRT_ABORT_)) skip = c;
+            uint32_t generation = TRT_GENERATION_(TRT_LOAD_(&c->state, relaxed));
+            if (trt_job_claim_(c, generation, TRT_ABORT_)) skip = c;
             else trt_abort_strand_(c, NULL);
         }
         trt_unlatch_(&set->lock);
@@ -5832,7 +5860,7 @@ TRT_DEF_ trt_op trt_set_shutdown_(trt_set_ *set)
  */
 TRT_DEF_ trt_instant trt_now(void)
 {
-    trt_runtime *rt = trt_self__.rt;
+    trt_runtime *rt = trt_here_.rt;
     return rt ? trt_now_of_(rt) : trt_clock_();
 }
 
@@ -5841,16 +5869,16 @@ static void trt_timer_added_(trt_runtime *rt, trt_instant due);
 /* Register with the wheel of the worker that runs the strand: the only one sure to look soon. */
 static trt_status_code trt_timer_register_(trt_waiter_ *w)
 {
-    trt_worker_ *worker = trt_self__.worker;
+    trt_worker_ *worker = trt_here_.worker;
     trt_wheel_ *wheel = &worker->wheel;
     trt_instant due = (trt_instant)w->args.arg;
     bool earlier;
+    w->args.obj = wheel; /* before the park, which publishes it to whoever cancels */
     trt_latch_(&wheel->latch);
     if (!trt_park_(w)) {
         trt_unlatch_(&wheel->latch);
         return TRT_REFUSED_;
     }
-    w->args.obj = wheel;
     earlier = trt_wheel_add_(wheel, w);
     trt_unlatch_(&wheel->latch);
     if (earlier) trt_timer_added_(worker->rt, due);
@@ -5860,7 +5888,7 @@ static trt_status_code trt_timer_register_(trt_waiter_ *w)
 static trt_status_code trt_sleep_until_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
 {
     (void)co;
-    if (trt_now_of_(trt_self__.worker->rt) < (trt_instant)args->arg)
+    if (trt_now_of_(trt_here_.worker->rt) < (trt_instant)args->arg)
         return w ? trt_timer_register_(w) : TRT_PENDING;
     return w && !trt_take_(w) ? TRT_REFUSED_ : TRT_OK;
 }
@@ -5868,7 +5896,7 @@ static trt_status_code trt_sleep_until_poll_(trt_co *co, trt_args_ *args, trt_wa
 /* A duration counts from the await that starts it: that is where `keep` is called. */
 static bool trt_sleep_keep_(trt_waiter_ *w)
 {
-    w->args.arg = (uint64_t)trt_after_(trt_now_of_(trt_self__.worker->rt), (trt_duration)w->args.arg);
+    w->args.arg = (uint64_t)trt_after_(trt_now_of_(trt_here_.worker->rt), (trt_duration)w->args.arg);
     w->kind = TRT_KIND_SLEEP_UNTIL_;
     return true;
 }
@@ -5926,7 +5954,7 @@ static trt_status_code trt_tick_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *
     trt_instant now;
     (void)co;
     if (!interval->period_) return trt_misuse_("trt_tick", "the interval was not initialised");
-    now = trt_now_of_(trt_self__.worker->rt);
+    now = trt_now_of_(trt_here_.worker->rt);
     if (now < interval->next_) {
         args->arg = (uint64_t)interval->next_;
         args->obj = NULL;
@@ -5945,7 +5973,7 @@ TRT_DEF_ trt_op trt_tick(trt_interval *interval)
 /* Move the virtual clock; what is due fires, and then the caller goes behind what that made ready. */
 static trt_status_code trt_advance_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
 {
-    trt_worker_ *worker = trt_self__.worker;
+    trt_worker_ *worker = trt_here_.worker;
     trt_runtime *rt = worker->rt;
     trt_duration duration = (trt_duration)args->arg;
     trt_instant until, next;
@@ -5981,7 +6009,7 @@ static void trt_thread_panic_(trt_waiter_ *w, trt_cell_ *c)
 
 static void trt_thread_saw_panic_(trt_panic_record_ *r)
 {
-    trt_self_ *self = &trt_self__;
+    trt_self_ *self = &trt_here_;
     self->failure = r ? r->info : trt_unknown_failure_;
     (void)snprintf(self->message, sizeof self->message, "%s", self->failure.message);
     self->failure.message = self->message;
@@ -5991,7 +6019,7 @@ static void trt_thread_saw_panic_(trt_panic_record_ *r)
 
 static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t);
 
-static bool trt_in_task_(void) { return trt_self__.worker && trt_self__.worker->cur; }
+static bool trt_in_task_(void) { return trt_here_.worker && trt_here_.worker->cur; }
 
 /* Block until `t` is woken. A current-thread runtime runs its tasks meanwhile, on this thread. */
 static void trt_thread_block_(trt_runtime *rt, trt_thread_waiter_ *t)
@@ -6006,7 +6034,7 @@ static trt_status_code trt_thread_wait_on_(trt_runtime *rt, uint32_t kind, void 
     trt_thread_waiter_ t;
     trt_status_code status;
     memset(&t, 0, sizeof t);
-    trt_self__.failed = false;
+    trt_here_.failed = false;
     if (trt_in_task_())
         return trt_misuse_(trt_kinds_[kind].name, "this would block a worker: await the operation instead");
     t.waiter.args.obj = obj;
@@ -6015,6 +6043,7 @@ static trt_status_code trt_thread_wait_on_(trt_runtime *rt, uint32_t kind, void 
     t.waiter.kind = (uint8_t)kind;
     t.waiter.mode = TRT_MODE_THREAD_;
     t.waiter.status = TRT_PENDING;
+    t.gate = rt && rt->current_thread ? &rt->drive_gate : NULL;
     status = trt_kinds_[kind].poll(NULL, &t.waiter.args, &t.waiter);
     if (status != TRT_PENDING) return status;
     trt_thread_block_(rt, &t);
@@ -6177,17 +6206,16 @@ static bool trt_pool_queue_(trt_runtime *rt, trt_job_ *job)
     return !trt_pool_take_back_(pool, job);
 }
 
-/* A spawned job. */
+/* A spawned job. False: there is no thread to run it, and it is gone. */
 static bool trt_pool_submit_(trt_runtime *rt, trt_job_ *job)
 {
-    trt_pool_ *pool = &rt->pool;
     trt_cell_ *c = job->cell;
-    trt_latch_(&pool->latch);
+    uint32_t generation = TRT_GENERATION_(TRT_LOAD_(&c->state, relaxed));
+    trt_latch_(&rt->pool.latch);
     if (trt_pool_queue_(rt, job)) return true;
-    /* In a set, the set reports it; an abort may have been faster, and then has ended it. */
+    if (!trt_job_claim_(c, generation, 0)) return true; /* an abort was faster, and has ended it */
     job->status = TRT_NO_MEMORY;
-    if (!trt_job_claim_(c, 0)) return true;
-    if (TRT_LOAD_(&c->state, relaxed) & TRT_SET_) {
+    if (TRT_LOAD_(&c->state, relaxed) & TRT_SET_) { /* the set reports it */
         trt_task_end_(c, TRT_NO_MEMORY);
         return true;
     }
@@ -6212,16 +6240,16 @@ static void trt_job_skip_(trt_cell_ *c)
 static void trt_job_call_(trt_job_ *job)
 {
     jmp_buf trap;
-    trt_self__.job = job;
-    trt_self__.job_trap = &trap;
-    trt_self__.job_panic = NULL;
+    trt_here_.job = job;
+    trt_here_.job_trap = &trap;
+    trt_here_.job_panic = NULL;
     job->status = TRT_PANICKED;
     if (setjmp(trap) == 0) {
         job->type->job(job);
-        trt_self__.job->status = TRT_OK;
+        trt_here_.job->status = TRT_OK;
     }
-    trt_self__.job = NULL;
-    trt_self__.job_trap = NULL;
+    trt_here_.job = NULL;
+    trt_here_.job_trap = NULL;
 }
 
 /* Run a job that has been taken from the queue. */
@@ -6229,14 +6257,13 @@ static void trt_job_run_(trt_runtime *rt, trt_job_ *job)
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
     trt_cell_ *c = job->cell;
-    if (c && !trt_job_claim_(c, 0)) return; /* whoever cleared FRESH ends it */
     trt_job_call_(job);
     if (c) {
         trt_task_end_(c, (trt_status_code)job->status);
         return;
     }
     trt_latch_(&rt->pool.latch);
-    trt_job_finish_(job, (trt_status_code)job->status, trt_self__.job_panic, &wakes);
+    trt_job_finish_(job, (trt_status_code)job->status, trt_here_.job_panic, &wakes);
     trt_unlatch_(&rt->pool.latch);
     trt_wake_(&wakes);
 }
@@ -6268,6 +6295,16 @@ static bool trt_pool_sleep_(trt_runtime *rt, trt_pool_thread_ *t)
     return true;
 }
 
+/* Latch held, out of the queue. False: an abort has cleared FRESH, and ends the job once it gets the
+ * latch; until then its memory stays. */
+static bool trt_job_take_(trt_job_ *job)
+{
+    trt_cell_ *c = job->cell;
+    if (!c || trt_job_claim_(c, TRT_GENERATION_(TRT_LOAD_(&c->state, relaxed)), 0)) return true;
+    job->state = TRT_JOB_OVER_;
+    return false;
+}
+
 static void trt_pool_leave_(trt_runtime *rt, trt_pool_thread_ *t) /* latch held; released */
 {
     trt_pool_ *pool = &rt->pool;
@@ -6296,7 +6333,7 @@ static void *trt_pool_main_(void *arg)
     trt_latch_(&rt->threads_latch);
     trt_unlatch_(&rt->threads_latch);
     trt_os_name_("trt-blocking");
-    trt_self__.rt = rt;
+    trt_here_.rt = rt;
     if (rt->config.on_thread_start) rt->config.on_thread_start(rt->config.user);
     trt_latch_(&pool->latch);
     pool->starting = false;
@@ -6308,6 +6345,7 @@ static void *trt_pool_main_(void *arg)
             continue;
         }
         trt_pool_remove_(pool, job);
+        if (!trt_job_take_(job)) continue;
         job->state = TRT_JOB_RUNNING_;
         pool->running++;
         start = !pool->idle && trt_pool_should_start_(pool);
@@ -6340,16 +6378,16 @@ TRT_DEF_ trt_op trt_blocking_(trt_job_ *job, const trt_type_ *type)
 static trt_status_code trt_blocking_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
 {
     trt_job_ *job = (trt_job_ *)args->obj;
-    trt_runtime *rt = trt_self__.worker->rt;
+    trt_runtime *rt = trt_here_.worker->rt;
     (void)co;
     if (!w) return TRT_PENDING;
+    job->rt = rt; /* before the park, which publishes it to whoever cancels */
+    w->linked = 0;
     trt_latch_(&rt->pool.latch);
     if (!trt_park_(w)) {
         trt_unlatch_(&rt->pool.latch);
         return TRT_REFUSED_;
     }
-    w->linked = 0;
-    job->rt = rt;
     job->waiter = w;
     job->state = TRT_JOB_NEW_;
     if (trt_pool_queue_(rt, job)) return TRT_PENDING;
@@ -6787,7 +6825,7 @@ static trt_status_code trt_fd_look_(int fd, uint32_t direction, uint16_t *error)
 
 static trt_status_code trt_fd_register_(int fd, uint32_t direction, trt_waiter_ *w)
 {
-    trt_runtime *rt = trt_self__.worker->rt;
+    trt_runtime *rt = trt_here_.worker->rt;
     trt_fds_ *fds = trt_shard_(rt, fd);
     trt_fd_ *record;
     trt_status_code status = TRT_PENDING;
@@ -7198,14 +7236,14 @@ static void *trt_worker_main_(void *arg)
     char name[16];
     (void)snprintf(name, sizeof name, "trt-worker-%u", w->index % 1000);
     trt_os_name_(name);
-    trt_self__.worker = w;
-    trt_self__.rt = rt;
+    trt_here_.worker = w;
+    trt_here_.rt = rt;
     if (rt->config.on_thread_start) rt->config.on_thread_start(rt->config.user);
     trt_worker_loop_(w, NULL);
     if (w->searching) TRT_SUB_(&rt->searchers, 1u, seq_cst);
     w->searching = false;
     if (rt->config.on_thread_stop) rt->config.on_thread_stop(rt->config.user);
-    trt_self__.worker = NULL;
+    trt_here_.worker = NULL;
     return NULL;
 }
 
@@ -7213,9 +7251,8 @@ static void *trt_worker_main_(void *arg)
  * takes over when it leaves. False: the runtime has stopped. `t` NULL: until all tasks have ended. */
 static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
 {
-    trt_self_ *self = &trt_self__;
+    trt_self_ *self = &trt_here_;
     trt_worker_ *w = rt->workers[0];
-    if (t) t->gate = &rt->drive_gate;
     for (;;) {
         uint32_t gate = TRT_LOAD_(&rt->drive_gate, acquire), free = 0;
         if (t && TRT_LOAD_(&t->woken, acquire)) return true;
@@ -9081,7 +9118,7 @@ TRT_DEF_ trt_status_code trt_runtime_start(trt_runtime **out, const trt_config *
     return TRT_OK;
 }
 
-TRT_DEF_ trt_runtime *trt_current(void) { return trt_self__.rt; }
+TRT_DEF_ trt_runtime *trt_current(void) { return trt_here_.rt; }
 
 typedef bool (*trt_visit_)(trt_cell_ *c, uint64_t state, void *context);
 
@@ -9187,7 +9224,7 @@ TRT_DEF_ trt_status_code trt_runtime_shutdown(trt_runtime *rt, trt_duration time
     bool ended, jobs;
     if (!rt) return TRT_OK;
     trt_shutdown_begin_(rt);
-    if (trt_self__.rt == rt) return TRT_PENDING; /* from inside: begun, but it cannot wait for itself */
+    if (trt_here_.rt == rt) return TRT_PENDING; /* from inside: begun, but it cannot wait for itself */
     if (trt_in_task_()) return trt_misuse_("trt_runtime_shutdown", "this would block a worker");
     ended = trt_tasks_wait_(rt, deadline);
     trt_latch_(&rt->shutdown_latch);
@@ -9251,11 +9288,12 @@ TRT_DEF_ trt_status_code trt_runtime_free(trt_runtime *rt)
 {
     trt_leak_ leak = {0, NULL};
     if (!rt) return TRT_OK;
-    if (trt_self__.rt == rt)
+    if (trt_here_.rt == rt)
         return trt_misuse_("trt_runtime_free", "a runtime cannot be freed by what runs in it");
     if (trt_in_task_()) return trt_misuse_("trt_runtime_free", "this would block a worker");
     if (!rt->begun) (void)trt_runtime_shutdown(rt, -1);
     trt_join_threads_(rt);
+    trt_visitors_wait_(rt);
     trt_cells_(rt, trt_unlink_visit_, NULL);
     trt_cells_(rt, trt_leak_visit_, &leak);
     if (leak.n && TASKRT_DEBUG)
@@ -9271,7 +9309,7 @@ TRT_DEF_ trt_status_code trt_block_on_(trt_runtime *rt, const trt_config *config
     trt_status_code status;
     trt_ref_ ref;
     void *frame;
-    trt_self__.failed = false;
+    trt_here_.failed = false;
     if (trt_in_task_())
         return trt_misuse_(own ? "trt_run" : "trt_block_on", "called inside a task: await it, or spawn it");
     if (!own && !rt) return trt_misuse_("trt_block_on", "no runtime was given");
@@ -9318,7 +9356,7 @@ static void trt_world_stop_(trt_runtime *rt)
     for (i = 0; i < rt->n_workers; i++) trt_unpark_(rt->workers[i]);
     for (i = 0; i < rt->n_workers; i++) {
         trt_worker_ *w = rt->workers[i];
-        if (w == trt_self__.worker || (!w->started && !TRT_LOAD_(&rt->driving, relaxed))) continue;
+        if (w == trt_here_.worker || (!w->started && !TRT_LOAD_(&rt->driving, relaxed))) continue;
         if (TRT_LOAD_(&rt->signals, relaxed) & TRT_SIGNAL_STOP_) continue;
         while (!TRT_LOAD_(&w->stopped, acquire) && trt_clock_() < until)
             trt_os_wait_(&w->stopped, 0, until);
@@ -9394,7 +9432,7 @@ static void trt_dump_strand_(trt_runtime *rt, FILE *to, trt_cell_ *c, int indent
     uint64_t s = TRT_LOAD_(&c->state, acquire);
     trt_worker_ *runner = trt_runner_of_(rt, c);
     trt_co *co;
-    if (runner && runner != trt_self__.worker) {
+    if (runner && runner != trt_here_.worker) {
         const trt_type_ *type = TRT_LOAD_(&runner->at_type, relaxed);
         uint32_t pc = TRT_LOAD_(&runner->at_pc, relaxed);
         fprintf(to, "%*sat %s (%s:%u), running on worker %u\n", indent, "", type->name, type->file,
@@ -9446,7 +9484,7 @@ TRT_DEF_ void trt_dump(trt_runtime *rt, FILE *to)
     d.rt = rt;
     d.to = to;
     d.n = 0;
-    inside = trt_self__.worker && trt_self__.worker->rt == rt;
+    inside = trt_here_.worker && trt_here_.worker->rt == rt;
     trt_latch_(&rt->dump_latch);
     drives = rt->current_thread && !inside && TRT_CAS_(&rt->driving, &free, 1u, acquire);
     if (!drives) trt_world_stop_(rt);

@@ -670,6 +670,13 @@ typedef struct trt_ref_ { struct trt_cell_ *cell; uint32_t generation; uint32_t 
 /* trt_any_handle - a handle of any coroutine or blocking function, made by trt_any(h); trt_join
  * takes it with a void * for the result. For mixed lists, and for a struct that holds its own kind.
  */
+/* How to spawn: in which runtime (NULL: this one), and with what (a set, a name). */
+typedef struct trt_how_ {
+    trt_runtime *rt;
+    void *extra;
+    const char *where; /* debug builds: "file:line" of the spawn; else NULL */
+    uint32_t flags;
+} trt_how_;
 typedef union trt_any_handle { trt_ref_ ref_; void *result_; } trt_any_handle;
 
 typedef struct trt_owned_ { struct trt_owned_ *next, *prev; } trt_owned_;
@@ -791,8 +798,8 @@ TASKRT_API void trt_frame_init_(trt_co *co, const trt_type_ *type);
 TASKRT_API void trt_fail_(trt_co *co, trt_status_code status);
 TASKRT_API trt_op trt_call_(trt_co *child);
 TASKRT_API trt_op trt_blocking_(trt_job_ *job, const trt_type_ *type);
-TASKRT_API void *trt_make_(const trt_type_ *type, trt_runtime *rt, trt_ref_ *ref, uint32_t how,
-                           void *extra, const void *args);
+TASKRT_API void *trt_make_(const trt_type_ *type, const trt_how_ *how, trt_ref_ *ref,
+                           const void *args);
 TASKRT_API void trt_start_(void *frame, trt_ref_ *ref);
 TASKRT_API trt_status_code trt_block_on_(trt_runtime *rt, const trt_config *config, uint32_t own,
                                          const trt_type_ *type, void *out, const void *args);
@@ -818,12 +825,11 @@ TRT_INLINE_ bool trt_wait_op_checked_(trt_co *co, trt_op op) { return trt_wait_c
 #define TRT_RUNNING_ 1u /* bit of pc_ while the body runs */
 #define TRT_PHASE_BODY_ 0u
 #define TRT_PHASE_CLEANUP_ 2u
-#define TRT_HOW_TASK_ 0u /* what trt_make_ makes: bits of `how` */
+#define TRT_HOW_TASK_ 0u /* bits of trt_how_.flags */
 #define TRT_HOW_SET_ 1u
 #define TRT_HOW_NAMED_ 2u
 #define TRT_HOW_DETACHED_ 4u
 #define TRT_HOW_REMOTE_ 8u
-#define TRT_HOW_DEBUG_ 16u
 #define TRT_GROUP_ALL_ 1u
 #define TRT_GROUP_TRY_ 2u
 #define TRT_GROUP_BIASED_ 4u
@@ -990,37 +996,36 @@ TRT_INLINE_ uint32_t trt_pc_of_(const trt_co *co, uint32_t phase)
     union name##_handle_ { trt_ref_ ref_; T *result_; };                                           \
     union name##_set_ { trt_set_ base_; T *result_; };                                             \
     TRT_STATIC_ASSERT_(TRT_ALIGNOF_(record) <= 16, "taskrt.h: alignment of at most 16 bytes");     \
-    TRT_INLINE_ trt_ref_ name##_make_(trt_runtime *rt, uint32_t how, void *extra,                  \
-                                      TRT_ARGS_TYPE_(name) args)                                   \
+    TRT_INLINE_ trt_ref_ name##_make_(trt_how_ how, TRT_ARGS_TYPE_(name) args)                     \
     {                                                                                              \
         trt_ref_ ref;                                                                              \
-        record *frame = (record *)trt_make_(&name##_type_, rt, &ref, how, extra,                   \
-                                            TRT_ARGS_PTR_(args));                                  \
+        record *frame =                                                                            \
+            (record *)trt_make_(&name##_type_, &how, &ref, TRT_ARGS_PTR_(args));                   \
         if (frame) {                                                                               \
             frame->self = *TRT_ARGS_PTR_(args);                                                    \
-            trt_start_(frame, &ref);                                                            \
+            trt_start_(frame, &ref);                                                               \
         }                                                                                          \
         return ref;                                                                                \
     }                                                                                              \
-    TRT_INLINE_ TRT_MUST_USE_ union name##_handle_ name##_spawn_(                                  \
-        trt_runtime *rt, uint32_t how, void *extra, TRT_ARGS_TYPE_(name) args)                     \
+    TRT_INLINE_ TRT_MUST_USE_ union name##_handle_ name##_spawn_(trt_how_ how,                     \
+                                                                 TRT_ARGS_TYPE_(name) args)        \
     {                                                                                              \
         union name##_handle_ handle;                                                               \
-        handle.ref_ = name##_make_(rt, how, extra, args);                                          \
+        handle.ref_ = name##_make_(how, args);                                                     \
         return handle;                                                                             \
     }                                                                                              \
-    TRT_INLINE_ union name##_handle_ name##_spawn_in_(uint32_t how, trt_set_ *set,                 \
-                                                      TRT_ARGS_TYPE_(name) args)                   \
+    TRT_INLINE_ union name##_handle_ name##_spawn_in_(trt_how_ how, TRT_ARGS_TYPE_(name) args)     \
     {                                                                                              \
         union name##_handle_ handle;                                                               \
-        handle.ref_ = name##_make_(NULL, how | TRT_HOW_SET_, set, args);                           \
+        handle.ref_ = name##_make_(how, args);                                                     \
         return handle;                                                                             \
     }
 
 #define TRT_DECLARE_CO_(T, name)                                                                   \
     struct name##_frame_ { trt_co co_; T out; struct name self; };                                 \
     TRT_DECLARE_COMMON_(T, name, struct name##_frame_)                                             \
-    TRT_INLINE_ trt_op name##_call_(struct name##_frame_ *frame, TRT_ARGS_TYPE_(name) args)        \
+    TRT_INLINE_ TRT_MUST_USE_ trt_op name##_call_(struct name##_frame_ *frame,                     \
+                                                  TRT_ARGS_TYPE_(name) args)                       \
     {                                                                                              \
         trt_frame_init_(&frame->co_, &name##_type_);                                               \
         frame->self = *TRT_ARGS_PTR_(args);                                                        \
@@ -1046,7 +1051,8 @@ TRT_INLINE_ uint32_t trt_pc_of_(const trt_co *co, uint32_t phase)
 #define TRT_DECLARE_JOB_(T, name)                                                                  \
     struct name##_job_ { trt_job_ job_; T out; struct name self; };                                \
     TRT_DECLARE_COMMON_(T, name, struct name##_job_)                                               \
-    TRT_INLINE_ trt_op name##_block_(struct name##_job_ *job, TRT_ARGS_TYPE_(name) args)           \
+    TRT_INLINE_ TRT_MUST_USE_ trt_op name##_block_(struct name##_job_ *job,                        \
+                                                   TRT_ARGS_TYPE_(name) args)                      \
     {                                                                                              \
         trt_op op = trt_blocking_(&job->job_, &name##_type_);                                      \
         job->self = *TRT_ARGS_PTR_(args);                                                          \
@@ -1140,15 +1146,31 @@ extern "C" {
 #endif
 #define TRT_TYPED_(out, result) (1 ? (out) : (result))
 
-#define TRT_SPAWN_(rt, how, extra, name, ...)                                                      \
-    name##_spawn_((rt), (how) | (TASKRT_DEBUG ? TRT_HOW_DEBUG_ : 0u), (extra),                     \
-                  TRT_ARGS_(name, __VA_ARGS__))
+#if TASKRT_DEBUG
+#define TRT_TEXT_OF_(x) #x
+#define TRT_LINE_TEXT_(line) TRT_TEXT_OF_(line)
+#define TRT_WHERE_ __FILE__ ":" TRT_LINE_TEXT_(__LINE__)
+#else
+#define TRT_WHERE_ NULL
+#endif
+TRT_INLINE_ trt_how_ trt_how_of_(trt_runtime *rt, uint32_t flags, void *extra, const char *where)
+{
+    trt_how_ how;
+    how.rt = rt;
+    how.extra = extra;
+    how.where = where;
+    how.flags = flags;
+    return how;
+}
+
+#define TRT_SPAWN_(rt, flags, extra, name, ...)                                                    \
+    name##_spawn_(trt_how_of_((rt), (flags), (extra), TRT_WHERE_), TRT_ARGS_(name, __VA_ARGS__))
 #define TRT_SPAWN_IN_(set, name, ...)                                                              \
-    name##_spawn_in_((TASKRT_DEBUG ? TRT_HOW_DEBUG_ : 0u), &(set)->base_,                          \
+    name##_spawn_in_(trt_how_of_(NULL, TRT_HOW_SET_, &(set)->base_, TRT_WHERE_),                   \
                      TRT_ARGS_(name, __VA_ARGS__))
 #define TRT_DETACHED_(name, ...)                                                                   \
-    trt_ref_status_(name##_make_(NULL, TRT_HOW_DETACHED_ | (TASKRT_DEBUG ? TRT_HOW_DEBUG_ : 0u),   \
-                                 NULL, TRT_ARGS_(name, __VA_ARGS__)))
+    trt_ref_status_(name##_make_(trt_how_of_(NULL, TRT_HOW_DETACHED_, NULL, TRT_WHERE_),           \
+                                 TRT_ARGS_(name, __VA_ARGS__)))
 #define TRT_CALL_(name, frame, ...) name##_call_((frame), TRT_ARGS_(name, __VA_ARGS__))
 #define TRT_BLOCK_(name, job, ...) name##_block_((job), TRT_ARGS_(name, __VA_ARGS__))
 #define TRT_FORK_(name, out, ...)                                                                  \
@@ -2555,7 +2577,8 @@ typedef struct trt_self_ {
     trt_job_ *job;
     jmp_buf *job_trap;
     trt_panic_record_ *job_panic; /* of a job that lives in a frame */
-    uint32_t locks_held;
+    uint32_t locks_held;   /* announced by trt_lock_held; the name of the last */
+    const char *lock_name;
     trt_failure_info failure;
     bool failed;
     char message[256];
@@ -3849,8 +3872,9 @@ static void trt_set_end_(trt_cell_ *c, trt_status_code status);
 static void trt_count_end_(trt_runtime *rt)
 {
     trt_worker_ *w = trt_worker_here_(rt);
-    if (w) TRT_COUNT_(&w->ended, 1u);
-    else TRT_ADD_(&rt->outside_ended, 1u, relaxed);
+    /* The release pairs with the acquire in trt_live_ and trt_metrics: counted means over. */
+    if (w) TRT_STORE_(&w->ended, TRT_LOAD_(&w->ended, relaxed) + 1, release);
+    else TRT_ADD_(&rt->outside_ended, 1u, release);
 }
 
 static void trt_check_ended_(trt_runtime *rt);
@@ -4355,8 +4379,9 @@ TRT_DEF_ bool trt_wait_(trt_co *co, trt_op *op)
 static void trt_check_locks_(trt_co *co)
 {
     if (trt_here_.locks_held)
-        trt_say_("warning: %s awaits at %s:%u while its thread holds a lock; use trt_mutex",
-                 co->type_->name, co->type_->file, trt_line_(co));
+        trt_say_("warning: %s awaits at %s:%u while its thread holds %s; use trt_mutex",
+                 co->type_->name, co->type_->file, trt_line_(co),
+                 trt_here_.lock_name ? trt_here_.lock_name : "a lock");
 }
 
 TRT_DEF_ bool trt_wait_checked_(trt_co *co, trt_op *op)
@@ -4370,7 +4395,7 @@ TRT_DEF_ bool trt_wait_checked_(trt_co *co, trt_op *op)
 TRT_DEF_ void trt_lock_held(const void *lock, const char *name)
 {
     (void)lock;
-    (void)name;
+    trt_here_.lock_name = name;
     trt_here_.locks_held++;
 }
 
@@ -5206,7 +5231,8 @@ static void trt_set_add_(trt_set_ *set, trt_cell_ *c);
 static bool trt_pool_submit_(trt_runtime *rt, trt_job_ *job);
 
 /* Debug builds: an argument that points into the spawner's stack dangles as soon as it returns. */
-static void trt_check_args_(const trt_worker_ *w, const trt_type_ *type, const void *args)
+static void trt_check_args_(const trt_worker_ *w, const trt_type_ *type, const void *args,
+                            const char *where)
 {
     const char *words = (const char *)args;
     size_t at;
@@ -5215,22 +5241,21 @@ static void trt_check_args_(const trt_worker_ *w, const trt_type_ *type, const v
         memcpy(&word, words + at, sizeof word);
         if (!trt_on_stack_(w, (const void *)word)) continue;
         trt_say_("warning: an argument of %s, at offset %zu of struct %s, points into the stack of the "
-                 "spawner (task %llu, %s:%u); the task may outlive it",
-                 type->name, at, type->name, (unsigned long long)trt_cell_id_(w->cur),
-                 w->cur->leaf->type_->file, trt_line_(w->cur->leaf));
+                 "spawner (task %llu, spawn at %s); the task may outlive it",
+                 type->name, at, type->name, (unsigned long long)trt_cell_id_(w->cur), where);
         return;
     }
 }
 
-static trt_runtime *trt_spawn_target_(trt_runtime *rt, uint32_t how, trt_status_code *why)
+static trt_runtime *trt_spawn_target_(const trt_how_ *how, trt_status_code *why)
 {
+    bool remote = (how->flags & TRT_HOW_REMOTE_) != 0;
+    trt_runtime *rt = how->rt || remote ? how->rt : trt_here_.rt;
     *why = TRT_OK;
-    if (!rt && !(how & TRT_HOW_REMOTE_)) rt = trt_here_.rt;
     if (rt) return rt;
-    *why = trt_misuse_("trt_spawn", how & TRT_HOW_REMOTE_
-                                        ? "no runtime was given"
-                                        : "called outside a runtime; start one with trt_run, or use "
-                                          "trt_spawn_on");
+    *why = trt_misuse_("trt_spawn", remote ? "no runtime was given"
+                                           : "called outside a runtime; start one with trt_run, or use "
+                                             "trt_spawn_on");
     return NULL;
 }
 
@@ -5263,8 +5288,9 @@ static bool trt_name_copy_(trt_cell_ *c, const trt_type_ *type, const char *labe
     return true;
 }
 
-static trt_cell_ *trt_task_new_(trt_runtime *rt, const trt_type_ *type, uint32_t how, void *extra)
+static trt_cell_ *trt_task_new_(trt_runtime *rt, const trt_type_ *type, const trt_how_ *from)
 {
+    uint32_t how = from->flags;
     bool tail = (how & (TRT_HOW_SET_ | TRT_HOW_NAMED_)) != 0;
     size_t size = trt_tail_offset_(type) + (tail ? sizeof(trt_tail_) : 0);
     trt_cell_ *c = trt_slot_alloc_(rt, trt_class_(size));
@@ -5272,14 +5298,14 @@ static trt_cell_ *trt_task_new_(trt_runtime *rt, const trt_type_ *type, uint32_t
     c->kind = type->job ? TRT_JOB_ : TRT_TASK_;
     c->flags = 0;
     c->cleaning = 0;
-    c->up = how & TRT_HOW_SET_ ? extra : NULL;
+    c->up = how & TRT_HOW_SET_ ? from->extra : NULL;
     c->wait.kind = TRT_KIND_NONE_;
     c->wait.error = 0;
     c->wait.kept = 0;
     c->wait.args.arg = TRT_FRESH_ | TRT_LIVE_ | (type->job ? TRT_JOB_STATE_ : 0) |
                        (how & TRT_HOW_SET_ ? TRT_SET_ : 0) |
                        (how & TRT_HOW_DETACHED_ ? TRT_DETACHED_ : 0);
-    if ((how & TRT_HOW_NAMED_) && !trt_name_copy_(c, type, (const char *)extra)) {
+    if ((how & TRT_HOW_NAMED_) && !trt_name_copy_(c, type, (const char *)from->extra)) {
         trt_slot_free_(c);
         return NULL;
     }
@@ -5297,19 +5323,19 @@ static trt_cell_ *trt_task_new_(trt_runtime *rt, const trt_type_ *type, uint32_t
     return c;
 }
 
-TRT_DEF_ void *trt_make_(const trt_type_ *type, trt_runtime *rt, trt_ref_ *ref, uint32_t how,
-                         void *extra, const void *args)
+TRT_DEF_ void *trt_make_(const trt_type_ *type, const trt_how_ *how, trt_ref_ *ref,
+                         const void *args)
 {
     trt_status_code why;
     trt_cell_ *c = NULL;
-    rt = trt_spawn_target_(rt, how, &why);
+    trt_runtime *rt = trt_spawn_target_(how, &why);
     ref->cell = NULL;
     ref->generation = 0;
-    if (rt && (how & TRT_HOW_DEBUG_) && trt_here_.worker && trt_here_.worker->cur)
-        trt_check_args_(trt_here_.worker, type, args);
+    if (rt && how->where && trt_here_.worker && trt_here_.worker->cur)
+        trt_check_args_(trt_here_.worker, type, args, how->where);
     if (rt && !trt_count_spawn_(rt)) why = TRT_CANCELLED;
     if (why == TRT_OK) {
-        c = trt_task_new_(rt, type, how, extra);
+        c = trt_task_new_(rt, type, how);
         if (!c) {
             trt_count_end_(rt);
             why = TRT_NO_MEMORY;
@@ -5317,7 +5343,7 @@ TRT_DEF_ void *trt_make_(const trt_type_ *type, trt_runtime *rt, trt_ref_ *ref, 
     }
     ref->failed = (uint32_t)why;
     if (!c) {
-        if (how & TRT_HOW_SET_) trt_set_unmade_((trt_set_ *)extra, why);
+        if (how->flags & TRT_HOW_SET_) trt_set_unmade_((trt_set_ *)how->extra, why);
         return NULL;
     }
     ref->cell = c;
@@ -9276,11 +9302,17 @@ typedef struct trt_leak_ { size_t n; trt_cell_ *first; } trt_leak_;
 static bool trt_leak_visit_(trt_cell_ *c, uint64_t state, void *context)
 {
     trt_leak_ *leak = (trt_leak_ *)context;
-    if ((state & TRT_LIVE_) && (c->flags & TRT_NAMED_)) TASKRT_FREE(trt_tail_of_(c, trt_type_of_(c))->out);
     if ((state & (TRT_LIVE_ | TRT_DONE_ | TRT_SET_)) != (TRT_LIVE_ | TRT_DONE_)) return true;
     if (c->flags & TRT_LATE_) return true;
     leak->n++;
     leak->first = c;
+    return true;
+}
+
+static bool trt_unname_visit_(trt_cell_ *c, uint64_t state, void *context)
+{
+    (void)context;
+    if (state & TRT_NAMED_STATE_) TASKRT_FREE(trt_tail_of_(c, trt_type_of_(c))->out);
     return true;
 }
 
@@ -9298,7 +9330,8 @@ TRT_DEF_ trt_status_code trt_runtime_free(trt_runtime *rt)
     trt_cells_(rt, trt_leak_visit_, &leak);
     if (leak.n && TASKRT_DEBUG)
         trt_say_("%zu ended tasks were neither joined nor detached; one is task %llu (%s)", leak.n,
-                 (unsigned long long)trt_cell_id_(leak.first), trt_type_of_(leak.first)->name);
+                 (unsigned long long)trt_cell_id_(leak.first), trt_name_of_(leak.first));
+    trt_cells_(rt, trt_unname_visit_, NULL);
     trt_runtime_release_(rt);
     return TRT_OK;
 }
@@ -9307,6 +9340,7 @@ TRT_DEF_ trt_status_code trt_block_on_(trt_runtime *rt, const trt_config *config
                                        const trt_type_ *type, void *out, const void *args)
 {
     trt_status_code status;
+    trt_how_ how;
     trt_ref_ ref;
     void *frame;
     trt_here_.failed = false;
@@ -9317,7 +9351,8 @@ TRT_DEF_ trt_status_code trt_block_on_(trt_runtime *rt, const trt_config *config
         status = trt_runtime_start(&rt, config);
         if (status != TRT_OK) return status;
     }
-    frame = trt_make_(type, rt, &ref, TRT_HOW_REMOTE_, NULL, args);
+    how = trt_how_of_(rt, TRT_HOW_REMOTE_, NULL, NULL);
+    frame = trt_make_(type, &how, &ref, args);
     status = (trt_status_code)ref.failed;
     if (frame) {
         memcpy((char *)frame + type->self_offset, args, type->self_size);
@@ -9337,16 +9372,18 @@ static void trt_pause_point_(trt_worker_ *w)
 {
     trt_runtime *rt = w->rt;
     TRT_STORE_(&w->at_cell, NULL, relaxed);
-    for (;;) {
+    do {
         uint32_t gate = TRT_LOAD_(&rt->resume_gate, acquire);
-        if (!(TRT_LOAD_(&rt->signals, seq_cst) & TRT_SIGNAL_PAUSE_)) break;
-        TRT_STORE_(&w->stopped, 1u, seq_cst);
-        trt_os_wake_(&w->stopped, INT_MAX);
-        trt_os_wait_(&rt->resume_gate, gate, TRT_FOREVER_);
-    }
-    TRT_STORE_(&w->stopped, 0u, release);
+        if (TRT_LOAD_(&rt->signals, seq_cst) & TRT_SIGNAL_PAUSE_) {
+            TRT_STORE_(&w->stopped, 1u, seq_cst);
+            trt_os_wake_(&w->stopped, INT_MAX);
+            trt_os_wait_(&rt->resume_gate, gate, TRT_FOREVER_);
+        } else {
+            TRT_STORE_(&w->stopped, 0u, seq_cst);
+        }
+        /* A next dump may have taken this for stopped already: then it is, again. */
+    } while (TRT_LOAD_(&rt->signals, seq_cst) & TRT_SIGNAL_PAUSE_ || TRT_LOAD_(&w->stopped, relaxed));
 }
-
 
 static void trt_world_stop_(trt_runtime *rt)
 {
@@ -9510,7 +9547,7 @@ TRT_DEF_ void trt_metrics(trt_runtime *rt, trt_metrics_info *m)
     memset(m, 0, sizeof *m);
     if (!rt) return;
     m->workers = rt->n_workers;
-    m->tasks_ended = TRT_LOAD_(&rt->outside_ended, relaxed);
+    m->tasks_ended = TRT_LOAD_(&rt->outside_ended, acquire);
     m->tasks_spawned = TRT_LOAD_(&rt->outside_spawned, relaxed);
     m->stalls = TRT_LOAD_(&rt->stalls, relaxed);
     m->queue_depth = (size_t)TRT_LOAD_(&rt->inject_len, relaxed);

@@ -29,6 +29,15 @@ __attribute__((unused)) static void letter(char c)
     pthread_mutex_unlock(&letters_lock);
 }
 
+/* The log read while others may write to it. */
+__attribute__((unused)) static bool letters_are(const char *expected)
+{
+    pthread_mutex_lock(&letters_lock);
+    bool same = strcmp(letters, expected) == 0;
+    pthread_mutex_unlock(&letters_lock);
+    return same;
+}
+
 /* Sleeps, then gives `value`. */
 struct later { trt_duration after; int value; };
 trt_async(int, later)

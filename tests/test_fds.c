@@ -134,15 +134,15 @@ trt_async(int, two_on_one)
         self->b = trt_spawn(waits_readable, .fd = self->fd[0], .mark = 'r');
         self->c = trt_spawn(waits_writable, .fd = self->fd[0], .mark = 'w');
         trt_await(trt_sleep(trt_ms(2)));
-        CHECK_STR(letters, "");
+        CHECK(letters_are(""));
         put(self->fd[1], 'x'); /* both readers, not the writer */
         trt_await_ok(trt_join(self->a, NULL));
         trt_await_ok(trt_join(self->b, NULL));
-        CHECK_STR(letters, "rr");
+        CHECK(letters_are("rr"));
         CHECK(!trt_is_finished(self->c));
         drain(self->fd[1]);
         trt_await_ok(trt_join(self->c, NULL));
-        CHECK_STR(letters, "rrw");
+        CHECK(letters_are("rrw"));
         letters[0] = 0;
     }
     trt_cleanup {

@@ -337,16 +337,22 @@ TEST(a_losing_acquire_takes_nothing)
 
 /* ---- blocking jobs in groups ---- */
 
-struct blocking_loses { trt_job(busy_job) a, b; atomic_bool running; int i; };
+struct until { atomic_bool *flag; };
+trt_async(int, until)
+{
+    trt_body { AWAIT_UNTIL(atomic_load(self->flag)); }
+}
+struct blocking_loses { trt_job(busy_job) a, b; trt_frame(until) u; atomic_bool running, release; int i; };
 trt_async(int, blocking_loses)
 {
     trt_body {
-        trt_await_any(trt_blocking(busy_job, &self->a, .obeys = true, .running = &self->running, .value = 3), trt_sleep(trt_ms(2)));
+        trt_await_any(trt_blocking(busy_job, &self->a, .obeys = true, .running = &self->running, .value = 3), trt_call(until, &self->u, .flag = &self->running));
         CHECK_EQ(trt_chosen(), 1); /* the job was asked to stop and has been waited for */
+        atomic_store(&self->release, true);
         trt_await(trt_within(trt_ms(2), trt_blocking(busy_job, &self->a, .obeys = true, .value = 4)));
         CHECK_EQ(trt_status(), TRT_TIMED_OUT);
         atomic_store(&self->running, true); /* the first job may have lost before a thread took it */
-        trt_await_any_biased(trt_sleep_until(INT64_MAX), trt_blocking(busy_job, &self->b, .release = &self->running, .value = 5));
+        trt_await_any_biased(trt_sleep_until(INT64_MAX), trt_blocking(busy_job, &self->b, .release = &self->release, .value = 5));
         CHECK_EQ(trt_chosen(), 1);
         CHECK_EQ(trt_status(), TRT_OK);
         CHECK_EQ(self->b.out, 5);

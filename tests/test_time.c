@@ -184,8 +184,8 @@ trt_async(int, oracle)
 {
     trt_body {
         for (self->i = 0; self->i < self->n; self->i++) {
-            /* every level of a wheel: from nanoseconds to centuries */
-            unsigned bits = 1 + (unsigned)(harness_random(&self->seed) % 61);
+            /* every level of a wheel: from microseconds to centuries */
+            unsigned bits = 16 + (unsigned)(harness_random(&self->seed) % 46);
             due[self->i] = trt_now() + 1 + (trt_instant)(harness_random(&self->seed) >> (64 - bits));
         }
         memcpy(sorted, due, self->n * sizeof *due);

@@ -745,7 +745,7 @@ typedef struct trt_metrics_info {
     size_t queue_depth;          /* runnable entries, approximately */
     size_t timers_waiting;
     size_t blocking_threads, blocking_idle, blocking_queued;
-    size_t memory;               /* bytes held for frames and bookkeeping */
+    size_t memory;               /* bytes in use for frames, and kept for the next */
 } trt_metrics_info;
 
 /* trt_config - the settings of a runtime; zero is the default of each. It is copied at the start.
@@ -1430,8 +1430,8 @@ extern "C" {
 #else
 #define TRT_UNITS_(n, unit)                                                                        \
     _Generic((n),                                                                                  \
-        float: (trt_duration)((double)(n) * (unit)),                                               \
-        double: (trt_duration)((double)(n) * (unit)),                                              \
+        float: (trt_duration)(double)((double)(n) * (unit)),                                       \
+        double: (trt_duration)(double)((double)(n) * (unit)),                                      \
         long double: (trt_duration)((long double)(n) * (unit)),                                    \
         default: (trt_duration)(n) * (unit))
 #endif
@@ -1885,7 +1885,7 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
 #include <time.h>
 #include <unistd.h>
 
-#if !defined TASKRT_POLL && !defined __linux__ && !defined __APPLE__ && !defined __FreeBSD__ &&     \
+#if !defined TASKRT_POLL && !defined __linux__ && !defined __APPLE__ && !defined __FreeBSD__ &&    \
     !defined __OpenBSD__ && !defined __NetBSD__ && !defined __DragonFly__
 #define TASKRT_POLL
 #endif
@@ -1953,11 +1953,11 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
 #ifndef TASKRT_TEST_BUDGET
 #define TASKRT_TEST_BUDGET 128
 #endif
-#define TRT_RING_ ((uint32_t)TASKRT_TEST_RING) /* entries of a local queue, a power of two; as Tokio */
+#define TRT_RING_ ((uint32_t)TASKRT_TEST_RING) /* entries of a local queue: a power of two, as Tokio */
 #define TRT_BUDGET_ TASKRT_TEST_BUDGET         /* completed-at-once operations a poll; as Tokio */
 #define TRT_LIFO_RUN_ 3u       /* polls from the LIFO slot in a row; as Tokio */
-#define TRT_MAINTENANCE_ 61u   /* polls between looks at timers, fds and other threads' work; as Tokio */
-#define TRT_INJECT_BATCH_ 64u  /* entries taken at such a look: one at a time starves a million spawns */
+#define TRT_MAINTENANCE_ 61u /* polls between looks at timers, fds and injected work; as Tokio */
+#define TRT_INJECT_BATCH_ 64u /* entries taken at such a look; one would starve a million spawns */
 #define TRT_BEAT_NS_ 10000000  /* the watch thread's step while anything runs */
 #define TRT_FOREVER_ INT64_MAX
 
@@ -2080,8 +2080,8 @@ static void trt_os_wait_(trt_a32_ *word, uint32_t expected, trt_instant deadline
         at.nsec = deadline % 1000000000;
 #endif
     }
-    syscall(call, trt_address_(word), op, expected, deadline == TRT_FOREVER_ ? NULL : (void *)&at, NULL,
-            0xFFFFFFFFu);
+    syscall(call, trt_address_(word), op, expected,
+            deadline == TRT_FOREVER_ ? NULL : (void *)&at, NULL, 0xFFFFFFFFu);
     errno = (int)error;
 }
 
@@ -2262,8 +2262,8 @@ TRT_DEF_ const char *trt_strerror(trt_status_code status)
 /* ------------------------------------------------------------------------------------------------
  * >>state
  *
- * A *strand* is what the scheduler runs: a task, a forked child, or a coroutine that one branch of an
- * `any` or `all` awaits. Each has one cell, and behind the cell (in the same slot of a slab) its
+ * A *strand* is what the scheduler runs: a task, a forked child, or a coroutine that one branch of
+ * an `any` or `all` awaits. Each has one cell, and behind the cell (in the same slot of a slab) its
  * outermost frame; frames that are awaited in place lie inside their parents. The cell knows the
  * innermost frame, and a wake resumes that one directly.
  *
@@ -2298,16 +2298,16 @@ TRT_DEF_ const char *trt_strerror(trt_status_code status)
  * hit a later wait of the same strand, and needs no sequence number.
  *
  * Races, and who wins:
- *   completion x abort     the first to turn WAIT into RUN. The abort leaves `status` pending, which
- *                          is how the strand sees on resuming that it must unlink and unwind.
+ *   completion x abort     the first to turn WAIT into RUN. The abort leaves `status` pending,
+ *                          which is how the strand sees on resuming that it must unlink and unwind.
  *   abort x registration   trt_park_ fails if ABORT came before; an abort after it finds WAIT.
- *   end x join             the end's CAS to DONE fails once WAITER is set, and then goes through the
- *                          cell's latch, which registration and its cancel hold too.
+ *   end x join             the end's CAS to DONE fails once WAITER is set, and then goes through
+ *                          the cell's latch, which registration and its cancel hold too.
  *   join x join            CAS of JOINED, or WAITER under the latch; the second gets TRT_MISUSE.
- *   queue x joiner         CAS of FRESH. The loser's queue entry is a stale hint: it may meet another
- *                          generation of the slot, whose FRESH it then claims by right of the entry
- *                          that this one has too. (So FRESH is published by a release store, as a
- *                          hint reaches the new task without the queue's own ordering.)
+ *   queue x joiner         CAS of FRESH. The loser's queue entry is a stale hint: it may meet
+ *                          another generation of the slot, whose FRESH it then claims by right of
+ *                          the entry that this one has too. (So FRESH is published by a release
+ *                          store, as a hint reaches the new task without the queue's own ordering.)
  */
 enum {
     TRT_FRESH_ = 1, TRT_RUN_STATE_ = 2, TRT_WAIT_STATE_ = 4, TRT_DONE_ = 8, TRT_ABORT_ = 16,
@@ -2315,7 +2315,7 @@ enum {
     TRT_COMMIT_ = 1024, TRT_LIVE_ = 2048, TRT_JOB_STATE_ = 4096, TRT_NAMED_STATE_ = 8192
 };
 #define TRT_GENERATION_(state) ((uint32_t)((state) >> 32))
-#define TRT_REFUSED_ TRT_STATUS_COUNT_ /* of a poll: an abort is pending or another branch has won */
+#define TRT_REFUSED_ TRT_STATUS_COUNT_ /* of a poll: aborted, or another branch has won */
 
 typedef struct trt_waiter_ {
     struct trt_waiter_ *next, *prev; /* in the list of the object; then in the chain of the woken */
@@ -2343,7 +2343,7 @@ enum { /* trt_cell_.flags */
 typedef struct trt_cell_ {
     _Alignas(16) trt_a64_ state;
     trt_co *leaf;       /* innermost frame; of a free slot: the next free one */
-    void *up;           /* task: waiter that joins, or set; fork: parent frame; branch: its waiter */
+    void *up;           /* task: joining waiter, or set; fork: parent frame; branch: its waiter */
     trt_a32_ latch;     /* never reset: it outlives the generations */
     uint8_t kind, flags;
     uint16_t cleaning;  /* frames of this strand that are in their cleanup */
@@ -2363,7 +2363,7 @@ typedef struct trt_group_ { /* several operations awaited as one: see >>groups *
 typedef struct trt_thread_wait_state_ {
     trt_waiter_ waiter;
     trt_a32_ woken;
-    trt_a32_ *gate; /* of a current-thread runtime, where such threads wait for their turn to drive */
+    trt_a32_ *gate; /* where threads wait to drive a current-thread runtime */
 } trt_thread_waiter_;
 
 /* Behind the frame of set members, forks and named tasks. */
@@ -2382,9 +2382,9 @@ typedef struct trt_panic_record_ {
 
 /* Kinds of operations; the table of their functions is in >>kinds. */
 enum {
-    TRT_KIND_NONE_, TRT_KIND_YIELD_, TRT_KIND_CALL_, TRT_KIND_SYNC_, TRT_KIND_DRAIN_, TRT_KIND_GROUP_,
-    TRT_KIND_JOIN_, TRT_KIND_JOIN_NEXT_, TRT_KIND_SET_SHUTDOWN_, TRT_KIND_SLEEP_, TRT_KIND_SLEEP_UNTIL_,
-    TRT_KIND_TICK_, TRT_KIND_ADVANCE_, TRT_KIND_BLOCKING_, TRT_KIND_READABLE_, TRT_KIND_WRITABLE_,
+    TRT_KIND_NONE_, TRT_KIND_YIELD_, TRT_KIND_CALL_, TRT_KIND_SYNC_, TRT_KIND_DRAIN_,
+    TRT_KIND_GROUP_, TRT_KIND_JOIN_, TRT_KIND_JOIN_NEXT_, TRT_KIND_SET_SHUTDOWN_,
+    TRT_KIND_SLEEP_, TRT_KIND_SLEEP_UNTIL_, TRT_KIND_TICK_, TRT_KIND_ADVANCE_, TRT_KIND_BLOCKING_, TRT_KIND_READABLE_, TRT_KIND_WRITABLE_,
     TRT_KIND_ACQUIRE_, TRT_KIND_NOTIFIED_, TRT_KIND_BARRIER_, TRT_KIND_ONCE_, TRT_KIND_TOKEN_,
     TRT_KIND_ONESHOT_, TRT_KIND_SEND_, TRT_KIND_RECV_, TRT_KIND_BROADCAST_, TRT_KIND_WATCH_,
     TRT_KINDS_
@@ -2429,7 +2429,11 @@ typedef struct trt_ring_ {
     trt_aptr_ entry[TASKRT_TEST_RING];
 } trt_ring_;
 
-typedef struct trt_array_ { struct trt_array_ *older; uint64_t mask; trt_aptr_ entry[]; } trt_array_;
+typedef struct trt_array_ {
+    struct trt_array_ *older;
+    uint64_t mask;
+    trt_aptr_ entry[];
+} trt_array_;
 typedef struct trt_deque_ {
     _Alignas(TASKRT_CACHELINE) trt_a64_ top; /* thieves take here */
     _Alignas(TASKRT_CACHELINE) trt_a64_ bottom;
@@ -2515,7 +2519,7 @@ struct trt_runtime {
     trt_a32_ searchers;
     trt_a64_ *idle_bits;
     size_t idle_words;
-    _Alignas(TASKRT_CACHELINE) trt_a32_ driver; /* index + 1 of the worker that waits for timers and fds */
+    _Alignas(TASKRT_CACHELINE) trt_a32_ driver; /* index + 1 of the worker that is it */
     _Atomic(int64_t) driver_until;
     trt_a32_ signals;      /* TRT_SIGNAL_*: looked at between polls */
     trt_a32_ closing, stop;
@@ -2687,9 +2691,9 @@ static trt_status_code trt_misuse_(const char *function, const char *what)
  * Memory for cells and groups comes in chunks of 64 KiB, aligned, so that a slot finds its chunk,
  * and with it its runtime and size class, by masking its own address. A worker frees into its own
  * list, whoever allocated (no return path, no read-modify-write); a list that grows too long passes
- * half of itself on through one stack a class, and an empty one takes a batch from there (magazines:
- * Bonwick and Adams 2001). Nothing goes back to malloc before the runtime is freed: that is what
- * lets a stale handle look at its slot.
+ * half of itself on through one stack a class, and an empty one takes a batch from there
+ * (magazines: Bonwick and Adams 2001). Nothing goes back to malloc before the runtime is freed:
+ * that is what lets a stale handle look at its slot.
  *
  * Groups and other plain blocks use classes of their own half of the table: a slot that once was a
  * cell stays one, because stale queue entries and handles read its state word, and a late unlatch
@@ -2738,7 +2742,6 @@ static char *trt_fresh_chunks_(trt_runtime *rt, size_t bytes)
     region->next = rt->regions;
     region->size = size;
     rt->regions = region;
-    rt->memory += size;
     if (rt->region_chunks < 16) rt->region_chunks *= 2;
     start = (char *)(((uintptr_t)(region + 1) + TRT_CHUNK_ - 1) & ~(uintptr_t)(TRT_CHUNK_ - 1));
     rt->fresh = start + bytes;
@@ -2758,11 +2761,11 @@ static trt_chunk_ *trt_chunk_new_(trt_runtime *rt, uint32_t class_index)
         chunk->rt = rt;
         chunk->stride = stride;
         chunk->class_index = class_index;
-        chunk->capacity =
-            bytes > TRT_CHUNK_ ? 1 : (uint32_t)((bytes - sizeof *chunk) / stride);
+        chunk->capacity = bytes > TRT_CHUNK_ ? 1 : (uint32_t)((bytes - sizeof *chunk) / stride);
         chunk->first_number = rt->next_number;
         rt->next_number += cells ? chunk->capacity : 0;
         TRT_STORE_(&chunk->used, 0u, relaxed);
+        rt->memory += bytes;
         chunk->next = TRT_LOAD_(&rt->chunks, relaxed);
         TRT_STORE_(&rt->chunks, chunk, release); /* pairs with the walks of dump and shutdown */
     }
@@ -2888,7 +2891,7 @@ static void trt_memory_init_(trt_runtime *rt)
     rt->next_number = 1;
     for (i = 0; i < TRT_CLASSES_; i++) {
         size_t size = trt_class_size_(i < TRT_CELL_CLASSES_ ? i : i - TRT_CELL_CLASSES_);
-        size_t batch = ((size_t)1 << 17) / size; /* 128 KiB a batch at most */
+        size_t batch = size ? ((size_t)1 << 17) / size : 0; /* 128 KiB a batch; 0: beyond size_t */
         rt->batch_size[i] = batch > 256 ? 256 : batch < 1 ? 1 : (uint32_t)batch;
     }
 }
@@ -2906,16 +2909,16 @@ static void trt_memory_free_(trt_runtime *rt)
 /* ------------------------------------------------------------------------------------------------
  * >>queues
  *
- * An entry is a cell's address. With bit 0 set it owns the strand (state RUN); without, it is a hint
- * to a task that was spawned and not run yet, and whoever takes it claims FRESH first, as a joiner
- * may have been faster.
+ * An entry is a cell's address. With bit 0 set it owns the strand (state RUN); without, it is a
+ * hint to a task that was spawned and not run yet, and whoever takes it claims FRESH first, as a
+ * joiner may have been faster.
  *
  *   ring      256 entries a worker, one producer, many consumers. A thief takes half: it moves the
- *             pop index first, copies, then moves the steal index (Tokio's queue.rs; the two indices
- *             share one word). A full ring moves its older half to the injection queue.
- *   LIFO      one entry a worker: the strand woken last, whose data is warm. It is run next, at most
- *             three times in a row, and thieves leave it alone unless its worker is stuck (>>watch).
- *             A current-thread runtime has none, and is first in, first out.
+ *             pop index first, copies, then moves the steal index (Tokio's queue.rs; the two
+ *             indices share one word). A full ring moves its older half to the injection queue.
+ *   LIFO      one entry a worker: the strand woken last, whose data is warm. It is run next, at
+ *             most three times in a row, and thieves leave it alone unless its worker is stuck
+ *             (>>watch). A current-thread runtime has none, and is first in, first out.
  *   injection one queue a runtime, under a latch: entries from other threads, and overflow. It is
  *             looked at every 61 polls, 64 entries at a time: one at a time left a million spawned
  *             tasks waiting behind one that yields.
@@ -2945,7 +2948,8 @@ static void trt_overflow_(trt_runtime *rt, uintptr_t entry)
         uint64_t s = TRT_LOAD_(&c->state, acquire);
         do {
             if (!(s & TRT_FRESH_)) return; /* a joiner has run it */
-        } while (!TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_FRESH_) | TRT_RUN_STATE_, acq_rel));
+        } while (
+            !TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_FRESH_) | TRT_RUN_STATE_, acq_rel));
         c->flags |= TRT_ASYNC_;
         c->wait.kind = TRT_KIND_YIELD_;
     }
@@ -3003,9 +3007,10 @@ static uintptr_t trt_inject_get_(trt_runtime *rt)
     return entry;
 }
 
-/* A thread of its own that puts an entry in may find the strand run, the runtime shut down and freed,
- * before it has left trt_notify_. So it counts as a visitor, from before the entry is seen, and
- * trt_runtime_free waits until there is none. (Static words: the runtime's are gone when it leaves.) */
+/* A thread of its own that puts an entry in may find the strand run, the runtime shut down and
+ * freed, before it has left trt_notify_. So it counts as a visitor, from before the entry is seen,
+ * and trt_runtime_free waits until there is none. (Static words: the runtime's are gone when it
+ * leaves.) */
 static trt_a32_ trt_visitors_gate_, trt_visitors_awaited_;
 
 static void trt_visitors_wait_(trt_runtime *rt)
@@ -3043,7 +3048,8 @@ static TRT_NOINLINE_ void trt_ring_full_(trt_worker_ *w, uintptr_t entry)
     trt_runtime *rt = w->rt;
     uint64_t head = TRT_LOAD_(&w->ring.head, acquire);
     uint32_t tail = TRT_LOAD_(&w->ring.tail, relaxed), first = (uint32_t)head, i;
-    if (rt->current_thread || (uint32_t)(head >> 32) != first) { /* keep order; or a thief is at work */
+    if (rt->current_thread ||
+        (uint32_t)(head >> 32) != first) { /* keep order; or a thief is at work */
         trt_inject_(rt, entry);
         return;
     }
@@ -3177,7 +3183,8 @@ static uintptr_t trt_steal_(trt_worker_ *w, trt_worker_ *victim)
     do {
         uint32_t popped = (uint32_t)to;
         head = to;
-        if (TRT_CAS_WEAK_(&victim->ring.head, &head, (uint64_t)popped << 32 | popped, acq_rel)) break;
+        if (TRT_CAS_WEAK_(&victim->ring.head, &head, (uint64_t)popped << 32 | popped, acq_rel))
+            break;
         to = head;
     } while (true);
     TRT_COUNT_(&w->steals, 1u);
@@ -3310,7 +3317,9 @@ static void trt_schedule_last_(trt_cell_ *c) /* behind what is ready already */
     if (!w->solo) trt_notify_(rt);
 }
 
-typedef struct trt_wakes_ { trt_waiter_ *first, *last; } trt_wakes_;
+typedef struct trt_wakes_ {
+    trt_waiter_ *first, *last;
+} trt_wakes_;
 #define TRT_NO_WAKES_ {NULL, NULL}
 
 static void trt_wakes_add_(trt_wakes_ *wakes, trt_waiter_ *w)
@@ -3325,7 +3334,8 @@ static void trt_wake_thread_(trt_waiter_ *w)
 {
     trt_thread_waiter_ *t = TRT_CONTAINER_(trt_thread_waiter_, waiter, w);
     trt_a32_ *word = &t->woken, *gate = t->gate;
-    TRT_STORE_(word, 1u, release); /* pairs with the acquire in trt_thread_block_; t may be gone now */
+    TRT_STORE_(word, 1u,
+               release); /* pairs with the acquire in trt_thread_block_; t may be gone now */
     trt_os_wake_(word, 1);
     if (!gate) return;
     TRT_ADD_(gate, 1u, release);
@@ -3383,7 +3393,8 @@ static void trt_disown_(trt_owned_ **list, trt_owned_ *node)
 /* ------------------------------------------------------------------------------------------------
  * >>claims
  */
-/* 0: somebody else has it; 1: it is ours to queue; 2: ours, and the registering thread takes it on. */
+/* 0: somebody else has it; 1: it is ours to queue; 2: ours, and the registering thread takes it
+ * on. */
 static int trt_claim_strand_(trt_cell_ *c)
 {
     uint64_t s = TRT_LOAD_(&c->state, acquire);
@@ -3396,8 +3407,8 @@ static int trt_claim_strand_(trt_cell_ *c)
 
 static bool trt_shielded_(const trt_cell_ *c) { return c->cleaning != 0; }
 
-/* The strand that runs here, owned, becomes claimable. False: an abort is pending. The release pairs
- * with the claim's acquire: the claimer sees everything that the strand has written. */
+/* The strand that runs here, owned, becomes claimable. False: an abort is pending. The release
+ * pairs with the claim's acquire: the claimer sees everything that the strand has written. */
 static bool trt_park_strand_(trt_cell_ *c, uint64_t extra)
 {
     uint64_t s = TRT_LOAD_(&c->state, relaxed);
@@ -3406,8 +3417,8 @@ static bool trt_park_strand_(trt_cell_ *c, uint64_t extra)
     do {
         if ((s & TRT_ABORT_) && !shielded) return false;
     } while (!TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_RUN_STATE_) | set, seq_cst));
-    /* Shutdown sets `closing` and then looks for waiting tasks: one of the two sees the other. (Forks and
-     * branches are aborted by the strand that they belong to.) */
+    /* Shutdown sets `closing` and then looks for waiting tasks: one of the two sees the other.
+     * (Forks and branches are aborted by the strand that they belong to.) */
     if (TRT_UNLIKELY_(TRT_LOAD_(&trt_rt_of_(c)->closing, seq_cst)) && !shielded &&
         c->kind == TRT_TASK_) {
         if (trt_claim_strand_(c) != 0) {
@@ -3568,7 +3579,8 @@ static void trt_wheel_link_(trt_wheel_ *wheel, trt_waiter_ *w)
 }
 
 /* The earliest occupied slot; false if there is none. `start` is the slot's first tick. */
-static bool trt_wheel_first_(const trt_wheel_ *wheel, uint32_t *level, uint32_t *slot, uint64_t *start)
+static bool trt_wheel_first_(const trt_wheel_ *wheel, uint32_t *level, uint32_t *slot,
+                             uint64_t *start)
 {
     uint32_t i;
     for (i = 0; i < TRT_WHEEL_LEVELS_; i++) {
@@ -3679,9 +3691,11 @@ static void trt_wheel_run_(trt_worker_ *by, trt_wheel_ *wheel, trt_instant now)
  * What it said is kept in a list of the runtime, under the strand; joining moves it to the joiner.
  * Panics are rare, so the list costs tasks nothing.
  */
-static const trt_failure_info trt_unknown_failure_ = {"panic (no memory for its message)", "", 0, 0};
+static const trt_failure_info trt_unknown_failure_ = {"panic (no memory for its message)", "", 0,
+                                                      0};
 
-static trt_panic_record_ *trt_panic_find_(trt_runtime *rt, const trt_cell_ *c, bool own, bool unlink)
+static trt_panic_record_ *trt_panic_find_(trt_runtime *rt, const trt_cell_ *c, bool own,
+                                          bool unlink)
 {
     trt_panic_record_ **at, *r;
     trt_latch_(&rt->panic_latch);
@@ -3747,8 +3761,8 @@ static void trt_panic_tell_(trt_runtime *rt, const trt_failure_info *info, const
         rt->config.on_panic(info, rt->config.user);
         return;
     }
-    trt_say_("task %llu (%s) panicked at %s:%d: %s", (unsigned long long)info->task, name, info->file,
-             info->line, info->message);
+    trt_say_("task %llu (%s) panicked at %s:%d: %s", (unsigned long long)info->task, name,
+             info->file, info->line, info->message);
 }
 
 static const char *trt_name_of_(trt_cell_ *c)
@@ -3851,7 +3865,8 @@ static trt_status_code trt_consume_(trt_cell_ *c, void *out, trt_cell_ *joiner)
     return status;
 }
 
-#define TRT_JOIN_STOP_ ((uint64_t)1 << 32) /* in args.arg, beside the generation: drop the outcome */
+#define TRT_JOIN_STOP_                                                                             \
+    ((uint64_t)1 << 32) /* in args.arg, beside the generation: drop the outcome */
 
 static void trt_thread_panic_(trt_waiter_ *w, trt_cell_ *c); /* a thread's copy, see >>threads */
 
@@ -3897,8 +3912,8 @@ static TRT_NOINLINE_ void trt_task_end_joined_(trt_cell_ *c, trt_status_code sta
     }
     s = TRT_LOAD_(&c->state, relaxed);
     if (!claimed)
-        while (!TRT_CAS_WEAK_(&c->state, &s,
-                              (s & ~(uint64_t)(TRT_RUN_STATE_ | TRT_WAITER_)) | TRT_DONE_, acq_rel)) {}
+        while (!TRT_CAS_WEAK_(
+            &c->state, &s, (s & ~(uint64_t)(TRT_RUN_STATE_ | TRT_WAITER_)) | TRT_DONE_, acq_rel)) {}
     trt_unlatch_(&c->latch);
     if (claimed || (s & TRT_DETACHED_)) trt_cell_end_(c);
     trt_wake_(&wakes);
@@ -3935,18 +3950,18 @@ static void trt_task_end_(trt_cell_ *c, trt_status_code status)
  *
  * trt_fork allocates the child and pushes it to the worker's deque; nothing is registered. trt_sync
  * pops the children again and runs them one after another on top of the parent (`up`), in the same
- * loop, without an atomic read-modify-write. A child that was stolen, or that suspends, is on its own
- * from then: it is linked in the parent's `owned_` list, and counted in `pending_`, both under the
- * latch of the parent's cell. A thief may count down before the parent, at its sync, counts up what
- * it did not find in the deque any more: the count wraps around and comes back.
+ * loop, without an atomic read-modify-write. A child that was stolen, or that suspends, is on its
+ * own from then: it is linked in the parent's `owned_` list, and counted in `pending_`, both under
+ * the latch of the parent's cell. A thief may count down before the parent, at its sync, counts up
+ * what it did not find in the deque any more: the count wraps around and comes back.
  *
  *     pending_ = waiting 1 | failure 4 | draining 1 | children 26
  *
- * The budget bounds how long a sync runs children: then the strand goes to the back of the queue as it
- * is, with those it runs on top of, as one entry.
+ * The budget bounds how long a sync runs children: then the strand goes to the back of the queue
+ * as it is, with those it runs on top of, as one entry.
  *
- * Rejected: nested C calls for children (slower, and a panic would have to unwind them), pushing the
- * parent instead of the child (every fork becomes a resume point, and locals die there).
+ * Rejected: nested C calls for children (slower, and a panic would have to unwind them), pushing
+ * the parent instead of the child (every fork becomes a resume point, and locals die there).
  */
 #define TRT_PENDING_COUNT_ ((1u << 26) - 1)
 #define TRT_PENDING_DRAIN_ (1u << 26)
@@ -4000,7 +4015,8 @@ static void trt_fork_note_(trt_cell_ *c, trt_status_code status)
     trt_unlatch_(&parent->cell_->latch);
 }
 
-/* Parent's latch held, its last child has ended: complete the sync that waits, alone or in a group. */
+/* Parent's latch held, its last child has ended: complete the sync that waits, alone or in a
+ * group. */
 static uint32_t trt_sync_done_(trt_cell_ *cell, uint32_t pending, trt_wakes_ *wakes)
 {
     trt_group_ *g;
@@ -4031,7 +4047,8 @@ static void trt_fork_end_(trt_cell_ *c, trt_status_code status)
     uint32_t pending;
     trt_fork_note_(c, status);
     trt_latch_(&cell->latch);
-    trt_disown_((trt_owned_ **)(void *)&parent->owned_, &trt_tail_of_(c, trt_root_(c)->type_)->node);
+    trt_disown_((trt_owned_ **)(void *)&parent->owned_,
+                &trt_tail_of_(c, trt_root_(c)->type_)->node);
     pending = trt_pending_add_(TRT_LOAD_(&parent->pending_, relaxed), TRT_PENDING_COUNT_);
     if ((pending & TRT_PENDING_WAITING_) && !(pending & TRT_PENDING_COUNT_))
         pending = trt_sync_done_(cell, pending, &wakes);
@@ -4099,13 +4116,15 @@ static void trt_drain_begin_(trt_cell_ *c, trt_co *co)
     trt_latch_(&c->latch);
     pending = TRT_LOAD_(&co->pending_, relaxed);
     TRT_STORE_(&co->pending_, pending | TRT_PENDING_DRAIN_, relaxed);
-    for (node = (trt_owned_ *)co->owned_; node && !(pending & TRT_PENDING_DRAIN_); node = node->next) {
+    for (node = (trt_owned_ *)co->owned_; node && !(pending & TRT_PENDING_DRAIN_);
+         node = node->next) {
         trt_chunk_ *chunk = trt_chunk_of_(node);
         const char *at = (const char *)node;
         size_t slot;
         if (at >= frame && at < frame + co->type_->size) continue; /* a join set in `self` */
         slot = (size_t)(at - (const char *)(chunk + 1)) / chunk->stride;
-        trt_abort_strand_((trt_cell_ *)(void *)((char *)(chunk + 1) + slot * chunk->stride), &wakes);
+        trt_abort_strand_((trt_cell_ *)(void *)((char *)(chunk + 1) + slot * chunk->stride),
+                          &wakes);
     }
     trt_unlatch_(&c->latch);
     trt_wake_(&wakes);
@@ -4160,7 +4179,8 @@ TRT_DEF_ void trt_abort_(trt_ref_ ref)
 /* ------------------------------------------------------------------------------------------------
  * >>frames: the life of a frame
  *
- *     0 body -> 1 wait for forks -> 2 cleanup -> 3 wait for forks -> 4 shut down sets in self -> over
+ *     0 body -> 1 wait for forks -> 2 cleanup -> 3 wait for forks -> 4 shut down sets in self ->
+ *     over
  *
  * However the body ends (return, falling off, abort, panic), the frame goes the whole way, once.
  * Waits in 1, 3 and 4 are shielded from aborts, and so is everything that a cleanup awaits, however
@@ -4169,7 +4189,14 @@ TRT_DEF_ void trt_abort_(trt_ref_ ref)
 #define TRT_LEFT_ABORTED_ 64u /* bits of phase_: why the body was left early */
 #define TRT_LEFT_PANICKED_ 128u
 
-enum { TRT_STEP_GONE_, TRT_STEP_POLL_, TRT_STEP_ENDED_, TRT_STEP_ABORT_, TRT_STEP_PANIC_, TRT_STEP_COMMIT_ };
+enum {
+    TRT_STEP_GONE_,
+    TRT_STEP_POLL_,
+    TRT_STEP_ENDED_,
+    TRT_STEP_ABORT_,
+    TRT_STEP_PANIC_,
+    TRT_STEP_COMMIT_
+};
 
 TRT_DEF_ void trt_frame_init_(trt_co *co, const trt_type_ *type)
 {
@@ -4279,7 +4306,8 @@ static inline int trt_poll_leaf_(trt_worker_ *w, trt_cell_ *c)
     }
     if (TRT_UNLIKELY_(pc && co->pc_ == pc))
         trt_panic_(co->type_->file, (int)(pc >> 3),
-                   "the await of line %u cannot be resumed: it stands inside a switch of its own", pc >> 3);
+                   "the await of line %u cannot be resumed: it stands inside a switch of its own",
+                   pc >> 3);
     return TRT_STEP_ENDED_;
 }
 
@@ -4309,7 +4337,8 @@ static void trt_check_ops_(trt_worker_ *w, trt_co *co, const trt_op *op)
         trt_check_op_(w, co, op);
         return;
     }
-    for (i = 0; i < op->args_.arg >> 8; i++) trt_check_op_(w, co, (const trt_op *)op->args_.obj + i);
+    for (i = 0; i < op->args_.arg >> 8; i++)
+        trt_check_op_(w, co, (const trt_op *)op->args_.obj + i);
 }
 
 static trt_group_ *trt_group_new_(trt_worker_ *w, trt_co *co, const trt_op *op);
@@ -4485,9 +4514,9 @@ TRT_DEF_ trt_op trt_within_until(trt_instant instant, trt_op op)
 /* ------------------------------------------------------------------------------------------------
  * >>groups: any, all, try_all, and deadlines
  *
- * A group is one block: a waiter for each operation, and one more for each deadline. All waiters end
- * at the strand's own state word, so that the same one claim decides, and a loser that has not been
- * claimed is only unlinked: it can never have half-consumed a message.
+ * A group is one block: a waiter for each operation, and one more for each deadline. All waiters
+ * end at the strand's own state word, so that the same one claim decides, and a loser that has not
+ * been claimed is only unlinked: it can never have half-consumed a message.
  *
  *   any      the first claim of the strand wins; `winner` is written by the claimer.
  *   all      each completion counts `left` down; the last claims the strand.
@@ -4497,15 +4526,21 @@ TRT_DEF_ trt_op trt_within_until(trt_instant instant, trt_op op)
  * claims leaves the strand to the registering thread. A member that completes at once during
  * registration asks trt_take_ first, so that there are never two winners.
  *
- * A branch that awaits a coroutine is a strand of its own, with the cell taken when the group is made
- * (so that nothing can fail half-way). It runs at once, on top of the group's strand, until it
+ * A branch that awaits a coroutine is a strand of its own, with the cell taken when the group is
+ * made (so that nothing can fail half-way). It runs at once, on top of the group's strand, until it
  * suspends: that is what lets a child that never waits win over a deadline in the past.
  *
  * Afterwards the group settles: losers are unlinked; coroutines are aborted and jobs asked to stop,
  * and the strand waits for these (`linger`), shielded. A branch of `all` with a deadline of its own
  * becomes a small coroutine that awaits it, trt_bounded_, and so does a yield.
  */
-struct trt_bounded_ { trt_co co; trt_void out; trt_op op; uint64_t small; void *kept; };
+struct trt_bounded_ {
+    trt_co co;
+    trt_void out;
+    trt_op op;
+    uint64_t small;
+    void *kept;
+};
 
 static void trt_bounded_poll_(trt_co *co)
 {
@@ -4523,10 +4558,17 @@ static void trt_bounded_poll_(trt_co *co)
     if (co->status_ != TRT_OK) trt_fail_(co, (trt_status_code)co->status_);
 }
 
-static const trt_type_ trt_bounded_type_ = {
-    trt_bounded_poll_, NULL, "within", "taskrt.h", 0, (uint32_t)sizeof(struct trt_bounded_),
-    (uint32_t)offsetof(struct trt_bounded_, out), (uint32_t)sizeof(trt_void),
-    (uint32_t)offsetof(struct trt_bounded_, op), (uint32_t)sizeof(trt_op), 0};
+static const trt_type_ trt_bounded_type_ = {trt_bounded_poll_,
+                                            NULL,
+                                            "within",
+                                            "taskrt.h",
+                                            0,
+                                            (uint32_t)sizeof(struct trt_bounded_),
+                                            (uint32_t)offsetof(struct trt_bounded_, out),
+                                            (uint32_t)sizeof(trt_void),
+                                            (uint32_t)offsetof(struct trt_bounded_, op),
+                                            (uint32_t)sizeof(trt_op),
+                                            0};
 
 static trt_instant trt_now_of_(trt_runtime *rt)
 {
@@ -4577,8 +4619,8 @@ static void trt_group_free_(trt_group_ *g)
     trt_slot_free_(g);
 }
 
-/* A branch of `all` with a deadline, and a yield: the member calls a coroutine that awaits the operation.
- * A message to send is kept for it, as the body's stack is gone when it starts. */
+/* A branch of `all` with a deadline, and a yield: the member calls a coroutine that awaits the
+ * operation. A message to send is kept for it, as the body's stack is gone when it starts. */
 static bool trt_member_bound_(trt_worker_ *w, trt_waiter_ *m, const trt_op *op, bool deadline)
 {
     struct trt_bounded_ *frame = (struct trt_bounded_ *)trt_block_alloc_(w->rt, sizeof *frame);
@@ -4684,7 +4726,10 @@ static trt_status_code trt_group_poll_(trt_co *co, trt_args_ *args, trt_waiter_ 
 
 TRT_DEF_ trt_op trt_any_(uint32_t flags, size_t n, const trt_op *ops)
 {
-    union { const trt_op *from; void *to; } list; /* the operations are only read, and copied */
+    union {
+        const trt_op *from;
+        void *to;
+    } list; /* the operations are only read, and copied */
     list.from = ops;
     if (n > 16) {
         trt_misuse_("trt_await", "an any or all takes at most 16 operations");
@@ -4759,7 +4804,8 @@ static int trt_group_step_(trt_worker_ *w, trt_cell_ **pc)
     /* Done registering: from the moment that COMMIT goes, the strand may run elsewhere. */
     s = TRT_LOAD_(&c->state, acquire);
     while (s & TRT_WAIT_STATE_)
-        if (TRT_CAS_WEAK_(&c->state, &s, s & ~(uint64_t)TRT_COMMIT_, acq_rel)) return TRT_STEP_GONE_;
+        if (TRT_CAS_WEAK_(&c->state, &s, s & ~(uint64_t)TRT_COMMIT_, acq_rel))
+            return TRT_STEP_GONE_;
     TRT_AND_(&c->state, ~(uint64_t)TRT_COMMIT_, relaxed);
     return trt_group_settle_(w, c);
 }
@@ -4779,7 +4825,8 @@ static int trt_group_settle_(trt_worker_ *w, trt_cell_ *c)
             trt_waiter_ *m = &g->member[k];
             bool begun = i < g->begun;
             if (m->kind == TRT_KIND_CALL_ && !begun) {
-                /* Never run: its cleanup still does, as for a task that is aborted before its start. */
+                /* Never run: its cleanup still does, as for a task that is aborted before its
+                 * start. */
                 trt_cell_ *branch = (trt_cell_ *)m->args.out;
                 m->linked = TRT_LINGERS_;
                 TRT_ADD_(&g->linger, 1u, relaxed);
@@ -4864,7 +4911,8 @@ static int trt_group_finish_(trt_cell_ *c)
         if (m->status == TRT_PANICKED) c->flags |= TRT_SAW_PANIC_;
         if (g->winner == (int8_t)i || (g->deadline && i == 0)) c->wait.error = m->error;
     }
-    if (decided && !all) { /* trt_joined() looks here after a join_next, trt_status_of() after an all */
+    if (decided &&
+        !all) { /* trt_joined() looks here after a join_next, trt_status_of() after an all */
         const trt_waiter_ *winner = &g->member[g->winner];
         if (winner->kind == TRT_KIND_JOIN_NEXT_) statuses = winner->args.arg;
     }
@@ -4921,12 +4969,14 @@ static bool trt_abort_behind_(trt_cell_ *c)
 {
     for (; !(c->flags & TRT_ASYNC_); c = trt_behind_(c)) {
         trt_cell_ *behind = trt_behind_(c);
-        if ((TRT_LOAD_(&behind->state, relaxed) & TRT_ABORT_) && !trt_shielded_(behind)) return true;
+        if ((TRT_LOAD_(&behind->state, relaxed) & TRT_ABORT_) && !trt_shielded_(behind))
+            return true;
     }
     return false;
 }
 
-/* A strand has given way but stays runnable: to the back of the queue. What it runs on top of goes on. */
+/* A strand has given way but stays runnable: to the back of the queue. What it runs on top of goes
+ * on. */
 static int trt_requeue_(trt_worker_ *w, trt_cell_ **pc)
 {
     trt_cell_ *c = *pc, *behind = NULL;
@@ -4952,7 +5002,8 @@ static int trt_sync_step_(trt_worker_ *w, trt_cell_ **pc)
     while (co->forked_ && (child = trt_deque_pop_(w)) != NULL) {
         if (child->up != co || (w->budget <= 0 && !drain)) {
             (void)trt_deque_push_(w, child); /* cannot fail: its room has just been made */
-            if (child->up != co) break; /* of a parent that ran here and suspended: ours lie elsewhere */
+            if (child->up != co)
+                break; /* of a parent that ran here and suspended: ours lie elsewhere */
             TRT_COUNT_(&w->yields, 1u);
             c->flags |= TRT_RETRY_;
             if (trt_abort_behind_(c)) return trt_requeue_(w, pc);
@@ -5022,16 +5073,17 @@ static bool trt_join_inline_(trt_worker_ *w, trt_cell_ **pc)
 {
     trt_cell_ *c = *pc, *child = (trt_cell_ *)c->wait.args.obj;
     uint64_t s, arg = c->wait.args.arg;
-    const uint64_t must_not =
-        TRT_JOINED_ | TRT_SET_ | TRT_ABORT_ | TRT_DETACHED_ | TRT_WAITER_ | TRT_JOB_STATE_;
-    if (!child || w->rt->current_thread || w->budget <= 0 || trt_rt_of_(child) != w->rt) return false;
+    const uint64_t must_not = TRT_JOINED_ | TRT_SET_ | TRT_ABORT_ | TRT_DETACHED_ | TRT_WAITER_ |
+                              TRT_JOB_STATE_;
+    if (!child || w->rt->current_thread || w->budget <= 0 || trt_rt_of_(child) != w->rt)
+        return false;
     s = TRT_LOAD_(&child->state, acquire); /* pairs with the release in trt_start_ */
     if ((s & (must_not | TRT_FRESH_)) != TRT_FRESH_ || TRT_GENERATION_(s) != (uint32_t)arg ||
         (arg & TRT_JOIN_STOP_))
         return false;
     if (TRT_LOAD_(&w->rt->closing, relaxed)) return false;
-    if (!TRT_CAS_(&child->state, &s,
-                  (s & ~(uint64_t)TRT_FRESH_) | TRT_RUN_STATE_ | TRT_JOINED_, acq_rel))
+    if (!TRT_CAS_(&child->state, &s, (s & ~(uint64_t)TRT_FRESH_) | TRT_RUN_STATE_ | TRT_JOINED_,
+                  acq_rel))
         return false;
     w->budget--;
     child->up = c;
@@ -5040,11 +5092,13 @@ static bool trt_join_inline_(trt_worker_ *w, trt_cell_ **pc)
     return true;
 }
 
-/* A wait of the body or the cleanup is followed by these, one of the frame's life by its next phase. */
+/* A wait of the body or the cleanup is followed by these, one of the frame's life by its next
+ * phase. */
 static int trt_after_wait_(trt_cell_ *c)
 {
     uint32_t phase = c->leaf->phase_ & 7u;
-    return phase == TRT_PHASE_BODY_ || phase == TRT_PHASE_CLEANUP_ ? TRT_STEP_POLL_ : TRT_STEP_ENDED_;
+    return phase == TRT_PHASE_BODY_ || phase == TRT_PHASE_CLEANUP_ ? TRT_STEP_POLL_
+                                                                   : TRT_STEP_ENDED_;
 }
 
 /* Register what the body (or the life of the frame) has recorded. */
@@ -5063,7 +5117,8 @@ static int trt_commit_(trt_worker_ *w, trt_cell_ **pc)
     if (aborted && kind != TRT_KIND_DRAIN_ && kind != TRT_KIND_GROUP_) {
         c->flags &= (uint8_t)~TRT_RETRY_;
         trt_unkeep_(&c->wait);
-        if (kind == TRT_KIND_CALL_) trt_enter_child_(c); /* its cleanup runs, as of any aborted start */
+        if (kind == TRT_KIND_CALL_)
+            trt_enter_child_(c); /* its cleanup runs, as of any aborted start */
         return TRT_STEP_ABORT_;
     }
     if (kind == TRT_KIND_CALL_) {
@@ -5139,7 +5194,8 @@ static int trt_resume_(trt_worker_ *w, trt_cell_ *c)
         return TRT_STEP_COMMIT_;
     }
     if (kind == TRT_KIND_YIELD_) {
-        if ((TRT_LOAD_(&c->state, relaxed) & TRT_ABORT_) && !trt_shielded_(c)) return TRT_STEP_ABORT_;
+        if ((TRT_LOAD_(&c->state, relaxed) & TRT_ABORT_) && !trt_shielded_(c))
+            return TRT_STEP_ABORT_;
         c->leaf->status_ = TRT_OK;
         return TRT_STEP_POLL_;
     }
@@ -5220,7 +5276,7 @@ static void trt_run_fork_(trt_worker_ *w, trt_cell_ *c)
 static void trt_recover_(trt_worker_ *w)
 {
     trt_cell_ *c = w->cur;
-    c->flags &= (uint8_t)~(TRT_SUSPENDED_ | TRT_RETRY_);
+    c->flags &= (uint8_t) ~(TRT_SUSPENDED_ | TRT_RETRY_);
     trt_strand_run_(w, c, TRT_STEP_PANIC_);
 }
 /* ------------------------------------------------------------------------------------------------
@@ -5240,9 +5296,10 @@ static void trt_check_args_(const trt_worker_ *w, const trt_type_ *type, const v
         uintptr_t word;
         memcpy(&word, words + at, sizeof word);
         if (!trt_on_stack_(w, (const void *)word)) continue;
-        trt_say_("warning: an argument of %s, at offset %zu of struct %s, points into the stack of the "
-                 "spawner (task %llu, spawn at %s); the task may outlive it",
-                 type->name, at, type->name, (unsigned long long)trt_cell_id_(w->cur), where);
+        trt_say_(
+            "warning: an argument of %s, at offset %zu of struct %s, points into the stack of the "
+            "spawner (task %llu, spawn at %s); the task may outlive it",
+            type->name, at, type->name, (unsigned long long)trt_cell_id_(w->cur), where);
         return;
     }
 }
@@ -5253,14 +5310,15 @@ static trt_runtime *trt_spawn_target_(const trt_how_ *how, trt_status_code *why)
     trt_runtime *rt = how->rt || remote ? how->rt : trt_here_.rt;
     *why = TRT_OK;
     if (rt) return rt;
-    *why = trt_misuse_("trt_spawn", remote ? "no runtime was given"
-                                           : "called outside a runtime; start one with trt_run, or use "
-                                             "trt_spawn_on");
+    *why = trt_misuse_("trt_spawn",
+                       remote ? "no runtime was given"
+                              : "called outside a runtime; start one with trt_run, or use "
+                                "trt_spawn_on");
     return NULL;
 }
 
-/* Count first, look at `closing` then: shutdown does it the other way round, so that either it waits
- * for this task or the task is refused. */
+/* Count first, look at `closing` then: shutdown does it the other way round, so that either it
+ * waits for this task or the task is refused. */
 static bool trt_count_spawn_(trt_runtime *rt)
 {
     trt_worker_ *w = trt_worker_here_(rt);
@@ -5359,7 +5417,8 @@ TRT_DEF_ void trt_start_(void *frame, trt_ref_ *ref)
     uint64_t flags = c->wait.args.arg;
     bool job = (flags & TRT_JOB_STATE_) != 0;
     if (flags & TRT_SET_) trt_set_add_((trt_set_ *)c->up, c);
-    /* The release publishes the frame: a stale hint, or a joiner, may find the task without a queue. */
+    /* The release publishes the frame: a stale hint, or a joiner, may find the task without a
+     * queue. */
     TRT_STORE_(&c->state, (uint64_t)ref->generation << 32 | flags, release);
     if (job) {
         if (trt_pool_submit_(rt, trt_job_of_(c))) return;
@@ -5373,7 +5432,10 @@ TRT_DEF_ void trt_start_(void *frame, trt_ref_ *ref)
 
 TRT_DEF_ void *trt_label_(const char *label)
 {
-    union { const char *from; void *to; } pointer; /* it is only read, and copied */
+    union {
+        const char *from;
+        void *to;
+    } pointer; /* it is only read, and copied */
     pointer.from = label;
     return pointer.to;
 }
@@ -5453,10 +5515,13 @@ static trt_status_code trt_join_look_(const trt_co *co, const trt_args_ *args, u
     trt_cell_ *c = (trt_cell_ *)args->obj;
     if (TRT_GENERATION_(s) != (uint32_t)args->arg || !(s & TRT_LIVE_))
         return trt_join_misuse_(args, "the handle was joined before, or its task was detached");
-    if (s & TRT_SET_) return trt_misuse_("trt_join", "a join set owns this task: use trt_join_next");
+    if (s & TRT_SET_)
+        return trt_misuse_("trt_join", "a join set owns this task: use trt_join_next");
     if (s & TRT_DETACHED_) return trt_join_misuse_(args, "the task was detached");
-    if (s & (TRT_JOINED_ | TRT_WAITER_)) return trt_join_misuse_(args, "somebody else joins this task");
-    if (co && trt_task_of_(co->cell_) == c) return trt_misuse_("trt_join", "a task cannot join itself");
+    if (s & (TRT_JOINED_ | TRT_WAITER_))
+        return trt_join_misuse_(args, "somebody else joins this task");
+    if (co && trt_task_of_(co->cell_) == c)
+        return trt_misuse_("trt_join", "a task cannot join itself");
     return TRT_PENDING;
 }
 
@@ -5487,7 +5552,8 @@ static trt_status_code trt_join_register_(trt_co *co, trt_args_ *args, trt_waite
             if (status != TRT_PENDING) return status;
             /* Nobody else can have it: a second joiner would have been told so above... */
             if (trt_join_take_(args, co ? co->cell_ : NULL, s, &status)) return status;
-            return trt_join_misuse_(args, "somebody else joins this task"); /* ...unless right now */
+            return trt_join_misuse_(args,
+                                    "somebody else joins this task"); /* ...unless right now */
         }
         if (TRT_CAS_WEAK_(&c->state, &s, s | TRT_WAITER_, acq_rel)) break;
     }
@@ -5548,9 +5614,10 @@ TRT_DEF_ trt_op trt_stop_(trt_ref_ ref)
 /* ------------------------------------------------------------------------------------------------
  * >>impl-sets
  *
- * A set's latch guards its two lists: members that live, by the node behind their frames, and members
- * that have ended, by their waiters, oldest first. A waiting owner gets the next result handed over.
- * A set that lies in a frame of the spawner's strand is linked in that frame, which shuts it down.
+ * A set's latch guards its two lists: members that live, by the node behind their frames, and
+ * members that have ended, by their waiters, oldest first. A waiting owner gets the next result
+ * handed over. A set that lies in a frame of the spawner's strand is linked in that frame, which
+ * shuts it down.
  */
 static uint32_t trt_unmade_index_(trt_status_code why)
 {
@@ -5638,7 +5705,8 @@ static void trt_set_end_(trt_cell_ *c, trt_status_code status)
     trt_waiter_ *w;
     bool taken = false;
     trt_latch_(&set->lock);
-    if (TRT_LOAD_(&set->leaving, relaxed)) { /* trt_detach_all waits for those that are about here */
+    if (TRT_LOAD_(&set->leaving,
+                  relaxed)) { /* trt_detach_all waits for those that are about here */
         TRT_SUB_(&set->leaving, 1u, relaxed);
         trt_unlatch_(&set->lock);
         trt_os_wake_(&set->leaving, 1);
@@ -5853,7 +5921,8 @@ static void trt_set_drop_ended_(trt_set_ *set)
     uint64_t id;
     while (trt_set_has_ended_(set)) {
         trt_cell_ *c = set->ready.head ? trt_waiting_cell_(set->ready.head) : NULL;
-        if (c) c->flags &= (uint8_t)~TRT_OWN_PANIC_; /* outcomes are ignored; the record goes below */
+        if (c)
+            c->flags &= (uint8_t)~TRT_OWN_PANIC_; /* outcomes are ignored; the record goes below */
         if (c) trt_panic_drop_(c, true);
         trt_set_pop_(set, NULL, NULL, &id);
     }
@@ -5922,7 +5991,8 @@ static trt_status_code trt_sleep_until_poll_(trt_co *co, trt_args_ *args, trt_wa
 /* A duration counts from the await that starts it: that is where `keep` is called. */
 static bool trt_sleep_keep_(trt_waiter_ *w)
 {
-    w->args.arg = (uint64_t)trt_after_(trt_now_of_(trt_here_.worker->rt), (trt_duration)w->args.arg);
+    w->args.arg = (uint64_t)trt_after_(trt_now_of_(trt_here_.worker->rt),
+                                       (trt_duration)w->args.arg);
     w->kind = TRT_KIND_SLEEP_UNTIL_;
     return true;
 }
@@ -5968,10 +6038,8 @@ static void trt_interval_fire_(trt_interval *interval, trt_instant now)
     trt_duration period = interval->period_;
     if (now <= trt_after_(due, 5000000) || interval->missed_ == TRT_BURST)
         interval->next_ = trt_after_(due, period);
-    else if (interval->missed_ == TRT_DELAY)
-        interval->next_ = trt_after_(now, period);
-    else
-        interval->next_ = trt_after_(now, period - (now - due) % period);
+    else if (interval->missed_ == TRT_DELAY) interval->next_ = trt_after_(now, period);
+    else interval->next_ = trt_after_(now, period - (now - due) % period);
 }
 
 static trt_status_code trt_tick_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
@@ -6010,7 +6078,8 @@ static trt_status_code trt_advance_poll_(trt_co *co, trt_args_ *args, trt_waiter
     if (w->mode == TRT_MODE_MEMBER_ && !trt_take_(w)) return TRT_REFUSED_;
     until = trt_after_(TRT_LOAD_(&rt->virtual_now, relaxed), duration);
     while ((next = TRT_LOAD_(&worker->wheel.next, relaxed)) <= until) {
-        if (next > TRT_LOAD_(&rt->virtual_now, relaxed)) TRT_STORE_(&rt->virtual_now, next, relaxed);
+        if (next > TRT_LOAD_(&rt->virtual_now, relaxed))
+            TRT_STORE_(&rt->virtual_now, next, relaxed);
         trt_wheel_run_(worker, &worker->wheel, TRT_LOAD_(&rt->virtual_now, relaxed));
     }
     TRT_STORE_(&rt->virtual_now, until, relaxed);
@@ -6062,7 +6131,8 @@ static trt_status_code trt_thread_wait_on_(trt_runtime *rt, uint32_t kind, void 
     memset(&t, 0, sizeof t);
     trt_here_.failed = false;
     if (trt_in_task_())
-        return trt_misuse_(trt_kinds_[kind].name, "this would block a worker: await the operation instead");
+        return trt_misuse_(trt_kinds_[kind].name,
+                           "this would block a worker: await the operation instead");
     t.waiter.args.obj = obj;
     t.waiter.args.out = out;
     t.waiter.args.arg = arg;
@@ -6103,8 +6173,8 @@ TRT_DEF_ trt_status_code trt_join_thread_(trt_ref_ ref, void *out)
  * waiting than it takes starts the next before it begins. So a burst of short jobs is run by a few
  * threads, and a burst of long ones still gets a thread each, up to the limit.
  *
- * A job is queued, running, or over; the pool's latch guards that. A spawned job's cell says the same
- * by FRESH, which an abort clears to skip the job.
+ * A job is queued, running, or over; the pool's latch guards that. A spawned job's cell says the
+ * same by FRESH, which an abort clears to skip the job.
  *
  * Threads that leave are joined by the next that leaves, the last by shutdown: a thread is never
  * detached, so none outlives the runtime.
@@ -6321,8 +6391,8 @@ static bool trt_pool_sleep_(trt_runtime *rt, trt_pool_thread_ *t)
     return true;
 }
 
-/* Latch held, out of the queue. False: an abort has cleared FRESH, and ends the job once it gets the
- * latch; until then its memory stays. */
+/* Latch held, out of the queue. False: an abort has cleared FRESH, and ends the job once it gets
+ * the latch; until then its memory stays. */
 static bool trt_job_take_(trt_job_ *job)
 {
     trt_cell_ *c = job->cell;
@@ -6474,11 +6544,12 @@ static bool trt_job_cancel_strand_(trt_waiter_ *w)
 /* ------------------------------------------------------------------------------------------------
  * >>impl-fds
  *
- * Readiness of file descriptors. One record an fd, in 16 shards by number, each with a latch; records
- * stay until the runtime is freed. Every wait arms the poller for one shot: that checks the level, so
- * that nothing is missed, and notices an fd that was closed and opened again (the kernel has forgotten
- * it, and it is added anew, under a new generation that tells late events of the old one apart).
- * Waiters of one direction are woken together; hang-up and error wake both directions.
+ * Readiness of file descriptors. One record an fd, in 16 shards by number, each with a latch;
+ * records stay until the runtime is freed. Every wait arms the poller for one shot: that checks
+ * the level, so that nothing is missed, and notices an fd that was closed and opened again (the
+ * kernel has forgotten it, and it is added anew, under a new generation that tells late events of
+ * the old one apart). Waiters of one direction are woken together; hang-up and error wake both
+ * directions.
  *
  * The poller is opened by the first wait. Before, nobody needs it, and workers sleep on futexes.
  */
@@ -6486,7 +6557,6 @@ enum { TRT_READ_ = 1, TRT_WRITE_ = 2 };
 
 static void trt_fd_event_(trt_runtime *rt, int fd, uint32_t generation, uint32_t ready);
 static void trt_driver_again_(trt_runtime *rt);
-
 
 #if defined __linux__ && !defined TASKRT_POLL
 static bool trt_poller_open_(trt_runtime *rt)
@@ -6510,7 +6580,8 @@ static bool trt_poller_open_(trt_runtime *rt)
 static void trt_poller_interrupt_(trt_runtime *rt)
 {
     uint64_t one = 1;
-    if (write(rt->poller_wake[0], &one, sizeof one) < 0) { /* full: it is awake anyway */ }
+    if (write(rt->poller_wake[0], &one, sizeof one) < 0) { /* full: it is awake anyway */
+    }
 }
 
 /* Shard latch held. 0 or errno. */
@@ -6518,7 +6589,8 @@ static int trt_poller_arm_(trt_runtime *rt, trt_fd_ *record, uint32_t interest)
 {
     struct epoll_event event;
     memset(&event, 0, sizeof event);
-    event.events = (uint32_t)EPOLLONESHOT | (interest & TRT_READ_ ? (uint32_t)EPOLLIN | EPOLLRDHUP : 0u) |
+    event.events = (uint32_t)EPOLLONESHOT |
+                   (interest & TRT_READ_ ? (uint32_t)EPOLLIN | EPOLLRDHUP : 0u) |
                    (interest & TRT_WRITE_ ? (uint32_t)EPOLLOUT : 0u);
     event.data.u64 = (uint64_t)record->generation << 32 | (uint32_t)record->fd;
     if (epoll_ctl(rt->poller, EPOLL_CTL_MOD, record->fd, &event) == 0) return 0;
@@ -6556,7 +6628,8 @@ static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
         if (events[i].data.u64 == UINT64_MAX) continue;
         if (e & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) ready |= TRT_READ_;
         if (e & (EPOLLOUT | EPOLLHUP | EPOLLERR)) ready |= TRT_WRITE_;
-        trt_fd_event_(rt, (int)(uint32_t)events[i].data.u64, (uint32_t)(events[i].data.u64 >> 32), ready);
+        trt_fd_event_(rt, (int)(uint32_t)events[i].data.u64, (uint32_t)(events[i].data.u64 >> 32),
+                      ready);
     }
 }
 
@@ -6581,7 +6654,8 @@ static bool trt_wake_pipe_open_(trt_runtime *rt)
 static void trt_poller_interrupt_(trt_runtime *rt)
 {
     char one = 1;
-    if (write(rt->poller_wake[1], &one, 1) < 0) { /* full: it is awake anyway */ }
+    if (write(rt->poller_wake[1], &one, 1) < 0) { /* full: it is awake anyway */
+    }
 }
 
 static void trt_wake_pipe_drain_(trt_runtime *rt)
@@ -6929,13 +7003,14 @@ TRT_DEF_ trt_op trt_writable(int fd)
 /* ------------------------------------------------------------------------------------------------
  * >>idle
  *
- * `sleeping` counts workers that sleep or are about to, one bit each in `idle_bits`; `searchers` those
- * that look for work at others'. Whoever makes work visible and sees a sleeper and no searcher wakes
- * one, as a searcher; the last searcher to find something wakes the next. So wakes come one at a time
- * and stop when there is nothing left to find.
+ * `sleeping` counts workers that sleep or are about to, one bit each in `idle_bits`; `searchers`
+ * those that look for work at others'. Whoever makes work visible and sees a sleeper and no
+ * searcher wakes one, as a searcher; the last searcher to find something wakes the next. So wakes
+ * come one at a time and stop when there is nothing left to find.
  *
- * No wake is lost: a producer publishes its entry, fences, and reads `sleeping`; a worker that goes to
- * sleep sets its bit, fences, and looks at all queues once more. One of the two sees the other.
+ * No wake is lost: a producer publishes its entry, fences, and reads `sleeping`; a worker that
+ * goes to sleep sets its bit, fences, and looks at all queues once more. One of the two sees the
+ * other.
  *
  * One sleeper at a time is the driver: it sleeps until the next timer of any worker, and in the fd
  * poller once there is one. The others sleep on a futex. Whoever registers a timer earlier than the
@@ -6967,7 +7042,8 @@ static TRT_NOINLINE_ void trt_notify_slow_(trt_runtime *rt)
 static void trt_notify_(trt_runtime *rt)
 {
     TRT_FENCE_(&rt->sleeping); /* pairs with the one in trt_worker_sleep_ */
-    if (TRT_LOAD_(&rt->sleeping, relaxed) && !TRT_LOAD_(&rt->searchers, relaxed)) trt_notify_slow_(rt);
+    if (TRT_LOAD_(&rt->sleeping, relaxed) && !TRT_LOAD_(&rt->searchers, relaxed))
+        trt_notify_slow_(rt);
 }
 
 enum { TRT_ASLEEP_, TRT_AWAKE_, TRT_IN_POLLER_ };
@@ -7000,7 +7076,8 @@ static void trt_driver_again_(trt_runtime *rt)
 static void trt_timer_added_(trt_runtime *rt, trt_instant due)
 {
     if (rt->virtual_clock) return;
-    TRT_FENCE_(&rt->driver); /* pairs with the driver's, between its plan and its look at the wheels */
+    TRT_FENCE_(
+        &rt->driver); /* pairs with the driver's, between its plan and its look at the wheels */
     if (TRT_LOAD_(&rt->driver, relaxed) && due < TRT_LOAD_(&rt->driver_until, relaxed))
         trt_driver_again_(rt);
 }
@@ -7049,7 +7126,8 @@ static void trt_driver_sleep_(trt_worker_ *w, trt_instant until)
     TRT_FENCE_(&rt->driver);
     if (trt_next_timer_(rt) < until) return; /* the next round sees it */
     if (!TRT_LOAD_(&rt->poller_ready, acquire)) {
-        if (TRT_LOAD_(&w->wake, acquire) == TRT_ASLEEP_ && (until == TRT_FOREVER_ || trt_clock_() < until))
+        if (TRT_LOAD_(&w->wake, acquire) == TRT_ASLEEP_ &&
+            (until == TRT_FOREVER_ || trt_clock_() < until))
             trt_os_wait_(&w->wake, TRT_ASLEEP_, until);
         return;
     }
@@ -7237,8 +7315,10 @@ static bool trt_stopped_(trt_worker_ *w, const trt_thread_waiter_ *t)
 {
     trt_runtime *rt = w->rt;
     if (TRT_LOAD_(&rt->signals, acquire) & TRT_SIGNAL_STOP_) return true;
-    if (!t) return rt->current_thread && (TRT_LOAD_(&rt->ended_gate, acquire) || rt->deadlocked ||
-                                          (rt->drive_until != TRT_FOREVER_ && trt_clock_() >= rt->drive_until));
+    if (!t)
+        return rt->current_thread &&
+               (TRT_LOAD_(&rt->ended_gate, acquire) || rt->deadlocked ||
+                (rt->drive_until != TRT_FOREVER_ && trt_clock_() >= rt->drive_until));
     return TRT_LOAD_(&t->woken, acquire) != 0 || rt->deadlocked;
 }
 
@@ -7273,8 +7353,9 @@ static void *trt_worker_main_(void *arg)
     return NULL;
 }
 
-/* A plain thread runs a current-thread runtime until `t` is woken; only one does at a time, and another
- * takes over when it leaves. False: the runtime has stopped. `t` NULL: until all tasks have ended. */
+/* A plain thread runs a current-thread runtime until `t` is woken; only one does at a time, and
+ * another takes over when it leaves. False: the runtime has stopped. `t` NULL: until all tasks
+ * have ended. */
 static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
 {
     trt_self_ *self = &trt_here_;
@@ -7312,9 +7393,9 @@ static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
  * >>virtual: the clock that jumps
  *
  * When nothing is runnable and no blocking job is queued or running, the clock moves to the next
- * timer. If there is none either, and no fd is awaited, and the process has no thread that could call
- * in from outside, then nothing will ever happen again: that is reported with a dump, and the runtime
- * gives up. (Threads are counted by /proc; elsewhere nothing is reported.)
+ * timer. If there is none either, and no fd is awaited, and the process has no thread that could
+ * call in from outside, then nothing will ever happen again: that is reported with a dump, and the
+ * runtime gives up. (Threads are counted by /proc; elsewhere nothing is reported.)
  */
 static size_t trt_threads_of_process_(void)
 {
@@ -7351,7 +7432,8 @@ static bool trt_virtual_idle_(trt_worker_ *w)
     next = trt_wheel_due_(&w->wheel);
     trt_unlatch_(&w->wheel.latch);
     if (next != TRT_FOREVER_) {
-        if (next > TRT_LOAD_(&rt->virtual_now, relaxed)) TRT_STORE_(&rt->virtual_now, next, relaxed);
+        if (next > TRT_LOAD_(&rt->virtual_now, relaxed))
+            TRT_STORE_(&rt->virtual_now, next, relaxed);
         trt_wheel_run_(w, &w->wheel, TRT_LOAD_(&rt->virtual_now, relaxed));
         return true;
     }
@@ -7365,8 +7447,8 @@ static bool trt_virtual_idle_(trt_worker_ *w)
 /* ------------------------------------------------------------------------------------------------
  * >>watch
  *
- * One thread a runtime looks at the workers every 10 ms while any of them is awake, and sleeps while
- * all do. For a worker that is still in the poll of the last look, it
+ * One thread a runtime looks at the workers every 10 ms while any of them is awake, and sleeps
+ * while all do. For a worker that is still in the poll of the last look, it
  *   - gives the task in its LIFO slot to the others,
  *   - wakes a sleeper to be the driver, if there is none,
  *   - reports a stall once the poll has lasted `stall_after`.
@@ -7393,13 +7475,13 @@ static void trt_stall_tell_(trt_runtime *rt, trt_worker_ *w, trt_duration for_)
         info.name = s & TRT_NAMED_STATE_ ? (const char *)trt_tail_of_(c, trt_root_(c)->type_)->out
                                          : trt_root_(c)->type_->name;
     }
-    if (rt->config.on_stall)
-        rt->config.on_stall(&info, rt->config.user);
+    if (rt->config.on_stall) rt->config.on_stall(&info, rt->config.user);
     else
-        trt_say_("stall: task %llu (%s) has blocked worker %zu for %lld ms; %s, last await at %s:%d; "
-                 "use trt_spawn_blocking for what blocks",
-                 (unsigned long long)info.task, info.name, info.worker, (long long)(for_ / 1000000),
-                 info.coroutine, info.file, info.line);
+        trt_say_(
+            "stall: task %llu (%s) has blocked worker %zu for %lld ms; %s, last await at %s:%d; "
+            "use trt_spawn_blocking for what blocks",
+            (unsigned long long)info.task, info.name, info.worker, (long long)(for_ / 1000000),
+            info.coroutine, info.file, info.line);
     trt_unlatch_(&rt->names_latch);
 }
 
@@ -7425,7 +7507,8 @@ static void trt_watch_worker_(trt_runtime *rt, trt_worker_ *w, trt_instant now)
         return;
     }
     trt_rescue_(rt, w);
-    if (w->reported || rt->config.stall_after < 0 || now - w->seen_at < rt->config.stall_after) return;
+    if (w->reported || rt->config.stall_after < 0 || now - w->seen_at < rt->config.stall_after)
+        return;
     w->reported = true;
     trt_stall_tell_(rt, w, now - w->seen_at);
 }
@@ -7493,8 +7576,7 @@ static void *trt_watch_main_(void *arg)
  */
 
 /* Latched: unlink waiters until one can be claimed. Returns it, for the hand-over, or NULL. */
-static trt_waiter_ *trt_complete_first_(trt_list_ *list, trt_status_code status,
-                                        trt_wakes_ *wakes)
+static trt_waiter_ *trt_complete_first_(trt_list_ *list, trt_status_code status, trt_wakes_ *wakes)
 {
     trt_waiter_ *w;
     while ((w = list->head) != NULL) {
@@ -7674,8 +7756,8 @@ static trt_status_code trt_permits_hand_on_(trt_permits_ *p, uint64_t ask)
     trt_latch_(&p->lock);
     if (!p->waiters.head) {
         status = TRT_PENDING;
-    } else if (ask >> 2 > trt_permits_most_(ask) -
-                              trt_permits_free_(TRT_LOAD_(&p->word, relaxed), ask)) {
+    } else if (ask >> 2 >
+               trt_permits_most_(ask) - trt_permits_free_(TRT_LOAD_(&p->word, relaxed), ask)) {
         status = TRT_MISUSE;
     } else {
         TRT_ADD_(&p->word, ask >> 2 << 2, release); /* pairs with the CAS in trt_permits_take_ */
@@ -7830,7 +7912,7 @@ static bool trt_permits_evict_(trt_permits_ *p)
     any = p->waiters.head != NULL;
     if (any) {
         trt_complete_all_(&p->waiters, TRT_CLOSED, &wakes);
-        TRT_OR_(&p->word, TRT_SHUT_, release); /* pairs with the load in trt_permits_take_ */
+        TRT_OR_(&p->word, TRT_SHUT_, release);     /* pairs with the load in trt_permits_take_ */
         TRT_AND_(&p->word, ~TRT_QUEUED_, relaxed); /* as in trt_permits_grant_ */
     }
     trt_unlatch_(&p->lock);
@@ -8030,8 +8112,7 @@ static trt_status_code trt_once_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
     uint32_t state;
     trt_status_code status;
     (void)co;
-    if (!first)
-        return trt_settle_(w, trt_misuse_("trt_once_enter", "NULL, so nobody would know"));
+    if (!first) return trt_settle_(w, trt_misuse_("trt_once_enter", "NULL, so nobody would know"));
     if (TRT_LOAD_(&o->state_, acquire) == TRT_ONCE_DONE_) { /* pairs with trt_once_done */
         status = trt_settle_(w, TRT_OK);
         if (status == TRT_OK) *first = false;
@@ -8262,8 +8343,7 @@ static trt_status_code trt_token_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
     trt_latch_(&tree->lock);
     if (TRT_LOAD_(&t->cancelled, relaxed)) /* changes under the latch only */
         status = trt_settle_(w, TRT_OK);
-    else
-        status = trt_enlist_(&t->waiters, w);
+    else status = trt_enlist_(&t->waiters, w);
     trt_unlatch_(&tree->lock);
     return status;
 }
@@ -8320,7 +8400,6 @@ TRT_DEF_ void trt_arc_drop_(void *p)
     if (arc->destroy) arc->destroy(p);
     TASKRT_FREE(arc);
 }
-
 /* ------------------------------------------------------------------------------------------------
  * >>impl-channels
  *
@@ -8395,10 +8474,8 @@ static trt_status_code trt_oneshot_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *
     (void)co;
     trt_latch_(&o->lock);
     state = TRT_LOAD_(&o->state, relaxed); /* as in commit; begin makes no difference here */
-    if (state < TRT_ONESHOT_FULL_)
-        status = trt_enlist_(&o->waiters, w);
-    else
-        status = trt_settle_(w, state == TRT_ONESHOT_FULL_ ? TRT_OK : TRT_CLOSED);
+    if (state < TRT_ONESHOT_FULL_) status = trt_enlist_(&o->waiters, w);
+    else status = trt_settle_(w, state == TRT_ONESHOT_FULL_ ? TRT_OK : TRT_CLOSED);
     if (status == TRT_OK) {
         size_t offset = (size_t)(a->arg >> TRT_ONESHOT_SIZE_BITS_);
         size_t size = (size_t)(a->arg & (((uint64_t)1 << TRT_ONESHOT_SIZE_BITS_) - 1));
@@ -8924,7 +9001,6 @@ TRT_DEF_ void trt_watch_close_(trt_watch_ *watch)
     trt_unlatch_(&watch->lock);
     trt_wake_(&wakes);
 }
-
 /* ------------------------------------------------------------------------------------------------
  * >>kinds: every operation, and what it is made of
  */
@@ -8960,9 +9036,10 @@ static const trt_kind_row_ trt_kinds_[TRT_KINDS_] = {
 /* ------------------------------------------------------------------------------------------------
  * >>life: start, run, shut down, free
  *
- * Shutdown sets `closing`, after which no task is made and no wait begins outside a cleanup, and aborts
- * every task that lives. When all have ended, or time is up, the workers stop. What is left then is
- * given up: it is never run again, and unlinked from whatever it waits for when the runtime is freed.
+ * Shutdown sets `closing`, after which no task is made and no wait begins outside a cleanup, and
+ * aborts every task that lives. When all have ended, or time is up, the workers stop. What is left
+ * then is given up: it is never run again, and unlinked from whatever it waits for when the
+ * runtime is freed.
  */
 static uint64_t trt_live_(trt_runtime *rt)
 {
@@ -9002,7 +9079,8 @@ static void *trt_aligned_(size_t size)
     char *raw = (char *)trt_zeroed_(size + TASKRT_CACHELINE + sizeof(void *));
     uintptr_t at;
     if (!raw) return NULL;
-    at = ((uintptr_t)raw + sizeof(void *) + TASKRT_CACHELINE - 1) & ~(uintptr_t)(TASKRT_CACHELINE - 1);
+    at = ((uintptr_t)raw + sizeof(void *) + TASKRT_CACHELINE - 1) &
+         ~(uintptr_t)(TASKRT_CACHELINE - 1);
     ((void **)at)[-1] = raw;
     return (void *)at;
 }
@@ -9250,7 +9328,8 @@ TRT_DEF_ trt_status_code trt_runtime_shutdown(trt_runtime *rt, trt_duration time
     bool ended, jobs;
     if (!rt) return TRT_OK;
     trt_shutdown_begin_(rt);
-    if (trt_here_.rt == rt) return TRT_PENDING; /* from inside: begun, but it cannot wait for itself */
+    if (trt_here_.rt == rt)
+        return TRT_PENDING; /* from inside: begun, but it cannot wait for itself */
     if (trt_in_task_()) return trt_misuse_("trt_runtime_shutdown", "this would block a worker");
     ended = trt_tasks_wait_(rt, deadline);
     trt_latch_(&rt->shutdown_latch);
@@ -9297,7 +9376,10 @@ static bool trt_unlink_visit_(trt_cell_ *c, uint64_t state, void *context)
     return true;
 }
 
-typedef struct trt_leak_ { size_t n; trt_cell_ *first; } trt_leak_;
+typedef struct trt_leak_ {
+    size_t n;
+    trt_cell_ *first;
+} trt_leak_;
 
 static bool trt_leak_visit_(trt_cell_ *c, uint64_t state, void *context)
 {
@@ -9345,7 +9427,8 @@ TRT_DEF_ trt_status_code trt_block_on_(trt_runtime *rt, const trt_config *config
     void *frame;
     trt_here_.failed = false;
     if (trt_in_task_())
-        return trt_misuse_(own ? "trt_run" : "trt_block_on", "called inside a task: await it, or spawn it");
+        return trt_misuse_(own ? "trt_run" : "trt_block_on",
+                           "called inside a task: await it, or spawn it");
     if (!own && !rt) return trt_misuse_("trt_block_on", "no runtime was given");
     if (own) {
         status = trt_runtime_start(&rt, config);
@@ -9382,7 +9465,8 @@ static void trt_pause_point_(trt_worker_ *w)
             TRT_STORE_(&w->stopped, 0u, seq_cst);
         }
         /* A next dump may have taken this for stopped already: then it is, again. */
-    } while (TRT_LOAD_(&rt->signals, seq_cst) & TRT_SIGNAL_PAUSE_ || TRT_LOAD_(&w->stopped, relaxed));
+    } while (TRT_LOAD_(&rt->signals, seq_cst) & TRT_SIGNAL_PAUSE_ ||
+             TRT_LOAD_(&w->stopped, relaxed));
 }
 
 static void trt_world_stop_(trt_runtime *rt)
@@ -9428,8 +9512,7 @@ static void trt_dump_wait_(FILE *to, const trt_waiter_ *w)
         fprintf(to, "%s fd %d", name, (int)(uint32_t)w->args.arg);
     else if (w->kind == TRT_KIND_SLEEP_UNTIL_ || w->kind == TRT_KIND_TICK_)
         fprintf(to, "%s until %.3f ms", name, (double)(trt_instant)w->args.arg / 1e6);
-    else
-        fprintf(to, "%s", name);
+    else fprintf(to, "%s", name);
 }
 
 static void trt_dump_strand_(trt_runtime *rt, FILE *to, trt_cell_ *c, int indent);
@@ -9481,7 +9564,11 @@ static void trt_dump_strand_(trt_runtime *rt, FILE *to, trt_cell_ *c, int indent
         trt_dump_group_(rt, to, (trt_group_ *)c->wait.args.obj, indent);
 }
 
-typedef struct trt_dump_state_ { trt_runtime *rt; FILE *to; size_t n; } trt_dump_state_;
+typedef struct trt_dump_state_ {
+    trt_runtime *rt;
+    FILE *to;
+    size_t n;
+} trt_dump_state_;
 
 static bool trt_dump_visit_(trt_cell_ *c, uint64_t s, void *context)
 {
@@ -9503,9 +9590,10 @@ static bool trt_dump_visit_(trt_cell_ *c, uint64_t s, void *context)
         fprintf(d->to, "waits for ");
         trt_dump_wait_(d->to, &c->wait);
     } else {
-        fprintf(d->to, "%s", s & TRT_FRESH_                  ? "new"
-                             : trt_runner_of_(d->rt, c)      ? "running"
-                                                             : "ready");
+        fprintf(d->to, "%s",
+                s & TRT_FRESH_             ? "new"
+                : trt_runner_of_(d->rt, c) ? "running"
+                                           : "ready");
     }
     fprintf(d->to, "%s\n", s & TRT_ABORT_ ? ", aborted" : "");
     trt_dump_strand_(d->rt, d->to, c, 4);
@@ -9563,7 +9651,8 @@ TRT_DEF_ void trt_metrics(trt_runtime *rt, trt_metrics_info *m)
         m->timers_fired += TRT_LOAD_(&w->fired, relaxed);
         m->panics += TRT_LOAD_(&w->panics, relaxed);
         m->timers_waiting += (size_t)TRT_LOAD_(&w->wheel.waiting, relaxed);
-        m->queue_depth += TRT_LOAD_(&w->ring.tail, relaxed) - (uint32_t)TRT_LOAD_(&w->ring.head, relaxed);
+        m->queue_depth += TRT_LOAD_(&w->ring.tail, relaxed) -
+                          (uint32_t)TRT_LOAD_(&w->ring.head, relaxed);
         m->queue_depth += TRT_LOAD_(&w->lifo, relaxed) != 0;
     }
     m->tasks_alive = (size_t)(m->tasks_spawned - m->tasks_ended);

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Compiles every ```c block of README.md. One that includes taskrt.h is a file of its own, any other gets the includes put
+# Compiles every ```c block of README.md and of the manual in taskrt.h. One that includes taskrt.h is a file of its own, any other gets the includes put
 # before it. (A block that is not meant to compile is opened with something else than exactly ```c.)
 # Usage: snippets.sh DIRECTORY
 set -u
@@ -9,11 +9,18 @@ failed=0
 rm -rf "$directory"
 mkdir -p "$directory"
 
-[ -f README.md ] && awk -v directory="$directory" '
-    /^```c$/ { n++; file = directory "/snippet" n ".c"; line = NR + 1; print "#line " line " \"README.md\"" >file; inside = 1; next }
-    /^```/ && inside { inside = 0; close(file) }
-    inside { print >file }
-' README.md
+for text in README.md taskrt.h; do
+    [ -f $text ] && awk -v directory="$directory" -v text=$text '
+        /^```c$/ {
+            file = directory "/snippet-" text "-" ++n ".c"
+            print "#line " NR + 1 " \"" text "\"" >file
+            inside = 1
+            next
+        }
+        /^```/ && inside { inside = 0; close(file) }
+        inside { print >file }
+    ' $text
+done
 
 for snippet in "$directory"/snippet*.c; do
     [ -f "$snippet" ] || continue
@@ -28,7 +35,7 @@ for snippet in "$directory"/snippet*.c; do
     if ${CC:-cc} -std=c11 -O1 -Wall -Wextra -Wno-unused -I. -pthread -c "$snippet" -o "$snippet.o" 2>"$snippet.log" && ! [ -s "$snippet.log" ]; then
         passed=$((passed + 1))
     else
-        echo "FAIL a snippet of README.md does not compile without warnings"
+        echo "FAIL $(basename "$snippet") does not compile without warnings"
         cat "$snippet.log"
         failed=$((failed + 1))
     fi

@@ -1953,7 +1953,7 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
 #ifndef TASKRT_TEST_BUDGET
 #define TASKRT_TEST_BUDGET 128
 #endif
-#define TRT_RING_ ((uint32_t)TASKRT_TEST_RING) /* entries of a local queue: a power of two, as Tokio */
+#define TRT_RING_ ((uint32_t)TASKRT_TEST_RING) /* entries of a local queue, a power of two */
 #define TRT_BUDGET_ TASKRT_TEST_BUDGET         /* completed-at-once operations a poll; as Tokio */
 #define TRT_LIFO_RUN_ 3u       /* polls from the LIFO slot in a row; as Tokio */
 #define TRT_MAINTENANCE_ 61u /* polls between looks at timers, fds and injected work; as Tokio */
@@ -2384,7 +2384,8 @@ typedef struct trt_panic_record_ {
 enum {
     TRT_KIND_NONE_, TRT_KIND_YIELD_, TRT_KIND_CALL_, TRT_KIND_SYNC_, TRT_KIND_DRAIN_,
     TRT_KIND_GROUP_, TRT_KIND_JOIN_, TRT_KIND_JOIN_NEXT_, TRT_KIND_SET_SHUTDOWN_,
-    TRT_KIND_SLEEP_, TRT_KIND_SLEEP_UNTIL_, TRT_KIND_TICK_, TRT_KIND_ADVANCE_, TRT_KIND_BLOCKING_, TRT_KIND_READABLE_, TRT_KIND_WRITABLE_,
+    TRT_KIND_SLEEP_, TRT_KIND_SLEEP_UNTIL_, TRT_KIND_TICK_, TRT_KIND_ADVANCE_,
+    TRT_KIND_BLOCKING_, TRT_KIND_READABLE_, TRT_KIND_WRITABLE_,
     TRT_KIND_ACQUIRE_, TRT_KIND_NOTIFIED_, TRT_KIND_BARRIER_, TRT_KIND_ONCE_, TRT_KIND_TOKEN_,
     TRT_KIND_ONESHOT_, TRT_KIND_SEND_, TRT_KIND_RECV_, TRT_KIND_BROADCAST_, TRT_KIND_WATCH_,
     TRT_KINDS_
@@ -2666,7 +2667,7 @@ static void trt_say_(const char *format, ...)
     TASKRT_LOG(text);
 }
 
-/* Where the running coroutine last awaited: in debug builds exact, else the await it resumed from. */
+/* Where a coroutine last awaited; where it is defined, if it has not yet. */
 static uint32_t trt_line_(const trt_co *co)
 {
     return co->pc_ >> 3 ? co->pc_ >> 3 : co->type_->line;
@@ -3865,8 +3866,8 @@ static trt_status_code trt_consume_(trt_cell_ *c, void *out, trt_cell_ *joiner)
     return status;
 }
 
-#define TRT_JOIN_STOP_                                                                             \
-    ((uint64_t)1 << 32) /* in args.arg, beside the generation: drop the outcome */
+/* In args.arg of a join, beside the generation: abort first, and drop the outcome. */
+#define TRT_JOIN_STOP_ ((uint64_t)1 << 32)
 
 static void trt_thread_panic_(trt_waiter_ *w, trt_cell_ *c); /* a thread's copy, see >>threads */
 
@@ -3919,7 +3920,7 @@ static TRT_NOINLINE_ void trt_task_end_joined_(trt_cell_ *c, trt_status_code sta
     trt_wake_(&wakes);
 }
 
-/* A task or job of its own has ended, its frame is at rest: publish it. After this it is not ours. */
+/* A task or job has ended, its frame is at rest: publish it. After this it is not ours. */
 static void trt_task_end_(trt_cell_ *c, trt_status_code status)
 {
     trt_runtime *rt = trt_rt_of_(c);
@@ -5852,7 +5853,8 @@ static bool trt_job_claim_(trt_cell_ *c, uint32_t generation, uint64_t and_set)
 }
 
 /* Members stay in the list until they have ended, which takes the latch: they cannot go away here.
- * A queued job that is skipped ends at once, though, outside the latch: then the walk starts anew. */
+ * A queued job that is skipped ends at once, though, outside the latch: then the walk starts
+ * anew. */
 TRT_DEF_ void trt_abort_all_(trt_set_ *set)
 {
     trt_owned_ *node;
@@ -6064,7 +6066,7 @@ TRT_DEF_ trt_op trt_tick(trt_interval *interval)
     return trt_op_(TRT_KIND_TICK_, NULL, interval, 0);
 }
 
-/* Move the virtual clock; what is due fires, and then the caller goes behind what that made ready. */
+/* Move the virtual clock; what is due fires, and the caller goes behind what that made ready. */
 static trt_status_code trt_advance_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
 {
     trt_worker_ *worker = trt_here_.worker;
@@ -7142,7 +7144,8 @@ static void trt_driver_sleep_(trt_worker_ *w, trt_instant until)
     }
 }
 
-/* On the virtual clock nothing tells when the last thread that could call in has gone: look again. */
+/* On the virtual clock nothing tells when the last thread that could call in has gone: look
+ * again. */
 static trt_instant trt_sleep_limit_(const trt_runtime *rt)
 {
     trt_instant limit = rt->current_thread ? rt->drive_until : TRT_FOREVER_;
@@ -7428,6 +7431,10 @@ static bool trt_virtual_idle_(trt_worker_ *w)
     jobs = rt->pool.queued || rt->pool.running;
     trt_unlatch_(&rt->pool.latch);
     if (jobs || trt_any_work_(w)) return false;
+    if (TRT_LOAD_(&rt->fds_waiting, relaxed)) { /* what is ready now comes before the next timer */
+        trt_poller_wait_(rt, 0);
+        if (trt_any_work_(w)) return true;
+    }
     trt_latch_(&w->wheel.latch);
     next = trt_wheel_due_(&w->wheel);
     trt_unlatch_(&w->wheel.latch);
@@ -7544,7 +7551,7 @@ static void *trt_watch_main_(void *arg)
         for (i = 0; i < rt->n_workers; i++) trt_watch_worker_(rt, rt->workers[i], now);
         if (trt_all_asleep_(rt)) {
             if (!TRT_CAS_(&rt->watch_word, &state, 0u, seq_cst)) continue;
-            /* A worker clears its idle bit before it looks at the word; here it is the other way. */
+            /* A worker clears its idle bit, then looks at the word; here it is the other way. */
             if (!trt_all_asleep_(rt)) trt_watch_wake_(rt);
             continue;
         }

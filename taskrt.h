@@ -4016,10 +4016,13 @@ static void trt_fork_note_(trt_cell_ *c, trt_status_code status)
     trt_unlatch_(&parent->cell_->latch);
 }
 
+static trt_waiter_ *trt_sync_waiter_(trt_waiter_ *member);
+
 /* Parent's latch held, its last child has ended: complete the sync that waits, alone or in a
  * group. */
 static uint32_t trt_sync_done_(trt_cell_ *cell, uint32_t pending, trt_wakes_ *wakes)
 {
+    trt_status_code status = trt_pending_failure_(pending);
     trt_group_ *g;
     uint32_t i;
     pending &= ~TRT_PENDING_WAITING_;
@@ -4031,11 +4034,10 @@ static uint32_t trt_sync_done_(trt_cell_ *cell, uint32_t pending, trt_wakes_ *wa
     }
     g = (trt_group_ *)cell->wait.args.obj;
     for (i = 0; i < g->n; i++) {
-        trt_waiter_ *m = &g->member[i];
-        if (m->kind != TRT_KIND_SYNC_ || !m->linked) continue;
+        trt_waiter_ *m = trt_sync_waiter_(&g->member[i]);
+        if (!m) continue;
         m->linked = 0;
-        if (trt_claim_(m, trt_pending_failure_(pending), wakes)) pending &= TRT_PENDING_DRAIN_;
-        break;
+        if (trt_claim_(m, status, wakes)) pending &= TRT_PENDING_DRAIN_;
     }
     return pending;
 }
@@ -4457,40 +4459,58 @@ TRT_DEF_ trt_op trt_yield(void) { return trt_op_(TRT_KIND_YIELD_, NULL, NULL, 0)
 TRT_DEF_ trt_op trt_call_(trt_co *child) { return trt_op_(TRT_KIND_CALL_, child, NULL, 0); }
 TRT_DEF_ trt_op trt_sync(void) { return trt_op_(TRT_KIND_SYNC_, NULL, NULL, 0); }
 
-static trt_status_code trt_sync_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
+/* A branch of a group that awaits something for the group's strand: see trt_bounded_poll_. */
+struct trt_bounded_ {
+    trt_co co;
+    trt_void out;
+    trt_op op;
+    uint64_t small;     /* a message to send, kept here or in a block */
+    void *kept;
+    trt_waiter_ *sync;  /* waits for the forks of the group's frame, under the latch of its cell */
+};
+
+/* In a group no child runs on top of the strand: all are on their own. `args->obj` is the frame whose
+ * forks are meant, if it is not the one that awaits. */
+static trt_status_code trt_sync_join_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
 {
-    trt_cell_ *c = co->cell_;
+    trt_co *of = args->obj ? (trt_co *)args->obj : co;
+    trt_cell_ *c = of->cell_;
     trt_status_code status = TRT_PENDING;
-    uint32_t pending = TRT_LOAD_(&co->pending_, acquire);
-    (void)args;
-    if (!w && (co->forked_ || (pending & TRT_PENDING_COUNT_))) return TRT_PENDING;
-    if (!pending && !co->forked_) return w && !trt_take_(w) ? TRT_REFUSED_ : TRT_OK;
-    /* In a group: no child runs on top of this strand, all are on their own. */
+    uint32_t pending;
     trt_latch_(&c->latch);
-    pending = trt_pending_add_(TRT_LOAD_(&co->pending_, relaxed), co->forked_);
-    co->forked_ = 0;
+    pending = trt_pending_add_(TRT_LOAD_(&of->pending_, relaxed), of->forked_);
+    of->forked_ = 0;
     if (!(pending & TRT_PENDING_COUNT_)) {
         status = w && !trt_take_(w) ? TRT_REFUSED_ : trt_pending_failure_(pending);
         if (status != TRT_REFUSED_) pending &= TRT_PENDING_DRAIN_;
-        if (status == TRT_PANICKED) c->flags |= TRT_SAW_PANIC_;
-    } else {
+        if (status == TRT_PANICKED && of == co) c->flags |= TRT_SAW_PANIC_;
+    } else if (w) {
         pending |= TRT_PENDING_WAITING_;
         w->linked = 1;
+        if (of != co) ((struct trt_bounded_ *)(void *)co)->sync = w;
     }
-    TRT_STORE_(&co->pending_, pending, relaxed);
+    TRT_STORE_(&of->pending_, pending, relaxed);
     trt_unlatch_(&c->latch);
     return status;
 }
 
+static trt_status_code trt_sync_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
+{
+    if (w || args->obj) return trt_sync_join_(co, args, w);
+    if (co->forked_ || (TRT_LOAD_(&co->pending_, acquire) & TRT_PENDING_COUNT_)) return TRT_PENDING;
+    return TRT_LOAD_(&co->pending_, relaxed) ? trt_sync_join_(co, args, w) : TRT_OK;
+}
+
 static void trt_sync_cancel_(trt_waiter_ *w) /* of a group's member */
 {
-    trt_cell_ *c = trt_group_of_(w)->cell;
+    trt_co *co = trt_group_of_(w)->cell->leaf, *of = w->args.obj ? (trt_co *)w->args.obj : co;
     uint32_t pending;
-    trt_latch_(&c->latch);
-    pending = TRT_LOAD_(&c->leaf->pending_, relaxed);
-    TRT_STORE_(&c->leaf->pending_, pending & ~TRT_PENDING_WAITING_, relaxed);
+    trt_latch_(&of->cell_->latch);
+    pending = TRT_LOAD_(&of->pending_, relaxed);
+    if (w->linked == 1) TRT_STORE_(&of->pending_, pending & ~TRT_PENDING_WAITING_, relaxed);
+    if (of != co) ((struct trt_bounded_ *)(void *)co)->sync = NULL;
     w->linked = 0;
-    trt_unlatch_(&c->latch);
+    trt_unlatch_(&of->cell_->latch);
 }
 
 TRT_DEF_ int trt_errno_(const trt_co *co) { return co->cell_->wait.error; }
@@ -4535,14 +4555,6 @@ TRT_DEF_ trt_op trt_within_until(trt_instant instant, trt_op op)
  * and the strand waits for these (`linger`), shielded. A branch of `all` with a deadline of its own
  * becomes a small coroutine that awaits it, trt_bounded_, and so does a yield.
  */
-struct trt_bounded_ {
-    trt_co co;
-    trt_void out;
-    trt_op op;
-    uint64_t small;
-    void *kept;
-};
-
 static void trt_bounded_poll_(trt_co *co)
 {
     struct trt_bounded_ *self = (struct trt_bounded_ *)(void *)co;
@@ -4570,6 +4582,15 @@ static const trt_type_ trt_bounded_type_ = {trt_bounded_poll_,
                                             (uint32_t)offsetof(struct trt_bounded_, op),
                                             (uint32_t)sizeof(trt_op),
                                             0};
+
+/* The waiter for forks that this member of a group is, or that its branch has registered. */
+static trt_waiter_ *trt_sync_waiter_(trt_waiter_ *member)
+{
+    const trt_co *branch = (const trt_co *)member->args.obj;
+    if (member->kind == TRT_KIND_SYNC_) return member->linked == 1 ? member : NULL;
+    if (member->kind != TRT_KIND_CALL_ || branch->type_ != &trt_bounded_type_) return NULL;
+    return ((const struct trt_bounded_ *)(const void *)branch)->sync;
+}
 
 static trt_instant trt_now_of_(trt_runtime *rt)
 {
@@ -4630,6 +4651,8 @@ static bool trt_member_bound_(trt_worker_ *w, trt_waiter_ *m, const trt_op *op, 
     frame->op = *op;
     if (!deadline) frame->op.within_ = frame->op.until_ = TRT_FOREVER_; /* the group has a timer */
     frame->kept = NULL;
+    frame->sync = NULL;
+    if (op->kind_ == TRT_KIND_SYNC_) frame->op.args_.obj = trt_group_of_(m)->cell->leaf;
     if (op->kind_ == TRT_KIND_SEND_) {
         if (!trt_kinds_[op->kind_].keep(m)) {
             trt_slot_free_(frame);
@@ -4907,6 +4930,7 @@ static int trt_group_finish_(trt_cell_ *c)
         const trt_waiter_ *m = &g->member[i];
         trt_status_code status = (trt_status_code)m->status;
         if (status == TRT_PENDING) status = TRT_CANCELLED;
+        if (m->linked == TRT_LINGERS_ && status != TRT_PANICKED) status = TRT_CANCELLED;
         statuses |= (uint64_t)status << 4 * i;
         if (m->kind == TRT_KIND_CALL_ && status == TRT_PANICKED) panicked = true;
         if (m->status == TRT_PANICKED) c->flags |= TRT_SAW_PANIC_;

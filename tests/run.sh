@@ -60,7 +60,7 @@ test)
     step compile "sh tests/compile/check.sh '$out/compile' quick"
     ;;
 check-compile)
-    for part in strict link cxx wrong; do
+    for part in strict-gcc strict-clang link cxx wrong; do
         step "compile-$part" "sh tests/compile/check.sh '$out/$part' $part"
     done
     ;;
@@ -91,6 +91,8 @@ check-san)
                     echo "skipped: $compiler $sanitize does not work here"
                     continue
                 fi
+                # without a sanitizer, warnings are errors
+                [ $kind = plain ] && sanitize=-Werror
                 unit "$compiler$optimise-$kind" '' $compiler $optimise -g $sanitize
             done
         done

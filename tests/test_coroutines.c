@@ -788,7 +788,7 @@ TEST(an_object_on_the_stack_always_panics_in_debug_builds) { stack_case(2); }
 
 #ifndef __OPTIMIZE__
 /* The compiler does not see this one (it only knows that the address escapes): debug builds overwrite the stack. */
-static void hold(volatile const unsigned char *p) { (void)p; }
+static void hold(unsigned char *p) { (void)p; }
 struct keeps_a_local { trt_void none; };
 trt_async(int, keeps_a_local)
 {

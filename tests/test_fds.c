@@ -525,6 +525,36 @@ TEST(a_runtime_shut_down_with_fd_waiters_leaves_nothing)
     close(fd[1]);
 }
 
+struct writes_soon { int fd; };
+trt_async(trt_void, writes_soon)
+{
+    trt_body {
+        trt_await(trt_sleep(trt_ms(5)));
+        put(self->fd, 'x');
+    }
+}
+struct reads_before_deadline { int fd[2]; trt_handle(writes_soon) h; };
+trt_async(int, reads_before_deadline)
+{
+    trt_body {
+        pair_of_sockets(self->fd);
+        self->h = trt_spawn(writes_soon, .fd = self->fd[1]);
+        trt_await(trt_within(trt_s(10), trt_readable(self->fd[0])));
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK_EQ(trt_now(), trt_ms(5));
+        trt_await_ok(trt_join(self->h, NULL));
+    }
+    trt_cleanup {
+        close(self->fd[0]);
+        close(self->fd[1]);
+    }
+}
+
+TEST(the_virtual_clock_does_not_jump_over_an_fd_that_is_ready)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, reads_before_deadline, NULL), TRT_OK);
+}
+
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN);

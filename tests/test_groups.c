@@ -659,4 +659,72 @@ TEST(a_deadline_that_races_the_result_loses_nothing)
     CHECK_EQ(trt_run_with(&on_two_workers, deadline_race, NULL, .n = ROUNDS(1000)), TRT_OK);
 }
 
+/* ---- yields and forks in groups ---- */
+
+struct yields_in_groups { int i; };
+trt_async(int, yields_in_groups)
+{
+    trt_body {
+        trt_await(trt_within(trt_ms(50), trt_yield()));
+        CHECK_EQ(trt_status(), TRT_OK);
+        trt_await_all(trt_yield(), trt_sleep(trt_ms(1)), trt_yield());
+        CHECK_EQ(trt_status(), TRT_OK);
+        trt_await_any(trt_sleep_until(INT64_MAX), trt_yield());
+        CHECK_EQ(trt_chosen(), 1);
+        trt_await_all(trt_within(trt_ms(5), trt_yield()), trt_yield());
+        CHECK_EQ(trt_status(), TRT_OK);
+    }
+}
+
+TEST(a_yield_completes_in_groups_and_under_a_deadline)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, yields_in_groups, NULL), TRT_OK);
+    CHECK_EQ(trt_run_with(&on_two_workers, yields_in_groups, NULL), TRT_OK);
+}
+
+struct syncs_in_groups { int a, b, c; trt_instant start; };
+trt_async(int, syncs_in_groups)
+{
+    trt_body {
+        trt_fork(later, &self->a, .after = trt_ms(5), .value = 7);
+        trt_await(trt_within(trt_ms(50), trt_sync()));
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK_EQ(self->a, 7);
+        trt_fork(later, &self->b, .after = trt_ms(20), .value = 8);
+        trt_await_any(trt_sync(), trt_sleep(trt_ms(1)));
+        CHECK_EQ(trt_chosen(), 1);
+        CHECK_EQ(self->b, 0); /* it lost, and runs on */
+        trt_await_all(trt_within(trt_ms(2), trt_sync()), trt_sleep(trt_ms(1)));
+        CHECK_EQ(trt_status_of(0), TRT_TIMED_OUT);
+        CHECK_EQ(trt_status_of(1), TRT_OK);
+        CHECK_EQ(self->b, 0);
+        trt_fork(later, &self->c, .after = trt_ms(10), .value = 9);
+        trt_await_all(trt_sync(), trt_yield(), trt_within(trt_s(1), trt_sync()));
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK_EQ(self->b + self->c, 17);
+        trt_await(trt_sync());
+        CHECK_EQ(trt_status(), TRT_OK);
+    }
+}
+
+TEST(a_sync_completes_in_groups_and_under_a_deadline)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, syncs_in_groups, NULL), TRT_OK);
+}
+
+struct job_in_try_all { trt_job(busy_job) job; trt_frame(failing) f; };
+trt_async(int, job_in_try_all)
+{
+    trt_body {
+        trt_await_try_all(trt_blocking(busy_job, &self->job, .obeys = true), trt_call(failing, &self->f, .status = TRT_EMPTY));
+        CHECK_EQ(trt_chosen(), 1);
+        CHECK_EQ(trt_status_of(0), TRT_CANCELLED);
+    }
+}
+
+TEST(a_job_that_lost_in_try_all_counts_as_cancelled)
+{
+    CHECK_EQ(trt_run_with(&on_two_workers, job_in_try_all, NULL), TRT_OK);
+}
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

@@ -457,4 +457,27 @@ TEST(closing_functions_on_a_zeroed_set_do_nothing)
     CHECK_EQ(out, 77);
 }
 
+struct joined_in_groups { trt_join_set(later) set; trt_handle(later) h; uint64_t id; int v; };
+trt_async(int, joined_in_groups)
+{
+    trt_body {
+        self->h = trt_spawn_in(&self->set, later, .after = trt_ms(2), .value = 1);
+        self->id = trt_task_id(self->h);
+        trt_await_any(trt_join_next(&self->set, &self->v), trt_sleep(trt_s(1)));
+        CHECK_EQ(trt_chosen(), 0);
+        CHECK_EQ(trt_joined(), self->id);
+        self->h = trt_spawn_in(&self->set, later, .after = trt_ms(2), .value = 2);
+        self->id = trt_task_id(self->h);
+        trt_await(trt_within(trt_s(1), trt_join_next(&self->set, &self->v)));
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK_EQ(trt_joined(), self->id);
+        CHECK_EQ(self->v, 2);
+    }
+}
+
+TEST(joined_tells_the_id_also_after_an_any_and_a_deadline)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, joined_in_groups, NULL), TRT_OK);
+}
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

@@ -2363,7 +2363,7 @@ typedef struct trt_group_ { /* several operations awaited as one: see >>groups *
 typedef struct trt_thread_wait_state_ {
     trt_waiter_ waiter;
     trt_a32_ woken;
-    trt_a32_ *gate; /* where threads wait to drive a current-thread runtime */
+    trt_runtime *drives; /* the current-thread runtime that it may have to drive meanwhile */
 } trt_thread_waiter_;
 
 /* Behind the frame of set members, forks and named tasks. */
@@ -2372,10 +2372,13 @@ typedef struct trt_tail_ {
     void *out;       /* where a fork's result goes; a named task's name */
 } trt_tail_;
 
+/* Whose panic: the strand's own; one that its last await has seen; of a fork, until the sync. */
+enum { TRT_PANIC_OWN_, TRT_PANIC_SEEN_, TRT_PANIC_FORK_ };
+
 typedef struct trt_panic_record_ {
     struct trt_panic_record_ *next;
     trt_cell_ *cell;
-    bool own;
+    uint8_t role;
     trt_failure_info info;
     char message[];
 } trt_panic_record_;
@@ -2458,7 +2461,8 @@ typedef struct trt_worker_ {
     const char *stack_base;
     uint32_t index, tick, lifo_run;
     int32_t budget;
-    bool solo, searching, trapped;
+    bool solo, searching, trapped, dumps;
+    const struct trt_thread_wait_state_ *driven_for; /* current thread: who waits in this loop */
     uint64_t rng;
     jmp_buf trap; /* where trt_panic lands: armed once a loop */
     trt_cache_ cache;
@@ -2555,7 +2559,7 @@ struct trt_runtime {
     trt_a64_ fds_waiting;
     /* current-thread runtimes: which thread drives */
     trt_a32_ driving, drive_gate;
-    trt_instant drive_until; /* of trt_runtime_shutdown: when to stop driving */
+    _Atomic(int64_t) drive_until; /* of trt_runtime_shutdown: when to stop driving */
     /* the virtual clock */
     _Atomic(int64_t) virtual_now;
     /* the rest */
@@ -2569,7 +2573,9 @@ struct trt_runtime {
     trt_a32_ dump_latch, resume_gate, names_latch;
     trt_a32_ visitors;     /* threads from outside that are in trt_inject_ */
     trt_a32_ shutdown_latch, ended_gate, ended_fence, threads_latch;
-    bool begun, joined, given_up, deadlocked;
+    trt_a32_ given_up;
+    trt_a32_ deadlocked;
+    bool begun;
     size_t started;
 };
 
@@ -3334,13 +3340,17 @@ static void trt_wakes_add_(trt_wakes_ *wakes, trt_waiter_ *w)
 static void trt_wake_thread_(trt_waiter_ *w)
 {
     trt_thread_waiter_ *t = TRT_CONTAINER_(trt_thread_waiter_, waiter, w);
-    trt_a32_ *word = &t->woken, *gate = t->gate;
+    trt_a32_ *word = &t->woken;
+    trt_runtime *rt = t->drives;
+    if (rt) TRT_ADD_(&rt->visitors, 1u, seq_cst); /* once woken, it may free the runtime */
     TRT_STORE_(word, 1u,
                release); /* pairs with the acquire in trt_thread_block_; t may be gone now */
     trt_os_wake_(word, 1);
-    if (!gate) return;
-    TRT_ADD_(gate, 1u, release);
-    trt_os_wake_(gate, INT_MAX);
+    if (!rt) return;
+    TRT_ADD_(&rt->drive_gate, 1u, release);
+    trt_os_wake_(&rt->drive_gate, INT_MAX);
+    if (!trt_worker_here_(rt)) trt_unpark_(rt->workers[0]);
+    trt_visitor_leaves_(rt);
 }
 
 static void trt_wake_(trt_wakes_ *wakes)
@@ -3695,46 +3705,54 @@ static void trt_wheel_run_(trt_worker_ *by, trt_wheel_ *wheel, trt_instant now)
 static const trt_failure_info trt_unknown_failure_ = {"panic (no memory for its message)", "", 0,
                                                       0};
 
-static trt_panic_record_ *trt_panic_find_(trt_runtime *rt, const trt_cell_ *c, bool own,
+static trt_panic_record_ *trt_panic_find_(trt_runtime *rt, const trt_cell_ *c, uint32_t role,
                                           bool unlink)
 {
     trt_panic_record_ **at, *r;
     trt_latch_(&rt->panic_latch);
     for (at = &rt->panics; (r = *at) != NULL; at = &r->next)
-        if (r->cell == c && r->own == own) break;
+        if (r->cell == c && r->role == role) break;
     if (r && unlink) *at = r->next;
     trt_unlatch_(&rt->panic_latch);
     return r;
 }
 
-static void trt_panic_drop_(trt_cell_ *c, bool own)
+static void trt_panic_drop_(trt_cell_ *c, uint32_t role)
 {
     trt_runtime *rt = trt_rt_of_(c);
     trt_panic_record_ *r;
-    while ((r = trt_panic_find_(rt, c, own, true)) != NULL) TASKRT_FREE(r);
+    while ((r = trt_panic_find_(rt, c, role, true)) != NULL) TASKRT_FREE(r);
 }
 
-static void trt_panic_link_(trt_cell_ *c, trt_panic_record_ *r, bool own)
+static void trt_panic_link_(trt_cell_ *c, trt_panic_record_ *r, uint32_t role)
 {
     trt_runtime *rt = trt_rt_of_(c);
     r->cell = c;
-    r->own = own;
+    r->role = (uint8_t)role;
     trt_latch_(&rt->panic_latch);
     r->next = rt->panics;
     rt->panics = r;
     trt_unlatch_(&rt->panic_latch);
 }
 
-/* The panic of strand `from` becomes what strand `to` sees; `to` NULL: this thread. */
+/* The panic of strand `from` becomes what strand `to` sees, now or (role FORK) at its next sync. */
+static void trt_panic_pass_(trt_cell_ *from, trt_cell_ *to, uint32_t role)
+{
+    trt_panic_record_ *r = trt_panic_find_(trt_rt_of_(from), from, TRT_PANIC_OWN_, true);
+    trt_panic_drop_(to, role);
+    if (r) trt_panic_link_(to, r, role);
+}
+
+/* `to` NULL: this thread. */
 static void trt_panic_move_(trt_cell_ *from, trt_cell_ *to)
 {
-    trt_panic_record_ *r = trt_panic_find_(trt_rt_of_(from), from, true, true);
     trt_self_ *self = &trt_here_;
+    trt_panic_record_ *r;
     if (to) {
-        trt_panic_drop_(to, false);
-        if (r) trt_panic_link_(to, r, false);
+        trt_panic_pass_(from, to, TRT_PANIC_SEEN_);
         return;
     }
+    r = trt_panic_find_(trt_rt_of_(from), from, TRT_PANIC_OWN_, true);
     self->failure = r ? r->info : trt_unknown_failure_;
     (void)snprintf(self->message, sizeof self->message, "%s", self->failure.message);
     self->failure.message = self->message;
@@ -3750,9 +3768,9 @@ TRT_DEF_ const trt_failure_info *trt_failure(void)
     trt_cell_ *c;
     if (!w || !w->cur) return self->failed ? &self->failure : NULL;
     c = w->cur;
-    if (c->flags & TRT_SAW_PANIC_) r = trt_panic_find_(w->rt, c, false, false);
+    if (c->flags & TRT_SAW_PANIC_) r = trt_panic_find_(w->rt, c, TRT_PANIC_SEEN_, false);
     else if (!trt_shielded_(c) || c->leaf->status_ != TRT_PANICKED) return NULL;
-    else r = trt_panic_find_(w->rt, c, true, false);
+    else r = trt_panic_find_(w->rt, c, TRT_PANIC_OWN_, false);
     return r ? &r->info : &trt_unknown_failure_;
 }
 
@@ -3819,7 +3837,7 @@ TRT_DEF_ void trt_panic_(const char *file, int line, const char *format, ...)
         trt_panic_tell_(self->rt, &info, self->job->type->name);
         longjmp(*self->job_trap, 1);
     }
-    if (r) trt_panic_link_(c, r, true);
+    if (r) trt_panic_link_(c, r, TRT_PANIC_OWN_);
     c->flags |= TRT_OWN_PANIC_;
     trt_panic_tell_(trt_rt_of_(c), &info, trt_name_of_(trt_task_of_(c)));
     if (!self->job) TRT_COUNT_(&w->panics, 1u);
@@ -3832,14 +3850,15 @@ TRT_DEF_ void trt_panic_(const char *file, int line, const char *format, ...)
 static void trt_cell_end_(trt_cell_ *c)
 {
     if (c->flags & (TRT_OWN_PANIC_ | TRT_SAW_PANIC_)) {
-        trt_panic_drop_(c, true);
-        trt_panic_drop_(c, false);
+        trt_panic_drop_(c, TRT_PANIC_OWN_);
+        trt_panic_drop_(c, TRT_PANIC_SEEN_);
     }
     if (c->flags & TRT_NAMED_) {
         trt_runtime *rt = trt_rt_of_(c);
+        void *name = trt_tail_of_(c, trt_type_of_(c))->out;
         trt_latch_(&rt->names_latch); /* the watch thread may be about to read it */
-        TASKRT_FREE(trt_tail_of_(c, trt_type_of_(c))->out);
-        trt_cell_free_(c);
+        trt_cell_free_(c);            /* on other threads, waits for a dump that may read it too */
+        TASKRT_FREE(name);
         trt_unlatch_(&rt->names_latch);
         return;
     }
@@ -3861,7 +3880,7 @@ static trt_status_code trt_consume_(trt_cell_ *c, void *out, trt_cell_ *joiner)
 {
     trt_status_code status = trt_result_(c);
     if (status == TRT_OK) trt_copy_(out, trt_result_at_(c), trt_type_of_(c)->out_size);
-    if (status == TRT_PANICKED && (c->flags & TRT_OWN_PANIC_)) trt_panic_move_(c, joiner);
+    if (status == TRT_PANICKED) trt_panic_move_(c, joiner);
     trt_cell_end_(c);
     return status;
 }
@@ -3877,10 +3896,10 @@ static void trt_deliver_(trt_cell_ *c, trt_waiter_ *w, trt_status_code status)
     trt_cell_ *joiner = trt_waiter_cell_(w);
     if (w->args.arg & TRT_JOIN_STOP_ && w->kind == TRT_KIND_JOIN_) return;
     if (status == TRT_OK) trt_copy_(w->args.out, trt_result_at_(c), trt_type_of_(c)->out_size);
-    if (status != TRT_PANICKED || !(c->flags & TRT_OWN_PANIC_)) return;
+    if (status != TRT_PANICKED) return;
     if (joiner) trt_panic_move_(c, joiner);
     else trt_thread_panic_(w, c);
-    if (w->mode == TRT_MODE_STRAND_) joiner->flags |= TRT_SAW_PANIC_;
+    if (joiner && w->mode == TRT_MODE_STRAND_) joiner->flags |= TRT_SAW_PANIC_;
 }
 
 static void trt_set_end_(trt_cell_ *c, trt_status_code status);
@@ -3894,6 +3913,12 @@ static void trt_count_end_(trt_runtime *rt)
 }
 
 static void trt_check_ended_(trt_runtime *rt);
+
+/* After a count: was it the last that a shutdown waits for? */
+static void trt_check_closing_(trt_runtime *rt)
+{
+    if (TRT_UNLIKELY_(TRT_LOAD_(&rt->closing, seq_cst))) trt_check_ended_(rt);
+}
 
 /* A joiner was registered, or is leaving: everything under the latch. */
 static TRT_NOINLINE_ void trt_task_end_joined_(trt_cell_ *c, trt_status_code status)
@@ -3943,7 +3968,7 @@ static void trt_task_end_(trt_cell_ *c, trt_status_code status)
             break;
         }
     }
-    if (TRT_UNLIKELY_(TRT_LOAD_(&rt->closing, relaxed))) trt_check_ended_(rt);
+    trt_check_closing_(rt);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -4011,9 +4036,23 @@ static void trt_fork_note_(trt_cell_ *c, trt_status_code status)
     }
     trt_latch_(&parent->cell_->latch);
     if (status == TRT_PANICKED && !trt_pending_failure_(TRT_LOAD_(&parent->pending_, relaxed)))
-        trt_panic_move_(c, parent->cell_);
+        trt_panic_pass_(c, parent->cell_, TRT_PANIC_FORK_); /* the parent may look at another now */
     trt_fork_fail_(parent, status);
     trt_unlatch_(&parent->cell_->latch);
+}
+
+/* A sync of this strand gives TRT_PANICKED: what the fork left becomes what its await has seen. (Or is
+ * dropped, where the wait is not one of the body.) */
+static void trt_fork_panic_seen_(trt_cell_ *c, bool drop)
+{
+    trt_panic_record_ *r = trt_panic_find_(trt_rt_of_(c), c, TRT_PANIC_FORK_, true);
+    if (drop) {
+        TASKRT_FREE(r);
+        return;
+    }
+    trt_panic_drop_(c, TRT_PANIC_SEEN_);
+    if (r) trt_panic_link_(c, r, TRT_PANIC_SEEN_);
+    c->flags |= TRT_SAW_PANIC_;
 }
 
 static trt_waiter_ *trt_sync_waiter_(trt_waiter_ *member);
@@ -4219,7 +4258,14 @@ TRT_DEF_ void trt_frame_init_(trt_co *co, const trt_type_ *type)
 
 TRT_DEF_ void trt_fail_(trt_co *co, trt_status_code status)
 {
-    if ((co->phase_ & 7) == TRT_PHASE_BODY_) co->result_ = (uint8_t)status;
+    trt_cell_ *c = co->cell_;
+    trt_panic_record_ *r;
+    if ((co->phase_ & 7) != TRT_PHASE_BODY_) return;
+    co->result_ = (uint8_t)status;
+    if (status != TRT_PANICKED || co->parent_ || !(c->flags & TRT_SAW_PANIC_)) return;
+    r = trt_panic_find_(trt_rt_of_(c), c, TRT_PANIC_SEEN_, true); /* passed on: whoever joins sees it */
+    c->flags = (uint8_t)((c->flags & ~TRT_SAW_PANIC_) | TRT_OWN_PANIC_);
+    if (r) trt_panic_link_(c, r, TRT_PANIC_OWN_);
 }
 
 /* Debug builds: locals of the body that would be read after an await find this instead. */
@@ -4244,6 +4290,7 @@ static int trt_await_inside_(trt_cell_ *c, uint32_t kind, void *obj)
     c->wait.kind = (uint8_t)kind;
     c->wait.mode = TRT_MODE_STRAND_;
     c->wait.status = TRT_PENDING;
+    c->wait.linked = c->wait.kept = 0;
     c->wait.args.obj = obj;
     c->wait.args.out = NULL;
     return TRT_STEP_COMMIT_;
@@ -4293,6 +4340,8 @@ static int trt_frame_ended_(trt_worker_ *w, trt_cell_ **pc)
     return trt_frame_over_(w, pc);
 }
 
+static void trt_pause_point_(trt_worker_ *w);
+
 /* Resume the innermost frame. */
 static inline int trt_poll_leaf_(trt_worker_ *w, trt_cell_ *c)
 {
@@ -4303,6 +4352,7 @@ static inline int trt_poll_leaf_(trt_worker_ *w, trt_cell_ *c)
     TRT_STORE_(&w->at_cell, c, relaxed);
     TRT_COUNT_(&w->polls, 1u);
     co->type_->poll(co);
+    if (TRT_UNLIKELY_(TRT_LOAD_(&w->rt->signals, relaxed) & TRT_SIGNAL_PAUSE_)) trt_pause_point_(w);
     if (TRT_LIKELY_(c->flags & TRT_SUSPENDED_)) {
         c->flags &= (uint8_t)~TRT_SUSPENDED_;
         return TRT_STEP_COMMIT_;
@@ -4380,7 +4430,7 @@ no_memory:
 
 static TRT_NOINLINE_ void trt_forget_panic_(trt_cell_ *c)
 {
-    trt_panic_drop_(c, false);
+    trt_panic_drop_(c, TRT_PANIC_SEEN_);
     c->flags &= (uint8_t)~TRT_SAW_PANIC_;
 }
 
@@ -4483,7 +4533,7 @@ static trt_status_code trt_sync_join_(trt_co *co, trt_args_ *args, trt_waiter_ *
     if (!(pending & TRT_PENDING_COUNT_)) {
         status = w && !trt_take_(w) ? TRT_REFUSED_ : trt_pending_failure_(pending);
         if (status != TRT_REFUSED_) pending &= TRT_PENDING_DRAIN_;
-        if (status == TRT_PANICKED && of == co) c->flags |= TRT_SAW_PANIC_;
+        if (status == TRT_PANICKED && of == co) trt_fork_panic_seen_(c, false);
     } else if (w) {
         pending |= TRT_PENDING_WAITING_;
         w->linked = 1;
@@ -4501,10 +4551,13 @@ static trt_status_code trt_sync_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *
     return TRT_LOAD_(&co->pending_, relaxed) ? trt_sync_join_(co, args, w) : TRT_OK;
 }
 
-static void trt_sync_cancel_(trt_waiter_ *w) /* of a group's member */
+static void trt_sync_cancel_(trt_waiter_ *w) /* of a group's member; alone: trt_sync_resume_ */
 {
-    trt_co *co = trt_group_of_(w)->cell->leaf, *of = w->args.obj ? (trt_co *)w->args.obj : co;
+    trt_co *co, *of;
     uint32_t pending;
+    if (w->mode != TRT_MODE_MEMBER_) return;
+    co = trt_group_of_(w)->cell->leaf;
+    of = w->args.obj ? (trt_co *)w->args.obj : co;
     trt_latch_(&of->cell_->latch);
     pending = TRT_LOAD_(&of->pending_, relaxed);
     if (w->linked == 1) TRT_STORE_(&of->pending_, pending & ~TRT_PENDING_WAITING_, relaxed);
@@ -4583,6 +4636,13 @@ static const trt_type_ trt_bounded_type_ = {trt_bounded_poll_,
                                             (uint32_t)sizeof(trt_op),
                                             0};
 
+static bool trt_is_sync_(const trt_waiter_ *member)
+{
+    if (member->kind != TRT_KIND_CALL_) return member->kind == TRT_KIND_SYNC_;
+    return member->kept &&
+           ((const struct trt_bounded_ *)member->args.obj)->op.kind_ == TRT_KIND_SYNC_;
+}
+
 /* The waiter for forks that this member of a group is, or that its branch has registered. */
 static trt_waiter_ *trt_sync_waiter_(trt_waiter_ *member)
 {
@@ -4626,7 +4686,14 @@ static trt_cell_ *trt_branch_new_(trt_worker_ *w, trt_waiter_ *member, trt_co *c
 static void trt_member_clear_(trt_waiter_ *m)
 {
     bool call = m->kind == TRT_KIND_CALL_;
-    if (call && m->args.out) trt_slot_free_(m->args.out);
+    if (call && m->args.out) {
+        trt_cell_ *branch = (trt_cell_ *)m->args.out;
+        if (branch->flags & (TRT_OWN_PANIC_ | TRT_SAW_PANIC_)) {
+            trt_panic_drop_(branch, TRT_PANIC_OWN_);
+            trt_panic_drop_(branch, TRT_PANIC_SEEN_);
+        }
+        trt_slot_free_(branch);
+    }
     if (!m->kept) return;
     m->kept = 0;
     if (call && ((struct trt_bounded_ *)m->args.obj)->kept)
@@ -4768,8 +4835,7 @@ static void trt_branch_end_(trt_cell_ *c, trt_status_code status)
     trt_waiter_ *m = (trt_waiter_ *)c->up;
     trt_wakes_ wakes = TRT_NO_WAKES_;
     trt_latch_(&c->latch);
-    if (status == TRT_PANICKED && (c->flags & TRT_OWN_PANIC_))
-        trt_panic_move_(c, trt_group_of_(m)->cell);
+    if (status == TRT_PANICKED) trt_panic_move_(c, trt_group_of_(m)->cell);
     if (!trt_claim_(m, status, &wakes)) m->status = (uint8_t)status;
     trt_unlatch_(&c->latch);
     trt_wake_(&wakes);
@@ -4932,8 +4998,10 @@ static int trt_group_finish_(trt_cell_ *c)
         if (status == TRT_PENDING) status = TRT_CANCELLED;
         if (m->linked == TRT_LINGERS_ && status != TRT_PANICKED) status = TRT_CANCELLED;
         statuses |= (uint64_t)status << 4 * i;
-        if (m->kind == TRT_KIND_CALL_ && status == TRT_PANICKED) panicked = true;
-        if (m->status == TRT_PANICKED) c->flags |= TRT_SAW_PANIC_;
+        /* A coroutine's panic is the caller's; of any other operation it is a status. */
+        if (m->kind == TRT_KIND_CALL_ && !m->kept && status == TRT_PANICKED) panicked = true;
+        if (status == TRT_PANICKED) c->flags |= TRT_SAW_PANIC_;
+        if (status == TRT_PANICKED && trt_is_sync_(m)) trt_fork_panic_seen_(c, false);
         if (g->winner == (int8_t)i || (g->deadline && i == 0)) c->wait.error = m->error;
     }
     if (decided &&
@@ -4945,9 +5013,9 @@ static int trt_group_finish_(trt_cell_ *c)
     c->wait.args.arg = statuses;
     c->wait.kind = TRT_KIND_NONE_;
     if (panicked) {
-        trt_panic_record_ *r = trt_panic_find_(trt_rt_of_(c), c, false, true);
+        trt_panic_record_ *r = trt_panic_find_(trt_rt_of_(c), c, TRT_PANIC_SEEN_, true);
         c->flags &= (uint8_t)~TRT_SAW_PANIC_;
-        if (r) trt_panic_link_(c, r, true);
+        if (r) trt_panic_link_(c, r, TRT_PANIC_OWN_);
         c->flags |= TRT_OWN_PANIC_;
         return TRT_STEP_PANIC_; /* a child's panic is the caller's */
     }
@@ -5047,7 +5115,7 @@ static int trt_sync_step_(trt_worker_ *w, trt_cell_ **pc)
     co->forked_ = 0;
     if (!(pending & TRT_PENDING_COUNT_)) {
         co->status_ = (uint8_t)trt_pending_failure_(pending);
-        if (co->status_ == TRT_PANICKED) c->flags |= TRT_SAW_PANIC_;
+        if (co->status_ == TRT_PANICKED) trt_fork_panic_seen_(c, drain);
         TRT_STORE_(&co->pending_, pending & TRT_PENDING_DRAIN_, relaxed);
         trt_unlatch_(&c->latch);
         return drain ? TRT_STEP_ENDED_ : TRT_STEP_POLL_;
@@ -5086,7 +5154,7 @@ static int trt_sync_resume_(trt_cell_ *c)
         return TRT_STEP_ABORT_;
     }
     co->status_ = (uint8_t)trt_pending_failure_(pending);
-    if (co->status_ == TRT_PANICKED) c->flags |= TRT_SAW_PANIC_;
+    if (co->status_ == TRT_PANICKED) trt_fork_panic_seen_(c, c->wait.kind == TRT_KIND_DRAIN_);
     TRT_STORE_(&co->pending_, pending & TRT_PENDING_DRAIN_, relaxed);
     trt_unlatch_(&c->latch);
     return c->wait.kind == TRT_KIND_DRAIN_ ? TRT_STEP_ENDED_ : TRT_STEP_POLL_;
@@ -5184,7 +5252,7 @@ static int trt_inline_over_(trt_cell_ **pc, trt_status_code status)
     }
     if (c->kind == TRT_BRANCH_) {
         trt_waiter_ *m = (trt_waiter_ *)c->up;
-        if (status == TRT_PANICKED && (c->flags & TRT_OWN_PANIC_)) trt_panic_move_(c, behind);
+        if (status == TRT_PANICKED) trt_panic_move_(c, behind);
         if (trt_take_(m)) trt_member_done_(trt_group_of_(m), m, status);
         else m->status = (uint8_t)status;
         return TRT_STEP_COMMIT_;
@@ -5421,6 +5489,7 @@ TRT_DEF_ void *trt_make_(const trt_type_ *type, const trt_how_ *how, trt_ref_ *r
         c = trt_task_new_(rt, type, how);
         if (!c) {
             trt_count_end_(rt);
+            trt_check_closing_(rt);
             why = TRT_NO_MEMORY;
         }
     }
@@ -5442,6 +5511,7 @@ TRT_DEF_ void trt_start_(void *frame, trt_ref_ *ref)
     uint64_t flags = c->wait.args.arg;
     bool job = (flags & TRT_JOB_STATE_) != 0;
     if (flags & TRT_SET_) trt_set_add_((trt_set_ *)c->up, c);
+    flags = c->wait.args.arg;
     /* The release publishes the frame: a stale hint, or a joiner, may find the task without a
      * queue. */
     TRT_STORE_(&c->state, (uint64_t)ref->generation << 32 | flags, release);
@@ -5692,6 +5762,8 @@ static void trt_set_add_(trt_set_ *set, trt_cell_ *c)
     if (!set->owner) trt_set_register_(set);
     trt_own_(&set->live, &trt_tail_of_(c, trt_type_of_(c))->node);
     set->len++;
+    /* Born during the set's shutdown: aborted like those before it. */
+    if (set->waiter && set->waiter->kind == TRT_KIND_SET_SHUTDOWN_) c->wait.args.arg |= TRT_ABORT_;
     trt_unlatch_(&set->lock);
 }
 
@@ -5701,12 +5773,15 @@ static void trt_set_unmade_(trt_set_ *set, trt_status_code why)
     trt_waiter_ *w;
     trt_latch_(&set->lock);
     w = set->waiter;
+    if (w && w->kind == TRT_KIND_SET_SHUTDOWN_) { /* outcomes are ignored */
+        trt_unlatch_(&set->lock);
+        return;
+    }
     set->waiter = NULL;
     if (w) w->linked = 0;
-    if (w && w->kind == TRT_KIND_JOIN_NEXT_ && trt_claim_(w, why, &wakes)) {
+    if (w && trt_claim_(w, why, &wakes)) {
         w->args.arg = 0;
     } else {
-        set->waiter = NULL;
         set->unmade[trt_unmade_index_(why)]++;
         set->len++;
     }
@@ -5949,7 +6024,7 @@ static void trt_set_drop_ended_(trt_set_ *set)
         trt_cell_ *c = set->ready.head ? trt_waiting_cell_(set->ready.head) : NULL;
         if (c)
             c->flags &= (uint8_t)~TRT_OWN_PANIC_; /* outcomes are ignored; the record goes below */
-        if (c) trt_panic_drop_(c, true);
+        if (c) trt_panic_drop_(c, TRT_PANIC_OWN_);
         trt_set_pop_(set, NULL, NULL, &id);
     }
 }
@@ -6103,7 +6178,7 @@ static trt_status_code trt_advance_poll_(trt_co *co, trt_args_ *args, trt_waiter
     if (!w) return TRT_PENDING;
     if (w->mode == TRT_MODE_MEMBER_ && !trt_take_(w)) return TRT_REFUSED_;
     until = trt_after_(TRT_LOAD_(&rt->virtual_now, relaxed), duration);
-    while ((next = TRT_LOAD_(&worker->wheel.next, relaxed)) <= until) {
+    while ((next = TRT_LOAD_(&worker->wheel.next, relaxed)) <= until && next != TRT_FOREVER_) {
         if (next > TRT_LOAD_(&rt->virtual_now, relaxed))
             TRT_STORE_(&rt->virtual_now, next, relaxed);
         trt_wheel_run_(worker, &worker->wheel, TRT_LOAD_(&rt->virtual_now, relaxed));
@@ -6125,7 +6200,7 @@ TRT_DEF_ trt_op trt_advance(trt_duration duration)
  */
 static void trt_thread_panic_(trt_waiter_ *w, trt_cell_ *c)
 {
-    w->args.obj = trt_panic_find_(trt_rt_of_(c), c, true, true); /* the thread takes it over */
+    w->args.obj = trt_panic_find_(trt_rt_of_(c), c, TRT_PANIC_OWN_, true); /* the thread takes it over */
 }
 
 static void trt_thread_saw_panic_(trt_panic_record_ *r)
@@ -6139,6 +6214,7 @@ static void trt_thread_saw_panic_(trt_panic_record_ *r)
 }
 
 static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t);
+static void trt_give_up_(trt_runtime *rt);
 
 static bool trt_in_task_(void) { return trt_here_.worker && trt_here_.worker->cur; }
 
@@ -6165,9 +6241,10 @@ static trt_status_code trt_thread_wait_on_(trt_runtime *rt, uint32_t kind, void 
     t.waiter.kind = (uint8_t)kind;
     t.waiter.mode = TRT_MODE_THREAD_;
     t.waiter.status = TRT_PENDING;
-    t.gate = rt && rt->current_thread ? &rt->drive_gate : NULL;
+    t.drives = rt && rt->current_thread ? rt : NULL;
     status = trt_kinds_[kind].poll(NULL, &t.waiter.args, &t.waiter);
     if (status != TRT_PENDING) return status;
+    if (rt && TRT_LOAD_(&rt->given_up, seq_cst)) trt_give_up_(rt); /* it came too late for the sweep */
     trt_thread_block_(rt, &t);
     if (!TRT_LOAD_(&t.woken, acquire)) { /* its runtime has given up */
         trt_kinds_[kind].cancel(&t.waiter);
@@ -6256,9 +6333,9 @@ static bool trt_pool_should_start_(trt_pool_ *pool)
     return true;
 }
 
-static bool trt_pool_start_(trt_runtime *rt)
+/* `starting` and `threads` have been counted up; false: they are still to be counted down. */
+static bool trt_pool_thread_start_(trt_runtime *rt)
 {
-    trt_pool_ *pool = &rt->pool;
     trt_pool_thread_ *t = (trt_pool_thread_ *)TASKRT_MALLOC(sizeof *t);
     if (t) {
         memset(t, 0, sizeof *t);
@@ -6273,10 +6350,6 @@ static bool trt_pool_start_(trt_runtime *rt)
         trt_unlatch_(&rt->threads_latch);
         TASKRT_FREE(t);
     }
-    trt_latch_(&pool->latch);
-    pool->starting = false;
-    pool->threads--;
-    trt_unlatch_(&pool->latch);
     return false;
 }
 
@@ -6285,35 +6358,68 @@ static void trt_job_finish_(trt_job_ *job, trt_status_code status, trt_panic_rec
                             trt_wakes_ *wakes)
 {
     trt_waiter_ *w = job->waiter;
+    trt_cell_ *c;
     job->state = TRT_JOB_OVER_;
     job->status = (uint8_t)status;
     job->waiter = NULL;
     if (!w) return;
-    if (panic) {
-        trt_cell_ *c = trt_waiter_cell_(w);
-        trt_panic_drop_(c, false);
-        trt_panic_link_(c, panic, false);
+    if (!trt_claim_(w, status, wakes)) { /* aborted, or another branch was faster */
+        if (w->mode == TRT_MODE_MEMBER_) w->status = (uint8_t)status;
+        TASKRT_FREE(panic);
+        return;
     }
-    if (!trt_claim_(w, status, wakes)) w->status = (uint8_t)status;
-    else if (status == TRT_PANICKED && w->mode == TRT_MODE_STRAND_)
-        trt_waiting_cell_(w)->flags |= TRT_SAW_PANIC_;
+    if (status != TRT_PANICKED) return;
+    c = trt_waiter_cell_(w);
+    trt_panic_drop_(c, TRT_PANIC_SEEN_);
+    if (panic) trt_panic_link_(c, panic, TRT_PANIC_SEEN_);
+    if (w->mode == TRT_MODE_STRAND_) c->flags |= TRT_SAW_PANIC_;
 }
 
-/* Without any thread there is nobody to run the job: take it back. */
-static bool trt_pool_take_back_(trt_pool_ *pool, trt_job_ *job)
+/* Latch held, out of the queue. False: an abort has cleared FRESH, and ends the job once it gets
+ * the latch; until then its memory stays. */
+static bool trt_job_take_(trt_job_ *job)
 {
-    bool back = false;
+    trt_cell_ *c = job->cell;
+    if (!c || trt_job_claim_(c, TRT_GENERATION_(TRT_LOAD_(&c->state, relaxed)), 0)) return true;
+    job->state = TRT_JOB_OVER_;
+    return false;
+}
+
+/* A start has failed. The threads there are go on; if there is none, and none on its way, every
+ * queued job ends with TRT_NO_MEMORY. True: so does `mine`, a spawned job, and the caller ends it. */
+static bool trt_pool_start_failed_(trt_runtime *rt, const trt_job_ *mine)
+{
+    trt_pool_ *pool = &rt->pool;
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_job_ *job, *over = NULL;
+    bool own = false;
     trt_latch_(&pool->latch);
-    if (!pool->threads && !pool->starting && job->state == TRT_JOB_QUEUED_) {
+    pool->starting = false;
+    pool->threads--;
+    while (!pool->threads && (job = pool->first) != NULL) {
         trt_pool_remove_(pool, job);
-        job->state = TRT_JOB_NEW_;
-        back = true;
+        if (!job->cell) {
+            trt_job_finish_(job, TRT_NO_MEMORY, NULL, &wakes);
+        } else if (trt_job_take_(job)) {
+            job->state = TRT_JOB_OVER_;
+            job->status = TRT_NO_MEMORY;
+            own = own || job == mine;
+            if (job == mine) continue;
+            job->next = over;
+            over = job;
+        }
     }
     trt_unlatch_(&pool->latch);
-    return back;
+    trt_wake_(&wakes);
+    while ((job = over) != NULL) {
+        over = job->next;
+        trt_task_end_(job->cell, TRT_NO_MEMORY);
+    }
+    return own;
 }
 
-/* Latch held on entry, not on return. The job may be over before this returns. False: no thread. */
+/* Latch held on entry, not on return, when the job may be over already. False: there is no thread,
+ * and the job, a spawned one, is the caller's to end. */
 static bool trt_pool_queue_(trt_runtime *rt, trt_job_ *job)
 {
     trt_pool_ *pool = &rt->pool;
@@ -6324,25 +6430,28 @@ static bool trt_pool_queue_(trt_runtime *rt, trt_job_ *job)
     start = !idle && trt_pool_should_start_(pool);
     trt_unlatch_(&pool->latch);
     if (idle) trt_pool_wake_(idle);
-    if (!start || trt_pool_start_(rt)) return true;
-    return !trt_pool_take_back_(pool, job);
+    return !start || trt_pool_thread_start_(rt) || !trt_pool_start_failed_(rt, job);
+}
+
+static void trt_pool_start_(trt_runtime *rt)
+{
+    if (!trt_pool_thread_start_(rt)) (void)trt_pool_start_failed_(rt, NULL);
 }
 
 /* A spawned job. False: there is no thread to run it, and it is gone. */
 static bool trt_pool_submit_(trt_runtime *rt, trt_job_ *job)
 {
     trt_cell_ *c = job->cell;
-    uint32_t generation = TRT_GENERATION_(TRT_LOAD_(&c->state, relaxed));
+    bool set = (TRT_LOAD_(&c->state, relaxed) & TRT_SET_) != 0;
     trt_latch_(&rt->pool.latch);
     if (trt_pool_queue_(rt, job)) return true;
-    if (!trt_job_claim_(c, generation, 0)) return true; /* an abort was faster, and has ended it */
-    job->status = TRT_NO_MEMORY;
-    if (TRT_LOAD_(&c->state, relaxed) & TRT_SET_) { /* the set reports it */
+    if (set) { /* the set reports it */
         trt_task_end_(c, TRT_NO_MEMORY);
         return true;
     }
     trt_count_end_(rt);
     trt_cell_end_(c);
+    trt_check_closing_(rt);
     return false;
 }
 
@@ -6417,20 +6526,10 @@ static bool trt_pool_sleep_(trt_runtime *rt, trt_pool_thread_ *t)
     return true;
 }
 
-/* Latch held, out of the queue. False: an abort has cleared FRESH, and ends the job once it gets
- * the latch; until then its memory stays. */
-static bool trt_job_take_(trt_job_ *job)
-{
-    trt_cell_ *c = job->cell;
-    if (!c || trt_job_claim_(c, TRT_GENERATION_(TRT_LOAD_(&c->state, relaxed)), 0)) return true;
-    job->state = TRT_JOB_OVER_;
-    return false;
-}
-
 static void trt_pool_leave_(trt_runtime *rt, trt_pool_thread_ *t) /* latch held; released */
 {
     trt_pool_ *pool = &rt->pool;
-    bool join = pool->has_exited;
+    bool join = pool->has_exited, start;
     pthread_t before = pool->exited;
     pool->exited = t->thread;
     pool->has_exited = true;
@@ -6440,8 +6539,10 @@ static void trt_pool_leave_(trt_runtime *rt, trt_pool_thread_ *t) /* latch held;
     TASKRT_FREE(t);
     trt_latch_(&pool->latch);
     pool->threads--;
+    start = trt_pool_should_start_(pool); /* a job came when this thread still counted */
     TRT_ADD_(&pool->changed, 1u, release);
     trt_unlatch_(&pool->latch);
+    if (start) trt_pool_start_(rt); /* it counts again: shutdown waits on */
     trt_os_wake_(&pool->changed, INT_MAX);
 }
 
@@ -6472,7 +6573,7 @@ static void *trt_pool_main_(void *arg)
         pool->running++;
         start = !pool->idle && trt_pool_should_start_(pool);
         trt_unlatch_(&pool->latch);
-        if (start) (void)trt_pool_start_(rt); /* without it the threads there are go on */
+        if (start) trt_pool_start_(rt);
         trt_job_run_(rt, job);
         trt_latch_(&pool->latch);
         pool->running--;
@@ -6512,15 +6613,7 @@ static trt_status_code trt_blocking_poll_(trt_co *co, trt_args_ *args, trt_waite
     }
     job->waiter = w;
     job->state = TRT_JOB_NEW_;
-    if (trt_pool_queue_(rt, job)) return TRT_PENDING;
-    /* No thread at all. The wait is registered, so it is completed like any other. */
-    {
-        trt_wakes_ wakes = TRT_NO_WAKES_;
-        trt_latch_(&rt->pool.latch);
-        trt_job_finish_(job, TRT_NO_MEMORY, NULL, &wakes);
-        trt_unlatch_(&rt->pool.latch);
-        trt_wake_(&wakes);
-    }
+    (void)trt_pool_queue_(rt, job); /* without a thread it has been completed like any other wait */
     return TRT_PENDING;
 }
 
@@ -7042,27 +7135,46 @@ TRT_DEF_ trt_op trt_writable(int fd)
  * poller once there is one. The others sleep on a futex. Whoever registers a timer earlier than the
  * driver's wakes the driver.
  */
+static bool trt_wake_sleeper_(trt_runtime *rt, size_t word, uint64_t bits)
+{
+    while (bits) {
+        uint32_t bit = (uint32_t)__builtin_ctzll((unsigned long long)bits);
+        uint64_t mask = (uint64_t)1 << bit;
+        bits &= ~mask;
+        if (!(TRT_AND_(&rt->idle_bits[word], ~mask, seq_cst) & mask)) continue;
+        TRT_SUB_(&rt->sleeping, 1u, seq_cst);
+        trt_unpark_(rt->workers[word * 64 + bit]); /* it inherits the place as searcher */
+        return true;
+    }
+    return false;
+}
+
+static bool trt_any_idle_(trt_runtime *rt)
+{
+    size_t i;
+    for (i = 0; i < rt->idle_words; i++)
+        if (TRT_LOAD_(&rt->idle_bits[i], relaxed)) return true;
+    return false;
+}
+
+/* Others rely on whoever holds the place as searcher. So it is given up only if, after that, nobody
+ * is idle: a worker on its way to sleep may have counted itself, but not set its bit yet. */
 static TRT_NOINLINE_ void trt_notify_slow_(trt_runtime *rt)
 {
-    uint32_t none = 0, driver = TRT_LOAD_(&rt->driver, relaxed);
-    size_t pass, i;
-    if (!TRT_CAS_(&rt->searchers, &none, 1u, seq_cst)) return;
-    for (pass = 0; pass < 2; pass++) { /* the driver only if nobody else sleeps */
-        for (i = 0; i < rt->idle_words; i++) {
-            uint64_t bits = TRT_LOAD_(&rt->idle_bits[i], relaxed);
-            while (bits) {
-                uint32_t bit = (uint32_t)__builtin_ctzll((unsigned long long)bits);
-                uint64_t mask = (uint64_t)1 << bit;
-                bits &= ~mask;
-                if (!pass && i * 64 + bit + 1 == driver) continue;
-                if (!(TRT_AND_(&rt->idle_bits[i], ~mask, seq_cst) & mask)) continue;
-                TRT_SUB_(&rt->sleeping, 1u, seq_cst);
-                trt_unpark_(rt->workers[i * 64 + bit]); /* it inherits the place as searcher */
-                return;
-            }
+    size_t i;
+    do {
+        uint32_t none = 0, driver = TRT_LOAD_(&rt->driver, relaxed);
+        size_t at = driver ? driver - 1 : SIZE_MAX;
+        if (!TRT_CAS_(&rt->searchers, &none, 1u, seq_cst)) return;
+        for (i = 0; i < rt->idle_words; i++) { /* the driver only if nobody else sleeps */
+            uint64_t spare = at / 64 == i ? (uint64_t)1 << at % 64 : 0;
+            if (trt_wake_sleeper_(rt, i, TRT_LOAD_(&rt->idle_bits[i], relaxed) & ~spare)) return;
         }
-    }
-    TRT_SUB_(&rt->searchers, 1u, seq_cst);
+        for (i = 0; i < rt->idle_words; i++)
+            if (trt_wake_sleeper_(rt, i, TRT_LOAD_(&rt->idle_bits[i], relaxed))) return;
+        TRT_SUB_(&rt->searchers, 1u, seq_cst);
+        TRT_FENCE_(&rt->sleeping); /* pairs with the one in trt_worker_sleep_ */
+    } while (trt_any_idle_(rt));
 }
 
 static void trt_notify_(trt_runtime *rt)
@@ -7120,12 +7232,16 @@ static void trt_run_all_timers_(trt_worker_ *w)
     for (i = 0; i < w->rt->n_workers; i++) trt_run_timers_(w, w->rt->workers[i], now);
 }
 
+static bool trt_stopped_(trt_worker_ *w, const trt_thread_waiter_ *t);
+
+/* Is there a reason not to sleep? */
 static bool trt_any_work_(trt_worker_ *w)
 {
     trt_runtime *rt = w->rt;
     size_t i;
     if (TRT_LOAD_(&rt->signals, seq_cst) & (TRT_SIGNAL_STOP_ | TRT_SIGNAL_PAUSE_)) return true;
     if (TRT_LOAD_(&rt->inject_len, seq_cst)) return true;
+    if (rt->current_thread && trt_stopped_(w, w->driven_for)) return true;
     for (i = 0; i < rt->n_workers; i++)
         if (!trt_ring_empty_(rt->workers[i]) || !trt_deque_empty_(rt->workers[i])) return true;
     return false;
@@ -7134,7 +7250,7 @@ static bool trt_any_work_(trt_worker_ *w)
 static void trt_watch_wake_(trt_runtime *rt)
 {
     uint32_t dormant = 0;
-    if (TRT_LIKELY_(TRT_LOAD_(&rt->watch_word, relaxed) != 0)) return;
+    if (TRT_LIKELY_(TRT_LOAD_(&rt->watch_word, seq_cst) != 0)) return;
     if (TRT_CAS_(&rt->watch_word, &dormant, 1u, seq_cst)) trt_os_wake_(&rt->watch_word, 1);
 }
 
@@ -7172,7 +7288,7 @@ static void trt_driver_sleep_(trt_worker_ *w, trt_instant until)
  * again. */
 static trt_instant trt_sleep_limit_(const trt_runtime *rt)
 {
-    trt_instant limit = rt->current_thread ? rt->drive_until : TRT_FOREVER_;
+    trt_instant limit = rt->current_thread ? TRT_LOAD_(&rt->drive_until, relaxed) : TRT_FOREVER_;
     trt_instant again = rt->virtual_clock ? trt_after_(trt_clock_(), trt_s(1)) : TRT_FOREVER_;
     return again < limit ? again : limit;
 }
@@ -7232,6 +7348,14 @@ static uintptr_t trt_next_local_(trt_worker_ *w)
     return trt_lifo_swap_(w, 0);
 }
 
+/* Before a poll that may be long: somebody else searches on, if there is more to find. */
+static void trt_found_(trt_worker_ *w)
+{
+    if (!w->searching) return;
+    w->searching = false;
+    if (TRT_SUB_(&w->rt->searchers, 1u, seq_cst) == 1) trt_notify_(w->rt); /* the chain goes on */
+}
+
 /* A look at what must not wait however much there is to run here: true if it ran something. */
 static bool trt_maintain_(trt_worker_ *w)
 {
@@ -7251,22 +7375,17 @@ static bool trt_maintain_(trt_worker_ *w)
     }
     fork = trt_deque_empty_(w) ? NULL : trt_deque_steal_(w); /* its oldest: nobody starves */
     if (fork) {
+        trt_found_(w);
         w->budget = TRT_BUDGET_;
         trt_run_fork_(w, fork);
         return true;
     }
     entry = rt->config.seed ? 0 : trt_take_injected_(w, TRT_INJECT_BATCH_);
     if (!entry) return false;
+    trt_found_(w);
     w->budget = TRT_BUDGET_;
     trt_run_entry_(w, entry);
     return true;
-}
-
-static void trt_found_(trt_worker_ *w)
-{
-    if (!w->searching) return;
-    w->searching = false;
-    if (TRT_SUB_(&w->rt->searchers, 1u, seq_cst) == 1) trt_notify_(w->rt); /* the chain goes on */
 }
 
 /* Look at the others', beginning anywhere. */
@@ -7344,9 +7463,9 @@ static bool trt_stopped_(trt_worker_ *w, const trt_thread_waiter_ *t)
     if (TRT_LOAD_(&rt->signals, acquire) & TRT_SIGNAL_STOP_) return true;
     if (!t)
         return rt->current_thread &&
-               (TRT_LOAD_(&rt->ended_gate, acquire) || rt->deadlocked ||
-                (rt->drive_until != TRT_FOREVER_ && trt_clock_() >= rt->drive_until));
-    return TRT_LOAD_(&t->woken, acquire) != 0 || rt->deadlocked;
+               (TRT_LOAD_(&rt->ended_gate, acquire) || TRT_LOAD_(&rt->deadlocked, acquire) ||
+                (TRT_LOAD_(&rt->drive_until, relaxed) != TRT_FOREVER_ && trt_clock_() >= TRT_LOAD_(&rt->drive_until, relaxed)));
+    return TRT_LOAD_(&t->woken, acquire) != 0 || TRT_LOAD_(&rt->deadlocked, acquire);
 }
 
 /* Run until told to stop, or (current thread) until `t` is woken. Panics land here. */
@@ -7355,6 +7474,7 @@ static void trt_worker_loop_(trt_worker_ *w, const trt_thread_waiter_ *volatile 
     trt_worker_ *volatile worker = w;
     w->stack_base = (const char *)__builtin_frame_address(0);
     w->trapped = true;
+    w->driven_for = t;
     if (setjmp(w->trap) != 0) trt_recover_(worker);
     while (!trt_stopped_(worker, t))
         if (!trt_turn_(worker)) trt_worker_sleep_(worker);
@@ -7407,12 +7527,12 @@ static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
             TRT_ADD_(&rt->drive_gate, 1u, release);
             trt_os_wake_(&rt->drive_gate, INT_MAX);
             if (!t) return true;
-            if (rt->deadlocked) return false;
+            if (TRT_LOAD_(&rt->deadlocked, acquire)) return false;
             continue;
         }
         if (!t && TRT_LOAD_(&rt->ended_gate, acquire)) return true;
-        trt_os_wait_(&rt->drive_gate, gate, rt->drive_until);
-        if (!t && rt->drive_until != TRT_FOREVER_ && trt_clock_() >= rt->drive_until) return true;
+        trt_os_wait_(&rt->drive_gate, gate, TRT_LOAD_(&rt->drive_until, relaxed));
+        if (!t && TRT_LOAD_(&rt->drive_until, relaxed) != TRT_FOREVER_ && trt_clock_() >= TRT_LOAD_(&rt->drive_until, relaxed)) return true;
     }
 }
 
@@ -7471,7 +7591,7 @@ static bool trt_virtual_idle_(trt_worker_ *w)
     if (TRT_LOAD_(&rt->fds_waiting, relaxed) || !trt_alone_()) return false;
     trt_say_("deadlock: every task waits, and nothing can wake them");
     trt_dump(rt, stderr);
-    rt->deadlocked = true;
+    TRT_STORE_(&rt->deadlocked, 1u, release);
     return true;
 }
 
@@ -8696,7 +8816,7 @@ static trt_status_code trt_send_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
 static bool trt_send_keep_(trt_waiter_ *w)
 {
     const trt_channel_ *c = w->args.obj;
-    return trt_keep_(w, c->size);
+    return !w->args.out || !c->size || trt_keep_(w, c->size); /* misuse: the poll says so */
 }
 
 static void trt_send_cancel_(trt_waiter_ *w)
@@ -9235,7 +9355,7 @@ TRT_DEF_ trt_status_code trt_runtime_start(trt_runtime **out, const trt_config *
     rt->virtual_clock = rt->config.virtual_clock;
     rt->pool.limit = rt->config.max_blocking_threads;
     rt->poller = rt->poller_wake[0] = rt->poller_wake[1] = -1;
-    rt->drive_until = TRT_FOREVER_;
+    TRT_STORE_(&rt->drive_until, TRT_FOREVER_, relaxed);
     TRT_STORE_(&rt->driver_until, TRT_FOREVER_, relaxed);
     rt->idle_words = (rt->n_workers + 63) / 64;
     trt_memory_init_(rt);
@@ -9300,9 +9420,12 @@ static bool trt_give_up_visit_(trt_cell_ *c, uint64_t state, void *context)
     return true;
 }
 
+static void trt_give_up_(trt_runtime *rt) { trt_cells_(rt, trt_give_up_visit_, NULL); }
+
 static void trt_shutdown_begin_(trt_runtime *rt)
 {
     if (TRT_SWAP_(&rt->closing, 1u, seq_cst)) return;
+    TRT_FENCE_(&rt->ended_fence); /* pairs with the park of a strand, see trt_park_strand_ */
     trt_cells_(rt, trt_abort_visit_, NULL);
     trt_check_ended_(rt);
 }
@@ -9340,10 +9463,10 @@ static bool trt_pool_wait_(trt_runtime *rt, trt_instant deadline)
 static bool trt_tasks_wait_(trt_runtime *rt, trt_instant deadline)
 {
     if (rt->current_thread) {
-        rt->deadlocked = false;
-        rt->drive_until = deadline;
+        TRT_STORE_(&rt->deadlocked, 0u, relaxed);
+        TRT_STORE_(&rt->drive_until, deadline, relaxed);
         trt_drive_(rt, NULL);
-        rt->drive_until = TRT_FOREVER_;
+        TRT_STORE_(&rt->drive_until, TRT_FOREVER_, relaxed);
         return TRT_LOAD_(&rt->ended_gate, acquire) != 0;
     }
     while (!TRT_LOAD_(&rt->ended_gate, acquire)) {
@@ -9366,10 +9489,7 @@ TRT_DEF_ trt_status_code trt_runtime_shutdown(trt_runtime *rt, trt_duration time
     trt_latch_(&rt->shutdown_latch);
     if (!rt->begun) trt_stop_workers_(rt);
     rt->begun = true;
-    if (!ended && !rt->given_up) {
-        rt->given_up = true;
-        trt_cells_(rt, trt_give_up_visit_, NULL);
-    }
+    if (!ended && !TRT_SWAP_(&rt->given_up, 1u, seq_cst)) trt_give_up_(rt);
     trt_unlatch_(&rt->shutdown_latch);
     jobs = trt_pool_wait_(rt, deadline);
     return ended && jobs ? TRT_OK : TRT_TIMED_OUT;
@@ -9401,9 +9521,13 @@ static void trt_group_unlink_(trt_group_ *g)
 static bool trt_unlink_visit_(trt_cell_ *c, uint64_t state, void *context)
 {
     (void)context;
-    if (!(state & TRT_WAIT_STATE_)) return true;
-    if (c->wait.kind == TRT_KIND_GROUP_) trt_group_unlink_((trt_group_ *)c->wait.args.obj);
-    else if (c->wait.status == TRT_PENDING) trt_kinds_[c->wait.kind].cancel(&c->wait);
+    /* RUN too: an abort may have claimed it, and nobody has run it since. */
+    if (!(state & (TRT_WAIT_STATE_ | TRT_RUN_STATE_)) || (state & TRT_JOB_STATE_)) return true;
+    if (c->flags & TRT_RETRY_) return true; /* recorded, not registered */
+    if (c->wait.kind == TRT_KIND_GROUP_)
+        trt_group_unlink_((trt_group_ *)c->wait.args.obj);
+    else if (c->wait.kind > TRT_KIND_GROUP_ && c->wait.status == TRT_PENDING)
+        trt_kinds_[c->wait.kind].cancel(&c->wait);
     return true;
 }
 
@@ -9485,6 +9609,8 @@ TRT_DEF_ trt_status_code trt_block_on_(trt_runtime *rt, const trt_config *config
 static void trt_pause_point_(trt_worker_ *w)
 {
     trt_runtime *rt = w->rt;
+    trt_cell_ *at = TRT_LOAD_(&w->at_cell, relaxed);
+    if (w->dumps) return; /* its own task writes the dump */
     TRT_STORE_(&w->at_cell, NULL, relaxed);
     do {
         uint32_t gate = TRT_LOAD_(&rt->resume_gate, acquire);
@@ -9498,6 +9624,7 @@ static void trt_pause_point_(trt_worker_ *w)
         /* A next dump may have taken this for stopped already: then it is, again. */
     } while (TRT_LOAD_(&rt->signals, seq_cst) & TRT_SIGNAL_PAUSE_ ||
              TRT_LOAD_(&w->stopped, relaxed));
+    TRT_STORE_(&w->at_cell, at, relaxed);
 }
 
 static void trt_world_stop_(trt_runtime *rt)
@@ -9642,6 +9769,7 @@ TRT_DEF_ void trt_dump(trt_runtime *rt, FILE *to)
     d.n = 0;
     inside = trt_here_.worker && trt_here_.worker->rt == rt;
     trt_latch_(&rt->dump_latch);
+    if (inside) trt_here_.worker->dumps = true;
     drives = rt->current_thread && !inside && TRT_CAS_(&rt->driving, &free, 1u, acquire);
     if (!drives) trt_world_stop_(rt);
     trt_latch_(&rt->outside_latch); /* other threads neither make nor free tasks meanwhile */
@@ -9657,6 +9785,7 @@ TRT_DEF_ void trt_dump(trt_runtime *rt, FILE *to)
         TRT_ADD_(&rt->drive_gate, 1u, release);
         trt_os_wake_(&rt->drive_gate, INT_MAX);
     }
+    if (inside) trt_here_.worker->dumps = false;
     trt_unlatch_(&rt->dump_latch);
 }
 

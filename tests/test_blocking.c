@@ -376,4 +376,55 @@ TEST(a_job_leaves_the_workers_free)
     CHECK_EQ(out, 5);
 }
 
+/* ---- found in review ---- */
+
+static atomic_bool *slow_release;
+static void *releases_slowly(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < 10; i++)
+        harness_pause();
+    atomic_store(slow_release, true);
+    return NULL;
+}
+
+TEST(a_current_thread_runtime_hears_of_a_job_that_a_thread_waits_for)
+{
+    trt_runtime *rt;
+    CHECK_EQ(trt_runtime_start(&rt, &on_one_thread), TRT_OK);
+    for (int i = 0; i < 50; i++) {
+        atomic_bool release = false;
+        pthread_t thread;
+        int out = 0;
+        trt_handle(busy_job) h = trt_spawn_blocking_on(rt, busy_job, .release = &release, .value = i);
+        slow_release = &release;
+        pthread_create(&thread, NULL, releases_slowly, NULL);
+        CHECK_EQ(trt_join_thread(h, &out), TRT_OK); /* nothing else wakes the thread that drives */
+        CHECK_EQ(out, i);
+        pthread_join(thread, NULL);
+    }
+    CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+}
+
+static void leaves_slowly(void *unused)
+{
+    (void)unused;
+    harness_pause();
+}
+
+TEST(a_job_submitted_while_the_last_thread_leaves_is_run)
+{
+    trt_runtime *rt;
+    trt_config config = {.workers = 1, .max_blocking_threads = 1, .blocking_keep_alive = trt_us(300), .on_thread_stop = leaves_slowly};
+    CHECK_EQ(trt_runtime_start(&rt, &config), TRT_OK);
+    for (long i = 0; i < ROUNDS(2000); i++) {
+        atomic_bool release = true;
+        trt_handle(busy_job) h = trt_spawn_blocking_on(rt, busy_job, .release = &release);
+        CHECK_EQ(trt_join_thread(h, NULL), TRT_OK);
+        struct timespec gap = {0, 250000 + (i * 7919) % 300000};
+        nanosleep(&gap, NULL);
+    }
+    CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+}
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

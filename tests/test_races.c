@@ -615,4 +615,69 @@ TEST_WITHIN(60, shutdown_at_every_moment)
     }
 }
 
+/* ---- two that wake against two that park ---- */
+
+struct waker { trt_runtime *rt; uint64_t random; };
+static void *spawns_and_joins(void *argument)
+{
+    struct waker *w = argument;
+    for (long i = 0; i < ROUNDS(40000); i++) {
+        int out = -1;
+        trt_handle(now_value) h = trt_spawn_on(w->rt, now_value, .value = (int)i);
+        if (trt_join_thread(h, &out) != TRT_OK || out != (int)i)
+            CHECK_EQ(out, (int)i);
+        spin(harness_random(&w->random) % 3000);
+    }
+    return NULL;
+}
+
+TEST_WITHIN(60, two_threads_that_wake_against_one_worker_that_parks)
+{
+    pthread_t threads[2];
+    struct waker w[2];
+    trt_runtime *rt;
+    CHECK_EQ(trt_runtime_start(&rt, &on_one_worker), TRT_OK);
+    for (int i = 0; i < 2; i++) {
+        w[i] = (struct waker){rt, 16 + (uint64_t)i};
+        pthread_create(&threads[i], NULL, spawns_and_joins, &w[i]);
+    }
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+}
+
+/* A fork panics while its parent looks at another panic. */
+struct looks_at_panic { trt_handle(panicking) h; long i, n; const trt_failure_info *seen; };
+trt_async(int, looks_at_panic)
+{
+    trt_body {
+        for (self->i = 0; self->i < self->n; self->i++) {
+            self->h = trt_spawn(panicking);
+            trt_await(trt_join(self->h, NULL));
+            CHECK_EQ(trt_status(), TRT_PANICKED);
+            self->seen = trt_failure();
+            trt_fork(panicking, NULL);
+            trt_fork(panicking, NULL);
+            for (int k = 0; k < 200; k++) {
+                if (!self->seen || strcmp(self->seen->message, "it broke"))
+                    CHECK_STR(self->seen ? self->seen->message : NULL, "it broke");
+                spin(20);
+            }
+            trt_await(trt_yield());
+            trt_await(trt_sync());
+            CHECK_EQ(trt_status(), TRT_PANICKED);
+            if (!trt_failure() || strcmp(trt_failure()->message, "it broke"))
+                CHECK_STR(trt_failure() ? trt_failure()->message : NULL, "it broke");
+        }
+    }
+}
+
+TEST_WITHIN(60, a_fork_that_panics_against_a_look_at_another_panic)
+{
+    capture_start();
+    trt_status_code status = trt_run_with(&on_four_workers, looks_at_panic, NULL, .n = ROUNDS(2000));
+    capture_end();
+    CHECK_EQ(status, TRT_OK);
+}
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

@@ -835,4 +835,139 @@ TEST_WITHIN(60, a_million_sleeping_tasks_are_shut_down)
     CHECK_EQ(trt_runtime_free(rt), TRT_OK);
 }
 
+/* ---- found in review ---- */
+
+/* A cleanup that is given up while it waits for its forks, or in a group. */
+struct given_up { int how; atomic_int *in_cleanup; trt_frame(never_ends) child; };
+trt_async(int, given_up)
+{
+    trt_body { trt_await(trt_sleep_until(INT64_MAX)); }
+    trt_cleanup {
+        atomic_fetch_add(self->in_cleanup, 1);
+        if (self->how == 0) {
+            trt_fork(never_ends, NULL, .in_cleanup = self->in_cleanup);
+            trt_fork(forever, NULL);
+            trt_await(trt_sync());
+        } else if (self->how == 1)
+            trt_await_any(trt_call(never_ends, &self->child, .in_cleanup = self->in_cleanup), trt_sleep_until(INT64_MAX));
+        else
+            trt_await(trt_within(trt_s(1000), trt_call(never_ends, &self->child, .in_cleanup = self->in_cleanup)));
+    }
+}
+
+TEST(what_is_given_up_in_a_sync_or_a_group_is_freed)
+{
+    for (int how = 0; how < 3; how++)
+        for (int config = 0; config < 2; config++) {
+            trt_runtime *rt;
+            atomic_int in_cleanup = 0;
+            CHECK_EQ(trt_runtime_start(&rt, config ? &on_two_workers : &on_one_worker), TRT_OK);
+            for (int i = 0; i < 5; i++)
+                trt_detach(trt_spawn_on(rt, given_up, .how = how, .in_cleanup = &in_cleanup));
+            CHECK_EQ(trt_runtime_shutdown(rt, trt_ms(20)), TRT_TIMED_OUT);
+            CHECK(atomic_load(&in_cleanup) >= 5);
+            CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+        }
+}
+
+TEST(a_thread_that_joins_after_a_shutdown_that_timed_out_is_answered)
+{
+    trt_runtime *rt;
+    pthread_t before;
+    atomic_int in_cleanup = 0;
+    CHECK_EQ(trt_runtime_start(&rt, &on_two_workers), TRT_OK);
+    trt_handle(never_ends) a = trt_spawn_on(rt, never_ends, .in_cleanup = &in_cleanup);
+    trt_handle(forever) b = trt_spawn_on(rt, forever, .linger = trt_s(100000));
+    pthread_create(&before, NULL, joins_in_thread, &b);
+    CHECK_EQ(trt_runtime_shutdown(rt, trt_ms(20)), TRT_TIMED_OUT);
+    CHECK_EQ(trt_join_thread(a, NULL), TRT_CANCELLED);
+    pthread_join(before, NULL);
+    CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+}
+
+/* What waited on an object that outlives the runtime is unlinked from it, even if it was never run again. */
+typedef trt_channel(int) ints;
+static trt_notify outliving_notify;
+static trt_semaphore outliving_semaphore;
+static trt_mutex outliving_mutex;
+static ints outliving_channel;
+static trt_token *outliving_token;
+struct waits_outside { int how, v; trt_permit p; trt_guard g; atomic_int *waiting; };
+trt_async(int, waits_outside)
+{
+    trt_body {
+        atomic_fetch_add(self->waiting, 1);
+        if (self->how == 0)
+            trt_await(trt_notified(&outliving_notify));
+        else if (self->how == 1)
+            trt_await(trt_acquire(&outliving_semaphore, &self->p));
+        else if (self->how == 2)
+            trt_await(trt_lock(&outliving_mutex, &self->g));
+        else if (self->how == 3)
+            trt_await(trt_recv(&outliving_channel, &self->v));
+        else if (self->how == 4)
+            trt_await(trt_token_wait(outliving_token));
+        else
+            trt_await_any(trt_notified(&outliving_notify), trt_recv(&outliving_channel, &self->v), trt_acquire(&outliving_semaphore, &self->p));
+    }
+}
+
+TEST(what_was_never_run_again_is_unlinked_from_what_outlives_the_runtime)
+{
+    trt_guard held = {0};
+    CHECK_EQ(trt_semaphore_init(&outliving_semaphore, 0), TRT_OK);
+    CHECK_EQ(trt_channel_init(&outliving_channel, 4), TRT_OK);
+    CHECK(trt_try_lock(&outliving_mutex, &held));
+    outliving_token = trt_token_new(NULL);
+    for (int config = 0; config < 2; config++) {
+        trt_runtime *rt;
+        atomic_int waiting = 0;
+        atomic_bool running = false, flag = false;
+        pthread_t thread;
+        CHECK_EQ(trt_runtime_start(&rt, config ? &on_one_worker : &on_one_thread), TRT_OK);
+        for (int i = 0; i < 12; i++)
+            trt_detach(trt_spawn_on(rt, waits_outside, .how = i % 6, .waiting = &waiting));
+        CHECK_EQ(trt_block_on(rt, later, NULL, .after = trt_ms(1)), TRT_OK);
+        CHECK_EQ(atomic_load(&waiting), 12);
+        if (config) {
+            trt_detach(trt_spawn_on(rt, blocks_worker, .running = &running, .flag = &flag));
+            WAIT_UNTIL(atomic_load(&running));
+            pthread_create(&thread, NULL, releases_later, &flag);
+        }
+        (void)trt_runtime_shutdown(rt, 0);
+        CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+        if (config)
+            pthread_join(thread, NULL);
+        for (int i = 0; i < 8; i++)
+            trt_notify_one(&outliving_notify);
+        trt_notify_all(&outliving_notify);
+        CHECK_EQ(trt_try_send(&outliving_channel, &(int){config}), TRT_OK);
+        CHECK_EQ(trt_channel_len(&outliving_channel), config + 1);
+    }
+    CHECK_EQ(trt_add_permits(&outliving_semaphore, 3), TRT_OK);
+    CHECK_EQ(trt_available_permits(&outliving_semaphore), 3);
+    trt_unlock(&held);
+    CHECK(trt_try_lock(&outliving_mutex, &held));
+    trt_unlock(&held);
+    trt_token_cancel(outliving_token);
+    trt_token_free(outliving_token);
+    trt_channel_free(&outliving_channel);
+}
+
+TEST(a_task_is_run_while_another_blocks_the_worker_that_was_woken)
+{
+    trt_runtime *rt;
+    CHECK_EQ(trt_runtime_start(&rt, &on_two_workers), TRT_OK);
+    for (long i = 0; i < ROUNDS(400); i++) {
+        atomic_bool running = false, flag = false;
+        trt_handle(blocks_worker) h = trt_spawn_on(rt, blocks_worker, .running = &running, .flag = &flag);
+        if (i % 2)
+            WAIT_UNTIL(atomic_load(&running));
+        trt_handle(raises) r = trt_spawn_on(rt, raises, .flag = &flag);
+        CHECK_EQ(trt_join_thread(h, NULL), TRT_OK);
+        CHECK_EQ(trt_join_thread(r, NULL), TRT_OK);
+    }
+    CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+}
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

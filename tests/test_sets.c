@@ -480,4 +480,56 @@ TEST(joined_tells_the_id_also_after_an_any_and_a_deadline)
     CHECK_EQ(trt_run_with(&on_virtual_clock, joined_in_groups, NULL), TRT_OK);
 }
 
+/* ---- found in review ---- */
+
+/* Members that spawn into their own set when they are cleaned up. */
+typedef trt_join_set_of(int) int_set;
+struct respawns { int_set *set; int generations; atomic_int *alive; };
+trt_async(int, respawns)
+{
+    trt_body {
+        atomic_fetch_add(self->alive, 1);
+        trt_await(trt_sleep_until(INT64_MAX));
+    }
+    trt_cleanup {
+        if (self->generations)
+            trt_spawn_in(self->set, respawns, .set = self->set, .generations = self->generations - 1, .alive = self->alive);
+        trt_await(trt_yield());
+    }
+}
+struct respawn_owner { int_set set; int i; atomic_int alive; bool waits; };
+trt_async(int, respawn_owner)
+{
+    trt_body {
+        for (self->i = 0; self->i < 20; self->i++)
+            trt_spawn_in(&self->set, respawns, .set = &self->set, .generations = self->i % 4, .alive = &self->alive);
+        AWAIT_UNTIL(atomic_load(&self->alive) >= 20);
+        if (self->waits)
+            trt_await(trt_sleep_until(INT64_MAX));
+        trt_await(trt_set_shutdown(&self->set)); /* those that come meanwhile are aborted too */
+        CHECK_EQ(trt_set_len(&self->set), 0);
+    }
+}
+
+TEST(a_set_is_shut_down_though_its_members_spawn_into_it)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, respawn_owner, NULL), TRT_OK);
+    for (long i = 0; i < ROUNDS(100); i++)
+        CHECK_EQ(trt_run_with(&on_two_workers, respawn_owner, NULL), TRT_OK);
+}
+
+TEST(a_runtime_is_shut_down_though_members_spawn_into_their_set)
+{
+    for (long i = 0; i < ROUNDS(200); i++) {
+        trt_runtime *rt;
+        CHECK_EQ(trt_runtime_start(&rt, &on_two_workers), TRT_OK);
+        trt_handle(respawn_owner) h = trt_spawn_on(rt, respawn_owner, .waits = true);
+        if (i % 2)
+            harness_pause();
+        CHECK_EQ(trt_runtime_shutdown(rt, -1), TRT_OK);
+        CHECK_EQ(trt_join_thread(h, NULL), TRT_CANCELLED);
+        CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+    }
+}
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

@@ -1091,4 +1091,59 @@ TEST(two_hundred_thousand_spawns_and_joins)
     CHECK_EQ(trt_run_with(&on_two_workers, churn, NULL, .n = ROUNDS(200000)), TRT_OK);
 }
 
+/* ---- found in review ---- */
+
+/* Passing TRT_PANICKED up is a failure, not a panic of one's own. */
+struct passes_panic_up { int how; trt_handle(panicking) h; };
+trt_async(int, passes_panic_up)
+{
+    trt_body {
+        if (self->how == 0) {
+            self->h = trt_spawn(panicking, .after = trt_us(5));
+            trt_await_ok(trt_join(self->h, NULL));
+        } else {
+            trt_fork(panicking, NULL, .after = trt_us(5));
+            trt_await_ok(trt_sync());
+        }
+    }
+}
+struct joins_passed_up { int how; trt_handle(passes_panic_up) h; };
+trt_async(int, joins_passed_up)
+{
+    trt_body {
+        self->h = trt_spawn(passes_panic_up, .how = self->how);
+        if (self->how == 0) {
+            while (!trt_is_finished(self->h))
+                trt_await(trt_yield());
+        }
+        trt_await(trt_join(self->h, NULL));
+        CHECK_EQ(trt_status(), TRT_PANICKED);
+        CHECK(trt_failure() != NULL);
+        trt_await(trt_yield());
+        CHECK(trt_failure() == NULL);
+        trt_return(7);
+    }
+}
+
+TEST(a_panic_passed_up_as_a_failure_is_told_again)
+{
+    capture_start();
+    for (int how = 0; how < 2; how++) {
+        trt_runtime *rt;
+        int out = 0;
+        CHECK_EQ(trt_run(passes_panic_up, &out, .how = how), TRT_PANICKED);
+        CHECK(trt_failure() != NULL);
+        CHECK_EQ(trt_run(joins_passed_up, &out, .how = how), TRT_OK);
+        CHECK_EQ(out, 7);
+        CHECK_EQ(trt_runtime_start(&rt, &on_one_worker), TRT_OK);
+        trt_handle(passes_panic_up) h = trt_spawn_on(rt, passes_panic_up, .how = how);
+        CHECK_EQ(trt_join_thread(h, NULL), TRT_PANICKED);
+        h = trt_spawn_on(rt, passes_panic_up, .how = how);
+        WAIT_UNTIL(trt_is_finished(h));
+        CHECK_EQ(trt_join_thread(h, NULL), TRT_PANICKED);
+        CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+    }
+    capture_end();
+}
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

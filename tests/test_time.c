@@ -499,4 +499,23 @@ TEST(timers_fire_under_any_load)
     CHECK_EQ(trt_run_with(&on_one_worker, timer_load, NULL), TRT_OK);
 }
 
+struct advances_to_the_end { trt_frame(later) l; trt_handle(later) h; int out; };
+trt_async(int, advances_to_the_end)
+{
+    trt_body {
+        trt_await(trt_advance(INT64_MAX - trt_now() - trt_s(1)));
+        CHECK_EQ(trt_status(), TRT_OK);
+        self->h = trt_spawn(later, .after = trt_ms(5), .value = 3);
+        trt_await(trt_advance(INT64_MAX)); /* no further than the end of time */
+        CHECK_EQ(trt_status(), TRT_OK);
+        trt_await(trt_join(self->h, &self->out));
+        CHECK_EQ(self->out, 3);
+    }
+}
+
+TEST(the_virtual_clock_may_be_advanced_to_the_end_of_time)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, advances_to_the_end, NULL), TRT_OK);
+}
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

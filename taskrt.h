@@ -4408,6 +4408,7 @@ static TRT_NOINLINE_ bool trt_suspend_(trt_worker_ *w, trt_co *co, const trt_op 
     trt_waiter_ *wait = &c->wait;
     bool group = op->kind_ == TRT_KIND_GROUP_ || trt_deadline_(op);
     trt_check_ops_(w, co, op);
+    if (group || op->kind_ == TRT_KIND_CALL_) w->budget--; /* may be over without having waited */
     wait->mode = TRT_MODE_STRAND_;
     wait->status = TRT_PENDING;
     wait->linked = wait->kept = 0;
@@ -4434,6 +4435,13 @@ static TRT_NOINLINE_ void trt_forget_panic_(trt_cell_ *c)
     c->flags &= (uint8_t)~TRT_SAW_PANIC_;
 }
 
+/* The budget is used up: does this await have to let others run first? A yield does so anyway, and a
+ * sync that has forks to run looks at the budget itself. */
+static bool trt_gives_way_(trt_co *co, uint32_t kind)
+{
+    return kind != TRT_KIND_YIELD_ && (kind != TRT_KIND_SYNC_ || !trt_forks_left_(co));
+}
+
 TRT_DEF_ bool trt_wait_(trt_co *co, trt_op *op)
 {
     trt_cell_ *c = co->cell_;
@@ -4449,7 +4457,7 @@ TRT_DEF_ bool trt_wait_(trt_co *co, trt_op *op)
             co->status_ = (uint8_t)status;
             return false;
         }
-    } else if (!aborted && op->kind_ > TRT_KIND_SYNC_) {
+    } else if (!aborted && trt_gives_way_(co, op->kind_)) {
         TRT_COUNT_(&w->yields, 1u);
         c->flags |= TRT_RETRY_;
     }

@@ -727,4 +727,35 @@ TEST(a_job_that_lost_in_try_all_counts_as_cancelled)
     CHECK_EQ(trt_run_with(&on_two_workers, job_in_try_all, NULL), TRT_OK);
 }
 
+/* ---- fairness ---- */
+
+struct sets_flag { bool *flag; };
+trt_async(trt_void, sets_flag) { trt_body { *self->flag = true; } }
+struct never_waits { trt_frame(sets_flag) child; bool flag, other; int how; trt_handle(sets_flag) h; };
+trt_async(int, never_waits)
+{
+    trt_body {
+        for (self->how = 0; self->how < 4; self->how++) {
+            self->flag = false;
+            self->h = trt_spawn(sets_flag, .flag = &self->flag);
+            while (!self->flag) {
+                if (self->how == 0)
+                    trt_await_all(trt_sleep(0), trt_sleep(0));
+                else if (self->how == 1)
+                    trt_await_any(trt_sleep(0), trt_sleep(0));
+                else if (self->how == 2)
+                    trt_await(trt_sync());
+                else
+                    trt_await(trt_call(sets_flag, &self->child, .flag = &self->other));
+            }
+            trt_await_ok(trt_join(self->h, NULL));
+        }
+    }
+}
+
+TEST(a_task_whose_awaits_never_wait_lets_others_run)
+{
+    CHECK_EQ(trt_run_with(&on_one_thread, never_waits, NULL), TRT_OK);
+}
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

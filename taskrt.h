@@ -5222,11 +5222,11 @@ static int trt_commit_(trt_worker_ *w, trt_cell_ **pc)
             trt_enter_child_(c); /* its cleanup runs, as of any aborted start */
         return TRT_STEP_ABORT_;
     }
+    if ((c->flags & TRT_RETRY_) || kind == TRT_KIND_YIELD_) return trt_requeue_(w, pc);
     if (kind == TRT_KIND_CALL_) {
         trt_enter_child_(c);
         return TRT_STEP_POLL_;
     }
-    if ((c->flags & TRT_RETRY_) || kind == TRT_KIND_YIELD_) return trt_requeue_(w, pc);
     if (kind == TRT_KIND_SYNC_ || kind == TRT_KIND_DRAIN_) return trt_sync_step_(w, pc);
     if (kind == TRT_KIND_JOIN_ && trt_join_inline_(w, pc)) return TRT_STEP_POLL_;
     if (!(c->flags & TRT_ASYNC_)) {

@@ -2407,8 +2407,9 @@ static const trt_kind_row_ trt_kinds_[TRT_KINDS_];
  */
 #define TRT_CLASSES_ 288u /* twice: 32 sizes in steps of 16 bytes, then four a doubling to 2^37 */
 #define TRT_CHUNK_ ((size_t)65536)
-#define TRT_WHEEL_LEVELS_ 8u
-#define TRT_TICK_BITS_ 20u /* a slot of the wheel's first level is 2^20 ns, about 1.05 ms */
+#define TRT_WHEEL_LEVELS_ 9u
+#define TRT_TICK_BITS_ 20u /* a slot of the wheel's first level is 2^20 ns, about 1.05 ms... */
+#define TRT_EXACT_BITS_ 10u /* ...and on the virtual clock 2^10 ns */
 
 typedef struct trt_chunk_ {
     _Alignas(16) trt_runtime *rt;
@@ -2447,6 +2448,7 @@ typedef struct trt_deque_ {
 typedef struct trt_wheel_ {
     trt_a32_ latch;
     bool exact;          /* virtual clock: fire at the nanosecond, not at the end of the slot */
+    uint32_t bits;       /* of a tick */
     uint64_t now;        /* ticks processed */
     _Atomic(int64_t) next; /* nobody needs to look before this instant */
     trt_a64_ waiting;
@@ -3543,41 +3545,42 @@ static trt_op trt_op_(uint32_t kind, void *obj, void *out, uint64_t arg)
  * >>wheel
  *
  * One hierarchical timer wheel a worker (Varghese and Lauck 1987; level and slot by the highest bit
- * in which deadline and present differ, as Tokio does). Eight levels of 64 slots over ticks of 2^20
+ * in which deadline and present differ, as Tokio does). Nine levels of 64 slots over ticks of 2^20
  * ns reach beyond INT64_MAX ns, so no deadline needs special care. Insert and cancel are O(1); a
  * timer moves down at most once a level.
  *
  * A tick holds what is due within it and fires when it is over: never early, at most 1.05 ms late.
- * On the virtual clock the wheel is exact instead: the entries of the earliest tick are compared,
- * and the clock jumps to the first of them.
+ * On the virtual clock the wheel is exact instead: its ticks are 1,024 ns, the entries of the
+ * earliest one are compared, and the clock jumps to the first of them.
  *
  * The wheel's latch is nearly always its own worker's. Others take it to cancel (a strand may have
  * moved), and to expire what is due while the owner is stuck in a long poll.
  */
-static uint64_t trt_tick_of_(trt_instant deadline, bool exact)
+static uint64_t trt_tick_of_(const trt_wheel_ *wheel, trt_instant deadline)
 {
     uint64_t ns = deadline > 0 ? (uint64_t)deadline : 0;
-    if (exact) return ns >> TRT_TICK_BITS_;
-    return (ns + ((uint64_t)1 << TRT_TICK_BITS_) - 1) >> TRT_TICK_BITS_;
+    if (wheel->exact) return ns >> wheel->bits;
+    return (ns + ((uint64_t)1 << wheel->bits) - 1) >> wheel->bits;
 }
 
 static void trt_wheel_init_(trt_wheel_ *wheel, trt_instant now, bool exact)
 {
     wheel->exact = exact;
-    wheel->now = (uint64_t)now >> TRT_TICK_BITS_;
+    wheel->bits = exact ? TRT_EXACT_BITS_ : TRT_TICK_BITS_;
+    wheel->now = (uint64_t)now >> wheel->bits;
     TRT_STORE_(&wheel->next, TRT_FOREVER_, relaxed);
 }
 
 /* The instant at which a slot has to be looked at. */
-static trt_instant trt_tick_instant_(uint64_t tick)
+static trt_instant trt_tick_instant_(const trt_wheel_ *wheel, uint64_t tick)
 {
-    return tick > (uint64_t)INT64_MAX >> TRT_TICK_BITS_ ? TRT_FOREVER_ - 1
-                                                        : (trt_instant)(tick << TRT_TICK_BITS_);
+    return tick > (uint64_t)INT64_MAX >> wheel->bits ? TRT_FOREVER_ - 1
+                                                     : (trt_instant)(tick << wheel->bits);
 }
 
 static void trt_wheel_link_(trt_wheel_ *wheel, trt_waiter_ *w)
 {
-    uint64_t tick = trt_tick_of_((trt_instant)w->args.arg, wheel->exact), differ;
+    uint64_t tick = trt_tick_of_(wheel, (trt_instant)w->args.arg), differ;
     uint32_t level, slot;
     if (tick <= wheel->now && !wheel->exact) tick = wheel->now + 1;
     if (tick < wheel->now) tick = wheel->now;
@@ -3614,7 +3617,7 @@ static trt_instant trt_wheel_due_(trt_wheel_ *wheel)
     trt_instant due = TRT_FOREVER_;
     trt_waiter_ *w;
     if (!trt_wheel_first_(wheel, &level, &slot, &start)) return due;
-    if (!wheel->exact) return trt_tick_instant_(start);
+    if (!wheel->exact) return trt_tick_instant_(wheel, start);
     for (w = wheel->slot[level][slot].head; w; w = w->next)
         if ((trt_instant)w->args.arg < due) due = (trt_instant)w->args.arg;
     return due;
@@ -3626,8 +3629,8 @@ static bool trt_wheel_add_(trt_wheel_ *wheel, trt_waiter_ *w)
     trt_instant due;
     trt_wheel_link_(wheel, w);
     TRT_COUNT_(&wheel->waiting, 1u);
-    due = wheel->exact ? (trt_instant)w->args.arg
-                       : trt_tick_instant_(trt_tick_of_((trt_instant)w->args.arg, false));
+    due = (trt_instant)w->args.arg;
+    if (!wheel->exact) due = trt_tick_instant_(wheel, trt_tick_of_(wheel, due));
     if (due < 0) due = 0;
     if (due >= TRT_LOAD_(&wheel->next, relaxed)) return false;
     TRT_STORE_(&wheel->next, due, relaxed);
@@ -3679,7 +3682,7 @@ static void trt_wheel_slot_(trt_worker_ *by, trt_wheel_ *wheel, trt_list_ *slot,
 static void trt_wheel_run_(trt_worker_ *by, trt_wheel_ *wheel, trt_instant now)
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
-    uint64_t tick = (uint64_t)now >> TRT_TICK_BITS_, start;
+    uint64_t tick = (uint64_t)now >> wheel->bits, start;
     uint32_t level, slot;
     trt_latch_(&wheel->latch);
     while (trt_wheel_first_(wheel, &level, &slot, &start) && start <= tick) {
@@ -4041,8 +4044,8 @@ static void trt_fork_note_(trt_cell_ *c, trt_status_code status)
     trt_unlatch_(&parent->cell_->latch);
 }
 
-/* A sync of this strand gives TRT_PANICKED: what the fork left becomes what its await has seen. (Or is
- * dropped, where the wait is not one of the body.) */
+/* A sync of this strand gives TRT_PANICKED: what the fork left becomes what its await has seen.
+ * (Or is dropped, where the wait is not one of the body.) */
 static void trt_fork_panic_seen_(trt_cell_ *c, bool drop)
 {
     trt_panic_record_ *r = trt_panic_find_(trt_rt_of_(c), c, TRT_PANIC_FORK_, true);
@@ -4435,8 +4438,8 @@ static TRT_NOINLINE_ void trt_forget_panic_(trt_cell_ *c)
     c->flags &= (uint8_t)~TRT_SAW_PANIC_;
 }
 
-/* The budget is used up: does this await have to let others run first? A yield does so anyway, and a
- * sync that has forks to run looks at the budget itself. */
+/* The budget is used up: does this await have to let others run first? A yield does so anyway, and
+ * a sync that has forks to run looks at the budget itself. */
 static bool trt_gives_way_(trt_co *co, uint32_t kind)
 {
     return kind != TRT_KIND_YIELD_ && (kind != TRT_KIND_SYNC_ || !trt_forks_left_(co));
@@ -4527,8 +4530,8 @@ struct trt_bounded_ {
     trt_waiter_ *sync;  /* waits for the forks of the group's frame, under the latch of its cell */
 };
 
-/* In a group no child runs on top of the strand: all are on their own. `args->obj` is the frame whose
- * forks are meant, if it is not the one that awaits. */
+/* In a group no child runs on top of the strand: all are on their own. `args->obj` is the frame
+ * whose forks are meant, if it is not the one that awaits. */
 static trt_status_code trt_sync_join_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
 {
     trt_co *of = args->obj ? (trt_co *)args->obj : co;
@@ -6394,7 +6397,8 @@ static bool trt_job_take_(trt_job_ *job)
 }
 
 /* A start has failed. The threads there are go on; if there is none, and none on its way, every
- * queued job ends with TRT_NO_MEMORY. True: so does `mine`, a spawned job, and the caller ends it. */
+ * queued job ends with TRT_NO_MEMORY. True: so does `mine`, a spawned job, and the caller ends it.
+ * */
 static bool trt_pool_start_failed_(trt_runtime *rt, const trt_job_ *mine)
 {
     trt_pool_ *pool = &rt->pool;

@@ -4266,7 +4266,8 @@ TRT_DEF_ void trt_fail_(trt_co *co, trt_status_code status)
     if ((co->phase_ & 7) != TRT_PHASE_BODY_) return;
     co->result_ = (uint8_t)status;
     if (status != TRT_PANICKED || co->parent_ || !(c->flags & TRT_SAW_PANIC_)) return;
-    r = trt_panic_find_(trt_rt_of_(c), c, TRT_PANIC_SEEN_, true); /* passed on: whoever joins sees it */
+    /* Passed on: whoever joins sees it. */
+    r = trt_panic_find_(trt_rt_of_(c), c, TRT_PANIC_SEEN_, true);
     c->flags = (uint8_t)((c->flags & ~TRT_SAW_PANIC_) | TRT_OWN_PANIC_);
     if (r) trt_panic_link_(c, r, TRT_PANIC_OWN_);
 }
@@ -6211,7 +6212,7 @@ TRT_DEF_ trt_op trt_advance(trt_duration duration)
  */
 static void trt_thread_panic_(trt_waiter_ *w, trt_cell_ *c)
 {
-    w->args.obj = trt_panic_find_(trt_rt_of_(c), c, TRT_PANIC_OWN_, true); /* the thread takes it over */
+    w->args.obj = trt_panic_find_(trt_rt_of_(c), c, TRT_PANIC_OWN_, true); /* now the thread's */
 }
 
 static void trt_thread_saw_panic_(trt_panic_record_ *r)
@@ -6255,7 +6256,8 @@ static trt_status_code trt_thread_wait_on_(trt_runtime *rt, uint32_t kind, void 
     t.drives = rt && rt->current_thread ? rt : NULL;
     status = trt_kinds_[kind].poll(NULL, &t.waiter.args, &t.waiter);
     if (status != TRT_PENDING) return status;
-    if (rt && TRT_LOAD_(&rt->given_up, seq_cst)) trt_give_up_(rt); /* it came too late for the sweep */
+    /* Too late for the sweep of a shutdown that gave up: sweep again. */
+    if (rt && TRT_LOAD_(&rt->given_up, seq_cst)) trt_give_up_(rt);
     trt_thread_block_(rt, &t);
     if (!TRT_LOAD_(&t.woken, acquire)) { /* its runtime has given up */
         trt_kinds_[kind].cancel(&t.waiter);
@@ -6421,7 +6423,9 @@ static bool trt_pool_start_failed_(trt_runtime *rt, const trt_job_ *mine)
             over = job;
         }
     }
+    TRT_ADD_(&pool->changed, 1u, release);
     trt_unlatch_(&pool->latch);
+    trt_os_wake_(&pool->changed, INT_MAX); /* a shutdown may have waited for the thread */
     trt_wake_(&wakes);
     while ((job = over) != NULL) {
         over = job->next;
@@ -7469,15 +7473,21 @@ static bool trt_turn_(trt_worker_ *w)
     return !trt_ring_empty_(w) || TRT_LOAD_(&w->lifo, relaxed);
 }
 
+/* Is the time up that a shutdown gives to the tasks of a current-thread runtime? */
+static bool trt_drive_over_(trt_runtime *rt)
+{
+    trt_instant until = TRT_LOAD_(&rt->drive_until, relaxed);
+    return until != TRT_FOREVER_ && trt_clock_() >= until;
+}
+
 static bool trt_stopped_(trt_worker_ *w, const trt_thread_waiter_ *t)
 {
     trt_runtime *rt = w->rt;
     if (TRT_LOAD_(&rt->signals, acquire) & TRT_SIGNAL_STOP_) return true;
-    if (!t)
-        return rt->current_thread &&
-               (TRT_LOAD_(&rt->ended_gate, acquire) || TRT_LOAD_(&rt->deadlocked, acquire) ||
-                (TRT_LOAD_(&rt->drive_until, relaxed) != TRT_FOREVER_ && trt_clock_() >= TRT_LOAD_(&rt->drive_until, relaxed)));
-    return TRT_LOAD_(&t->woken, acquire) != 0 || TRT_LOAD_(&rt->deadlocked, acquire);
+    if (!rt->current_thread) return false;
+    if (TRT_LOAD_(&rt->deadlocked, acquire)) return true;
+    if (t) return TRT_LOAD_(&t->woken, acquire) != 0;
+    return TRT_LOAD_(&rt->ended_gate, acquire) || trt_drive_over_(rt);
 }
 
 /* Run until told to stop, or (current thread) until `t` is woken. Panics land here. */
@@ -7544,7 +7554,7 @@ static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
         }
         if (!t && TRT_LOAD_(&rt->ended_gate, acquire)) return true;
         trt_os_wait_(&rt->drive_gate, gate, TRT_LOAD_(&rt->drive_until, relaxed));
-        if (!t && TRT_LOAD_(&rt->drive_until, relaxed) != TRT_FOREVER_ && trt_clock_() >= TRT_LOAD_(&rt->drive_until, relaxed)) return true;
+        if (!t && trt_drive_over_(rt)) return true;
     }
 }
 

@@ -5664,6 +5664,12 @@ static trt_status_code trt_join_register_(trt_co *co, trt_args_ *args, trt_waite
         }
         if (TRT_CAS_WEAK_(&c->state, &s, s | TRT_WAITER_, acq_rel)) break;
     }
+    /* Its runtime may have given it up: either the sweep sees WAITER, or this sees the flag. */
+    if (TRT_LOAD_(&trt_rt_of_(c)->given_up, seq_cst)) {
+        TRT_AND_(&c->state, ~(uint64_t)TRT_WAITER_, relaxed);
+        trt_unlatch_(&c->latch);
+        return trt_take_(w) ? TRT_CANCELLED : TRT_REFUSED_;
+    }
     if (!trt_park_(w)) {
         TRT_AND_(&c->state, ~(uint64_t)TRT_WAITER_, relaxed);
         trt_unlatch_(&c->latch);
@@ -6226,7 +6232,6 @@ static void trt_thread_saw_panic_(trt_panic_record_ *r)
 }
 
 static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t);
-static void trt_give_up_(trt_runtime *rt);
 
 static bool trt_in_task_(void) { return trt_here_.worker && trt_here_.worker->cur; }
 
@@ -6256,8 +6261,6 @@ static trt_status_code trt_thread_wait_on_(trt_runtime *rt, uint32_t kind, void 
     t.drives = rt && rt->current_thread ? rt : NULL;
     status = trt_kinds_[kind].poll(NULL, &t.waiter.args, &t.waiter);
     if (status != TRT_PENDING) return status;
-    /* Too late for the sweep of a shutdown that gave up: sweep again. */
-    if (rt && TRT_LOAD_(&rt->given_up, seq_cst)) trt_give_up_(rt);
     trt_thread_block_(rt, &t);
     if (!TRT_LOAD_(&t.woken, acquire)) { /* its runtime has given up */
         trt_kinds_[kind].cancel(&t.waiter);
@@ -9422,16 +9425,18 @@ static bool trt_abort_visit_(trt_cell_ *c, uint64_t state, void *context)
     return true;
 }
 
-/* Threads that join what will never end now. */
+/* Threads, and tasks of other runtimes, that join what will never end now. */
 static bool trt_give_up_visit_(trt_cell_ *c, uint64_t state, void *context)
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
     trt_waiter_ *w;
+    trt_cell_ *joiner;
     (void)context;
     if (!(state & TRT_LIVE_) || !(state & TRT_WAITER_)) return true;
     trt_latch_(&c->latch);
-    w = (trt_waiter_ *)c->up;
-    if ((TRT_LOAD_(&c->state, relaxed) & TRT_WAITER_) && w && w->mode == TRT_MODE_THREAD_) {
+    w = TRT_LOAD_(&c->state, relaxed) & TRT_WAITER_ ? (trt_waiter_ *)c->up : NULL;
+    joiner = w ? trt_waiter_cell_(w) : NULL;
+    if (w && (!joiner || trt_rt_of_(joiner) != trt_rt_of_(c))) {
         c->up = NULL;
         TRT_AND_(&c->state, ~(uint64_t)TRT_WAITER_, relaxed);
         w->linked = 0;
@@ -9442,7 +9447,11 @@ static bool trt_give_up_visit_(trt_cell_ *c, uint64_t state, void *context)
     return true;
 }
 
-static void trt_give_up_(trt_runtime *rt) { trt_cells_(rt, trt_give_up_visit_, NULL); }
+static void trt_give_up_(trt_runtime *rt)
+{
+    TRT_FENCE_(&rt->ended_fence); /* pairs with trt_join_register_ */
+    trt_cells_(rt, trt_give_up_visit_, NULL);
+}
 
 static void trt_shutdown_begin_(trt_runtime *rt)
 {

@@ -2333,7 +2333,6 @@ enum { /* trt_cell_.flags */
     TRT_ASYNC_ = 1,     /* runs on its own; if not set, on top of the strand behind `up` */
     TRT_SUSPENDED_ = 2, /* the body has just recorded an operation in `wait` */
     TRT_RETRY_ = 4,     /* its budget was used up: the operation has not been tried yet */
-    TRT_NAMED_ = 8,
     TRT_SAW_PANIC_ = 16, /* trt_failure() has something for this strand */
     TRT_OWN_PANIC_ = 32,
     TRT_LATE_ = 64,      /* ended during shutdown: nobody is to blame for not joining it */
@@ -3790,7 +3789,9 @@ static void trt_panic_tell_(trt_runtime *rt, const trt_failure_info *info, const
 static const char *trt_name_of_(trt_cell_ *c)
 {
     const trt_type_ *type = trt_type_of_(c);
-    const char *name = c->flags & TRT_NAMED_ ? (const char *)trt_tail_of_(c, type)->out : NULL;
+    const char *name = NULL;
+    if (TRT_LOAD_(&c->state, acquire) & TRT_NAMED_STATE_)
+        name = (const char *)trt_tail_of_(c, type)->out;
     return name ? name : type->name;
 }
 
@@ -3856,7 +3857,7 @@ static void trt_cell_end_(trt_cell_ *c)
         trt_panic_drop_(c, TRT_PANIC_OWN_);
         trt_panic_drop_(c, TRT_PANIC_SEEN_);
     }
-    if (c->flags & TRT_NAMED_) {
+    if (TRT_LOAD_(&c->state, relaxed) & TRT_NAMED_STATE_) {
         trt_runtime *rt = trt_rt_of_(c);
         void *name = trt_tail_of_(c, trt_type_of_(c))->out;
         trt_latch_(&rt->names_latch); /* the watch thread may be about to read it */
@@ -5446,7 +5447,6 @@ static bool trt_name_copy_(trt_cell_ *c, const trt_type_ *type, const char *labe
     trt_tail_of_(c, type)->out = copy;
     if (!copy) return n == 0;
     memcpy(copy, label, n);
-    c->flags |= TRT_NAMED_;
     c->wait.args.arg |= TRT_NAMED_STATE_;
     return true;
 }

@@ -1014,9 +1014,11 @@ TRT_INLINE_ uint32_t trt_pc_of_(const trt_co *co, uint32_t phase)
         handle.ref_ = name##_make_(how, args);                                                     \
         return handle;                                                                             \
     }                                                                                              \
-    TRT_INLINE_ union name##_handle_ name##_spawn_in_(trt_how_ how, TRT_ARGS_TYPE_(name) args)     \
+    TRT_INLINE_ union name##_handle_ name##_spawn_in_(trt_how_ how, T *of_the_set,                 \
+                                                      TRT_ARGS_TYPE_(name) args)                   \
     {                                                                                              \
         union name##_handle_ handle;                                                               \
+        (void)of_the_set; /* its type was checked */                                               \
         handle.ref_ = name##_make_(how, args);                                                     \
         return handle;                                                                             \
     }
@@ -1167,7 +1169,7 @@ TRT_INLINE_ trt_how_ trt_how_of_(trt_runtime *rt, uint32_t flags, void *extra, c
     name##_spawn_(trt_how_of_((rt), (flags), (extra), TRT_WHERE_), TRT_ARGS_(name, __VA_ARGS__))
 #define TRT_SPAWN_IN_(set, name, ...)                                                              \
     name##_spawn_in_(trt_how_of_(NULL, TRT_HOW_SET_, &(set)->base_, TRT_WHERE_),                   \
-                     TRT_ARGS_(name, __VA_ARGS__))
+                     TRT_TYPED_(NULL, (set)->result_), TRT_ARGS_(name, __VA_ARGS__))
 #define TRT_DETACHED_(name, ...)                                                                   \
     trt_ref_status_(name##_make_(trt_how_of_(NULL, TRT_HOW_DETACHED_, NULL, TRT_WHERE_),           \
                                  TRT_ARGS_(name, __VA_ARGS__)))
@@ -3884,6 +3886,7 @@ static trt_status_code trt_consume_(trt_cell_ *c, void *out, trt_cell_ *joiner)
 {
     trt_status_code status = trt_result_(c);
     if (status == TRT_OK) trt_copy_(out, trt_result_at_(c), trt_type_of_(c)->out_size);
+    if (status == TRT_ERRNO && joiner) joiner->wait.error = c->wait.error;
     if (status == TRT_PANICKED) trt_panic_move_(c, joiner);
     trt_cell_end_(c);
     return status;
@@ -3900,6 +3903,7 @@ static void trt_deliver_(trt_cell_ *c, trt_waiter_ *w, trt_status_code status)
     trt_cell_ *joiner = trt_waiter_cell_(w);
     if (w->args.arg & TRT_JOIN_STOP_ && w->kind == TRT_KIND_JOIN_) return;
     if (status == TRT_OK) trt_copy_(w->args.out, trt_result_at_(c), trt_type_of_(c)->out_size);
+    if (status == TRT_ERRNO) w->error = c->wait.error;
     if (status != TRT_PANICKED) return;
     if (joiner) trt_panic_move_(c, joiner);
     else trt_thread_panic_(w, c);
@@ -4849,6 +4853,7 @@ static void trt_branch_end_(trt_cell_ *c, trt_status_code status)
     trt_wakes_ wakes = TRT_NO_WAKES_;
     trt_latch_(&c->latch);
     if (status == TRT_PANICKED) trt_panic_move_(c, trt_group_of_(m)->cell);
+    m->error = c->wait.error;
     if (!trt_claim_(m, status, &wakes)) m->status = (uint8_t)status;
     trt_unlatch_(&c->latch);
     trt_wake_(&wakes);
@@ -5004,7 +5009,9 @@ static int trt_group_finish_(trt_cell_ *c)
     bool decided = g->winner >= 0 || (all && !TRT_LOAD_(&g->left, relaxed));
     uint64_t statuses = 0;
     uint32_t i;
+    int shown; /* whose trt_errno() it is */
     if (decided) co->status_ = (uint8_t)(all ? trt_all_outcome_(co, g) : trt_any_outcome_(co, g));
+    shown = g->deadline ? 0 : co->chosen_;
     for (i = 0; i < g->n; i++) {
         const trt_waiter_ *m = &g->member[i];
         trt_status_code status = (trt_status_code)m->status;
@@ -5015,7 +5022,7 @@ static int trt_group_finish_(trt_cell_ *c)
         if (m->kind == TRT_KIND_CALL_ && !m->kept && status == TRT_PANICKED) panicked = true;
         if (status == TRT_PANICKED) c->flags |= TRT_SAW_PANIC_;
         if (status == TRT_PANICKED && trt_is_sync_(m)) trt_fork_panic_seen_(c, false);
-        if (g->winner == (int8_t)i || (g->deadline && i == 0)) c->wait.error = m->error;
+        if (status == TRT_ERRNO && (int)i == shown) c->wait.error = m->error;
     }
     if (decided &&
         !all) { /* trt_joined() looks here after a join_next, trt_status_of() after an all */
@@ -5266,6 +5273,7 @@ static int trt_inline_over_(trt_cell_ **pc, trt_status_code status)
     if (c->kind == TRT_BRANCH_) {
         trt_waiter_ *m = (trt_waiter_ *)c->up;
         if (status == TRT_PANICKED) trt_panic_move_(c, behind);
+        m->error = c->wait.error;
         if (trt_take_(m)) trt_member_done_(trt_group_of_(m), m, status);
         else m->status = (uint8_t)status;
         return TRT_STEP_COMMIT_;
@@ -5665,7 +5673,7 @@ static trt_status_code trt_join_register_(trt_co *co, trt_args_ *args, trt_waite
         if (TRT_CAS_WEAK_(&c->state, &s, s | TRT_WAITER_, acq_rel)) break;
     }
     /* Its runtime may have given it up: either the sweep sees WAITER, or this sees the flag. */
-    if (TRT_LOAD_(&trt_rt_of_(c)->given_up, seq_cst)) {
+    if (TRT_LOAD_(&trt_rt_of_(c)->given_up, seq_cst) && !(s & TRT_JOB_STATE_)) {
         TRT_AND_(&c->state, ~(uint64_t)TRT_WAITER_, relaxed);
         trt_unlatch_(&c->latch);
         return trt_take_(w) ? TRT_CANCELLED : TRT_REFUSED_;
@@ -6238,7 +6246,9 @@ static bool trt_in_task_(void) { return trt_here_.worker && trt_here_.worker->cu
 /* Block until `t` is woken. A current-thread runtime runs its tasks meanwhile, on this thread. */
 static void trt_thread_block_(trt_runtime *rt, trt_thread_waiter_ *t)
 {
-    if (rt && rt->current_thread && !trt_drive_(rt, t)) return;
+    const trt_cell_ *c = t->waiter.kind == TRT_KIND_JOIN_ ? (trt_cell_ *)t->waiter.args.obj : NULL;
+    bool job = c && c->kind == TRT_JOB_; /* it ends on a thread of its own, whoever drives */
+    if (rt && rt->current_thread && !trt_drive_(rt, t) && !job) return;
     while (!TRT_LOAD_(&t->woken, acquire)) trt_os_wait_(&t->woken, 0, TRT_FOREVER_);
 }
 
@@ -7216,6 +7226,7 @@ static trt_instant trt_next_timer_(trt_runtime *rt)
 {
     trt_instant next = TRT_FOREVER_;
     size_t i;
+    if (rt->virtual_clock) return next; /* no time to sleep for: the clock jumps, >>virtual */
     for (i = 0; i < rt->n_workers; i++) {
         trt_instant at = TRT_LOAD_(&rt->workers[i]->wheel.next, seq_cst);
         if (at < next) next = at;
@@ -9433,6 +9444,7 @@ static bool trt_give_up_visit_(trt_cell_ *c, uint64_t state, void *context)
     trt_cell_ *joiner;
     (void)context;
     if (!(state & TRT_LIVE_) || !(state & TRT_WAITER_)) return true;
+    if (state & TRT_JOB_STATE_) return true; /* it still ends */
     trt_latch_(&c->latch);
     w = TRT_LOAD_(&c->state, relaxed) & TRT_WAITER_ ? (trt_waiter_ *)c->up : NULL;
     joiner = w ? trt_waiter_cell_(w) : NULL;
@@ -9510,19 +9522,23 @@ static bool trt_tasks_wait_(trt_runtime *rt, trt_instant deadline)
 TRT_DEF_ trt_status_code trt_runtime_shutdown(trt_runtime *rt, trt_duration timeout)
 {
     trt_instant deadline = timeout < 0 ? TRT_FOREVER_ : trt_after_(trt_clock_(), timeout);
-    bool ended, jobs;
+    bool ended, jobs, again;
     if (!rt) return TRT_OK;
     trt_shutdown_begin_(rt);
     if (trt_here_.rt == rt)
         return TRT_PENDING; /* from inside: begun, but it cannot wait for itself */
     if (trt_in_task_()) return trt_misuse_("trt_runtime_shutdown", "this would block a worker");
-    ended = trt_tasks_wait_(rt, deadline);
+    trt_latch_(&rt->shutdown_latch);
+    again = rt->begun;
+    trt_unlatch_(&rt->shutdown_latch);
+    ended = again || trt_tasks_wait_(rt, deadline);
     trt_latch_(&rt->shutdown_latch);
     if (!rt->begun) trt_stop_workers_(rt);
     rt->begun = true;
-    if (!ended && !TRT_SWAP_(&rt->given_up, 1u, seq_cst)) trt_give_up_(rt);
     trt_unlatch_(&rt->shutdown_latch);
+    if (!ended && !TRT_SWAP_(&rt->given_up, 1u, seq_cst)) trt_give_up_(rt);
     jobs = trt_pool_wait_(rt, deadline);
+    if (again) ended = trt_live_(rt) == 0; /* no worker runs: only jobs can have ended since */
     return ended && jobs ? TRT_OK : TRT_TIMED_OUT;
 }
 

@@ -971,4 +971,28 @@ TEST(a_task_is_run_while_another_blocks_the_worker_that_was_woken)
     CHECK_EQ(trt_runtime_free(rt), TRT_OK);
 }
 
+/* A shutdown that timed out on a job may be asked again, and the job still be joined. */
+static void waits_again_for_a_job(const trt_config *config)
+{
+    trt_runtime *rt;
+    atomic_bool running = false, release = false;
+    int out = 0;
+    CHECK_EQ(trt_runtime_start(&rt, config), TRT_OK);
+    trt_handle(busy_job) job = trt_spawn_blocking_on(rt, busy_job, .running = &running, .release = &release, .value = 3);
+    WAIT_UNTIL(atomic_load(&running));
+    CHECK_EQ(trt_runtime_shutdown(rt, trt_ms(1)), TRT_TIMED_OUT);
+    atomic_store(&release, true);
+    CHECK_EQ(trt_join_thread(job, &out), TRT_OK);
+    CHECK_EQ(out, 3);
+    CHECK_EQ(trt_runtime_shutdown(rt, -1), TRT_OK);
+    CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+}
+
+TEST(a_job_that_outlasts_a_shutdown_keeps_its_result)
+{
+    waits_again_for_a_job(&on_one_thread);
+    waits_again_for_a_job(&on_virtual_clock);
+    waits_again_for_a_job(&on_two_workers);
+}
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

@@ -2364,6 +2364,7 @@ typedef struct trt_group_ { /* several operations awaited as one: see >>groups *
 typedef struct trt_thread_wait_state_ {
     trt_waiter_ waiter;
     trt_a32_ woken;
+    bool job;            /* joins a job, which ends on a thread of its own, whoever drives */
     trt_runtime *drives; /* the current-thread runtime that it may have to drive meanwhile */
 } trt_thread_waiter_;
 
@@ -2577,7 +2578,7 @@ struct trt_runtime {
     trt_a32_ visitors;     /* threads from outside that are in trt_inject_ */
     trt_a32_ shutdown_latch, ended_gate, ended_fence, threads_latch;
     trt_a32_ given_up;
-    trt_a32_ deadlocked;
+    trt_a32_ deadlocked, exited; /* exited: workers that have left their loop */
     bool begun;
     size_t started;
 };
@@ -6246,9 +6247,7 @@ static bool trt_in_task_(void) { return trt_here_.worker && trt_here_.worker->cu
 /* Block until `t` is woken. A current-thread runtime runs its tasks meanwhile, on this thread. */
 static void trt_thread_block_(trt_runtime *rt, trt_thread_waiter_ *t)
 {
-    const trt_cell_ *c = t->waiter.kind == TRT_KIND_JOIN_ ? (trt_cell_ *)t->waiter.args.obj : NULL;
-    bool job = c && c->kind == TRT_JOB_; /* it ends on a thread of its own, whoever drives */
-    if (rt && rt->current_thread && !trt_drive_(rt, t) && !job) return;
+    if (rt && rt->current_thread && !trt_drive_(rt, t) && !t->job) return;
     while (!TRT_LOAD_(&t->woken, acquire)) trt_os_wait_(&t->woken, 0, TRT_FOREVER_);
 }
 
@@ -6269,6 +6268,7 @@ static trt_status_code trt_thread_wait_on_(trt_runtime *rt, uint32_t kind, void 
     t.waiter.mode = TRT_MODE_THREAD_;
     t.waiter.status = TRT_PENDING;
     t.drives = rt && rt->current_thread ? rt : NULL;
+    t.job = rt && (TRT_LOAD_(&((trt_cell_ *)obj)->state, acquire) & TRT_JOB_STATE_);
     status = trt_kinds_[kind].poll(NULL, &t.waiter.args, &t.waiter);
     if (status != TRT_PENDING) return status;
     trt_thread_block_(rt, &t);
@@ -9343,8 +9343,11 @@ static void trt_runtime_release_(trt_runtime *rt)
 
 static void *trt_worker_thread_(void *arg)
 {
+    trt_runtime *rt = ((trt_worker_ *)arg)->rt;
     TRT_ADD_(&trt_own_threads_, 1u, relaxed);
     trt_worker_main_(arg);
+    TRT_ADD_(&rt->exited, 1u, release);
+    trt_os_wake_(&rt->exited, INT_MAX);
     TRT_SUB_(&trt_own_threads_, 1u, relaxed);
     return NULL;
 }
@@ -9503,6 +9506,14 @@ static bool trt_pool_wait_(trt_runtime *rt, trt_instant deadline)
     }
 }
 
+/* All tasks are counted as ended, the last may be about to publish it. The workers leave now. */
+static void trt_workers_wait_(trt_runtime *rt)
+{
+    uint32_t exited;
+    while ((exited = TRT_LOAD_(&rt->exited, acquire)) < rt->started)
+        trt_os_wait_(&rt->exited, exited, TRT_FOREVER_);
+}
+
 static bool trt_tasks_wait_(trt_runtime *rt, trt_instant deadline)
 {
     if (rt->current_thread) {
@@ -9539,6 +9550,7 @@ TRT_DEF_ trt_status_code trt_runtime_shutdown(trt_runtime *rt, trt_duration time
     if (!ended && !TRT_SWAP_(&rt->given_up, 1u, seq_cst)) trt_give_up_(rt);
     jobs = trt_pool_wait_(rt, deadline);
     if (again) ended = trt_live_(rt) == 0; /* no worker runs: only jobs can have ended since */
+    if (ended) trt_workers_wait_(rt);
     return ended && jobs ? TRT_OK : TRT_TIMED_OUT;
 }
 

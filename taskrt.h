@@ -2228,12 +2228,6 @@ TRT_INLINE_ void trt_unlatch_(trt_a32_ *latch)
     if (TRT_UNLIKELY_(TRT_SWAP_(latch, 0u, release) == 2)) trt_os_wake_(latch, 1);
 }
 
-TRT_INLINE_ bool trt_try_latch_(trt_a32_ *latch)
-{
-    uint32_t open = 0;
-    return TRT_LOAD_(latch, relaxed) == 0 && TRT_CAS_(latch, &open, 1u, acquire);
-}
-
 /* ------------------------------------------------------------------------------------------------
  * >>util
  */
@@ -2475,7 +2469,7 @@ typedef struct trt_worker_ {
     /* what runs now: owner writes, the watch thread reads */
     _Atomic(const trt_type_ *) at_type;
     _Atomic(trt_cell_ *) at_cell;
-    trt_a32_ at_pc, at_poll;
+    trt_a32_ at_pc;
     /* shared */
     _Alignas(TASKRT_CACHELINE) trt_aptr_ lifo;
     trt_a32_ wake;       /* 0 asleep or about to be, 1 woken */
@@ -2583,7 +2577,7 @@ struct trt_runtime {
     size_t started;
 };
 
-enum { TRT_SIGNAL_STOP_ = 1, TRT_SIGNAL_CLOSING_ = 2, TRT_SIGNAL_PAUSE_ = 4 };
+enum { TRT_SIGNAL_STOP_ = 1, TRT_SIGNAL_PAUSE_ = 2 };
 
 /* What this thread is. */
 typedef struct trt_self_ {
@@ -2629,6 +2623,22 @@ static size_t trt_tail_offset_(const trt_type_ *type)
 static trt_tail_ *trt_tail_of_(trt_cell_ *c, const trt_type_ *type)
 {
     return (trt_tail_ *)(void *)((char *)c + trt_tail_offset_(type));
+}
+
+/* Does it lie in this frame? A frame owns forks, which lie elsewhere, and join sets in `self`. */
+static bool trt_lies_in_(const trt_co *co, const void *object)
+{
+    uintptr_t at = (uintptr_t)object, frame = (uintptr_t)co;
+    return at >= frame && at < frame + co->type_->size;
+}
+
+/* The cell of the slot in which a tail lies. */
+static trt_cell_ *trt_cell_of_node_(trt_owned_ *node)
+{
+    trt_chunk_ *chunk = trt_chunk_of_(node);
+    char *first = (char *)(chunk + 1);
+    size_t slot = (size_t)((char *)node - first) / chunk->stride;
+    return (trt_cell_ *)(void *)(first + slot * chunk->stride);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -3748,21 +3758,22 @@ static void trt_panic_pass_(trt_cell_ *from, trt_cell_ *to, uint32_t role)
     if (r) trt_panic_link_(to, r, role);
 }
 
-/* `to` NULL: this thread. */
-static void trt_panic_move_(trt_cell_ *from, trt_cell_ *to)
+/* This thread takes the record over: trt_failure() tells it. */
+static void trt_thread_saw_panic_(trt_panic_record_ *r)
 {
     trt_self_ *self = &trt_here_;
-    trt_panic_record_ *r;
-    if (to) {
-        trt_panic_pass_(from, to, TRT_PANIC_SEEN_);
-        return;
-    }
-    r = trt_panic_find_(trt_rt_of_(from), from, TRT_PANIC_OWN_, true);
     self->failure = r ? r->info : trt_unknown_failure_;
     (void)snprintf(self->message, sizeof self->message, "%s", self->failure.message);
     self->failure.message = self->message;
     self->failed = true;
     TASKRT_FREE(r);
+}
+
+/* `to` NULL: this thread. */
+static void trt_panic_move_(trt_cell_ *from, trt_cell_ *to)
+{
+    if (to) trt_panic_pass_(from, to, TRT_PANIC_SEEN_);
+    else trt_thread_saw_panic_(trt_panic_find_(trt_rt_of_(from), from, TRT_PANIC_OWN_, true));
 }
 
 TRT_DEF_ const trt_failure_info *trt_failure(void)
@@ -4156,35 +4167,25 @@ TRT_DEF_ void trt_fork_push_(trt_co *child)
 }
 
 /* Ask everything that runs for this frame to end. */
-static void trt_abort_strand_(trt_cell_ *c, trt_wakes_ *wakes);
+static void trt_abort_strand_(trt_cell_ *c);
 
 static void trt_drain_begin_(trt_cell_ *c, trt_co *co)
 {
-    trt_wakes_ wakes = TRT_NO_WAKES_;
     trt_owned_ *node;
-    const char *frame = (const char *)co;
     uint32_t pending;
     trt_latch_(&c->latch);
     pending = TRT_LOAD_(&co->pending_, relaxed);
     TRT_STORE_(&co->pending_, pending | TRT_PENDING_DRAIN_, relaxed);
     for (node = (trt_owned_ *)co->owned_; node && !(pending & TRT_PENDING_DRAIN_);
-         node = node->next) {
-        trt_chunk_ *chunk = trt_chunk_of_(node);
-        const char *at = (const char *)node;
-        size_t slot;
-        if (at >= frame && at < frame + co->type_->size) continue; /* a join set in `self` */
-        slot = (size_t)(at - (const char *)(chunk + 1)) / chunk->stride;
-        trt_abort_strand_((trt_cell_ *)(void *)((char *)(chunk + 1) + slot * chunk->stride),
-                          &wakes);
-    }
+         node = node->next)
+        if (!trt_lies_in_(co, node)) trt_abort_strand_(trt_cell_of_node_(node));
     trt_unlatch_(&c->latch);
-    trt_wake_(&wakes);
 }
 
 /* ------------------------------------------------------------------------------------------------
  * >>abort
  */
-static void trt_abort_strand_(trt_cell_ *c, trt_wakes_ *wakes)
+static void trt_abort_strand_(trt_cell_ *c)
 {
     uint64_t s = TRT_LOAD_(&c->state, relaxed);
     for (;;) {
@@ -4194,7 +4195,6 @@ static void trt_abort_strand_(trt_cell_ *c, trt_wakes_ *wakes)
         if (claim) to = (to & ~(uint64_t)TRT_WAIT_STATE_) | TRT_RUN_STATE_;
         if (!TRT_CAS_WEAK_(&c->state, &s, to, acq_rel)) continue;
         /* Its waiter may still be linked in an object: the chain of wakes cannot go through it. */
-        (void)wakes;
         if (claim && !(s & TRT_COMMIT_)) trt_schedule_last_(c);
         return;
     }
@@ -4868,7 +4868,7 @@ static void trt_call_cancel_(trt_waiter_ *m)
     if (m->status == TRT_PENDING) {
         TRT_ADD_(&g->linger, 1u, relaxed);
         m->linked = TRT_LINGERS_;
-        trt_abort_strand_(c, NULL);
+        trt_abort_strand_(c);
     }
     trt_unlatch_(&c->latch);
 }
@@ -5754,8 +5754,7 @@ static void trt_set_register_(trt_set_ *set)
     trt_cell_ *c = w ? w->cur : NULL;
     trt_co *co = c ? c->leaf : NULL;
     while (co) {
-        uintptr_t at = (uintptr_t)set, frame = (uintptr_t)co;
-        if (at >= frame && at < frame + co->type_->size) {
+        if (trt_lies_in_(co, set)) {
             trt_latch_(&c->latch);
             set->owner = co;
             trt_own_((trt_owned_ **)(void *)&co->owned_, &set->owned);
@@ -5814,14 +5813,6 @@ static void trt_set_unmade_(trt_set_ *set, trt_status_code why)
     }
     trt_unlatch_(&set->lock);
     trt_wake_(&wakes);
-}
-
-static trt_cell_ *trt_cell_of_node_(trt_owned_ *node)
-{
-    trt_chunk_ *chunk = trt_chunk_of_(node);
-    char *first = (char *)(chunk + 1);
-    size_t slot = (size_t)((char *)node - first) / chunk->stride;
-    return (trt_cell_ *)(void *)(first + slot * chunk->stride);
 }
 
 /* A member has ended. (JOINED is set: from there on trt_detach_all leaves it to us.) */
@@ -5992,7 +5983,7 @@ TRT_DEF_ void trt_abort_all_(trt_set_ *set)
             trt_cell_ *c = trt_cell_of_node_(node);
             uint32_t generation = TRT_GENERATION_(TRT_LOAD_(&c->state, relaxed));
             if (trt_job_claim_(c, generation, TRT_ABORT_)) skip = c;
-            else trt_abort_strand_(c, NULL);
+            else trt_abort_strand_(c);
         }
         trt_unlatch_(&set->lock);
         if (skip) trt_job_skip_(skip);
@@ -6228,16 +6219,6 @@ TRT_DEF_ trt_op trt_advance(trt_duration duration)
 static void trt_thread_panic_(trt_waiter_ *w, trt_cell_ *c)
 {
     w->args.obj = trt_panic_find_(trt_rt_of_(c), c, TRT_PANIC_OWN_, true); /* now the thread's */
-}
-
-static void trt_thread_saw_panic_(trt_panic_record_ *r)
-{
-    trt_self_ *self = &trt_here_;
-    self->failure = r ? r->info : trt_unknown_failure_;
-    (void)snprintf(self->message, sizeof self->message, "%s", self->failure.message);
-    self->failure.message = self->message;
-    self->failed = true;
-    TASKRT_FREE(r);
 }
 
 static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t);
@@ -9757,8 +9738,7 @@ static void trt_dump_frame_(trt_runtime *rt, FILE *to, trt_co *co, int indent)
             line ? line : co->type_->line, phase ? ", in its cleanup" : "");
     if (co->forked_) fprintf(to, "%*s%u forks queued\n", indent + 2, "", co->forked_);
     for (node = (trt_owned_ *)co->owned_; node; node = node->next) {
-        uintptr_t at = (uintptr_t)node, frame = (uintptr_t)co;
-        if (at >= frame && at < frame + co->type_->size) continue;
+        if (trt_lies_in_(co, node)) continue;
         fprintf(to, "%*sfork:\n", indent + 2, "");
         if (indent < 64) trt_dump_strand_(rt, to, trt_cell_of_node_(node), indent + 4);
     }

@@ -5969,25 +5969,41 @@ static bool trt_job_claim_(trt_cell_ *c, uint32_t generation, uint64_t and_set)
     return false;
 }
 
-/* Members stay in the list until they have ended, which takes the latch: they cannot go away here.
- * A queued job that is skipped ends at once, though, outside the latch: then the walk starts
- * anew. */
+/* Latch held: members stay in the list until they have ended, which takes the latch. Queued jobs
+ * are skipped instead, which ends them at once: the caller does, without the latch. */
+static trt_waiter_ *trt_abort_live_(trt_set_ *set)
+{
+    trt_waiter_ *skipped = NULL;
+    trt_owned_ *node;
+    for (node = set->live; node; node = node->next) {
+        trt_cell_ *c = trt_cell_of_node_(node);
+        uint32_t generation = TRT_GENERATION_(TRT_LOAD_(&c->state, relaxed));
+        if (!trt_job_claim_(c, generation, TRT_ABORT_)) {
+            trt_abort_strand_(c);
+            continue;
+        }
+        c->wait.next = skipped;
+        skipped = &c->wait;
+    }
+    return skipped;
+}
+
+static void trt_skip_jobs_(trt_waiter_ *skipped)
+{
+    trt_waiter_ *next;
+    for (; skipped; skipped = next) {
+        next = skipped->next;
+        trt_job_skip_(trt_waiting_cell_(skipped));
+    }
+}
+
 TRT_DEF_ void trt_abort_all_(trt_set_ *set)
 {
-    trt_owned_ *node;
-    trt_cell_ *skip;
-    do {
-        skip = NULL;
-        trt_latch_(&set->lock);
-        for (node = set->live; node && !skip; node = node->next) {
-            trt_cell_ *c = trt_cell_of_node_(node);
-            uint32_t generation = TRT_GENERATION_(TRT_LOAD_(&c->state, relaxed));
-            if (trt_job_claim_(c, generation, TRT_ABORT_)) skip = c;
-            else trt_abort_strand_(c);
-        }
-        trt_unlatch_(&set->lock);
-        if (skip) trt_job_skip_(skip);
-    } while (skip);
+    trt_waiter_ *skipped;
+    trt_latch_(&set->lock);
+    skipped = trt_abort_live_(set);
+    trt_unlatch_(&set->lock);
+    trt_skip_jobs_(skipped);
 }
 
 /* Latch held. How many members are already ending, and will come for the latch? */
@@ -6051,14 +6067,16 @@ static trt_status_code trt_set_shutdown_poll_(trt_co *co, trt_args_ *args, trt_w
 {
     trt_set_ *set = (trt_set_ *)args->obj;
     trt_status_code status = TRT_PENDING;
-    trt_abort_all_(set);
+    trt_waiter_ *skipped;
     trt_latch_(&set->lock);
     trt_set_drop_ended_(set);
     if (!set->len) status = w && !trt_take_(w) ? TRT_REFUSED_ : TRT_OK;
     else if (w && set->waiter) status = TRT_MISUSE;
     else if (w && !trt_park_(w)) status = TRT_REFUSED_;
-    else if (w) set->waiter = w;
+    else if (w) set->waiter = w; /* what is born from here on is aborted by trt_set_add_... */
+    skipped = trt_abort_live_(set); /* ...and what was before, in the same critical section */
     trt_unlatch_(&set->lock);
+    trt_skip_jobs_(skipped);
     if (status == TRT_MISUSE) trt_misuse_("trt_set_shutdown", "somebody else awaits this set");
     if ((status == TRT_OK || status == TRT_MISUSE) && set->owner && (co->phase_ & 7u) == 4)
         trt_set_forget_(set);

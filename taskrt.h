@@ -4654,11 +4654,11 @@ static const trt_type_ trt_bounded_type_ = {trt_bounded_poll_,
                                             (uint32_t)sizeof(trt_op),
                                             0};
 
-static bool trt_is_sync_(const trt_waiter_ *member)
+/* What the user gave: the operation of the branch, where a member was made one. */
+static uint32_t trt_kind_given_(const trt_waiter_ *member)
 {
-    if (member->kind != TRT_KIND_CALL_) return member->kind == TRT_KIND_SYNC_;
-    return member->kept &&
-           ((const struct trt_bounded_ *)member->args.obj)->op.kind_ == TRT_KIND_SYNC_;
+    if (member->kind != TRT_KIND_CALL_ || !member->kept) return member->kind;
+    return ((const struct trt_bounded_ *)member->args.obj)->op.kind_;
 }
 
 /* The waiter for forks that this member of a group is, or that its branch has registered. */
@@ -5020,9 +5020,10 @@ static int trt_group_finish_(trt_cell_ *c)
         if (m->linked == TRT_LINGERS_ && status != TRT_PANICKED) status = TRT_CANCELLED;
         statuses |= (uint64_t)status << 4 * i;
         /* A coroutine's panic is the caller's; of any other operation it is a status. */
-        if (m->kind == TRT_KIND_CALL_ && !m->kept && status == TRT_PANICKED) panicked = true;
+        if (status == TRT_PANICKED && trt_kind_given_(m) == TRT_KIND_CALL_) panicked = true;
         if (status == TRT_PANICKED) c->flags |= TRT_SAW_PANIC_;
-        if (status == TRT_PANICKED && trt_is_sync_(m)) trt_fork_panic_seen_(c, false);
+        if (status == TRT_PANICKED && trt_kind_given_(m) == TRT_KIND_SYNC_)
+            trt_fork_panic_seen_(c, false);
         if (status == TRT_ERRNO && (int)i == shown) c->wait.error = m->error;
     }
     if (decided &&

@@ -727,6 +727,35 @@ TEST(a_job_that_lost_in_try_all_counts_as_cancelled)
     CHECK_EQ(trt_run_with(&on_two_workers, job_in_try_all, NULL), TRT_OK);
 }
 
+/* ---- panics under a deadline of their own ---- */
+
+struct all_with_panic { trt_frame(panicking) p; bool called; trt_handle(panicking) h; int after; };
+trt_async(int, all_with_panic)
+{
+    trt_body {
+        if (self->called)
+            trt_await_all(trt_within(trt_s(1), trt_call(panicking, &self->p)), trt_sleep(trt_ms(1)));
+        else {
+            self->h = trt_spawn(panicking);
+            trt_await_all(trt_within(trt_s(1), trt_join(self->h, NULL)), trt_sleep(trt_ms(1)));
+            CHECK_EQ(trt_status_of(0), TRT_PANICKED);
+            CHECK(trt_failure() != NULL);
+        }
+        trt_return(7);
+    }
+}
+
+TEST(a_panic_under_a_deadline_in_an_all_is_the_callers_if_it_was_called_and_a_status_if_joined)
+{
+    int out = 0;
+    capture_start();
+    CHECK_EQ(trt_run_with(&on_virtual_clock, all_with_panic, &out, .called = false), TRT_OK);
+    CHECK_EQ(out, 7);
+    CHECK_EQ(trt_run_with(&on_virtual_clock, all_with_panic, NULL, .called = true), TRT_PANICKED);
+    CHECK(trt_failure() != NULL);
+    capture_end();
+}
+
 /* ---- fairness ---- */
 
 struct sets_flag { bool *flag; };

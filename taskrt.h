@@ -798,13 +798,12 @@ TASKRT_API void trt_frame_init_(trt_co *co, const trt_type_ *type);
 TASKRT_API void trt_fail_(trt_co *co, trt_status_code status);
 TASKRT_API trt_op trt_call_(trt_co *child);
 TASKRT_API trt_op trt_blocking_(trt_job_ *job, const trt_type_ *type);
-TASKRT_API void *trt_make_(const trt_type_ *type, const trt_how_ *how, trt_ref_ *ref,
+TASKRT_API void *trt_make_(const trt_type_ *type, const trt_how_ *how, trt_ref_ *unmade,
                            const void *args);
-TASKRT_API void trt_start_(void *frame, trt_ref_ *ref);
+TASKRT_API trt_ref_ trt_start_(void *frame);
 TASKRT_API trt_status_code trt_block_on_(trt_runtime *rt, const trt_config *config, uint32_t own,
                                          const trt_type_ *type, void *out, const void *args);
-TASKRT_API trt_co *trt_fork_make_(trt_co *parent, const trt_type_ *type, void *out,
-                                  const void *args);
+TASKRT_API trt_co *trt_fork_make_(trt_co *parent, const trt_type_ *type, void *out);
 TASKRT_API void trt_fork_push_(trt_co *child);
 TASKRT_API trt_status_code trt_status_of_(const trt_co *co, int index);
 TASKRT_API int trt_errno_(const trt_co *co);
@@ -992,20 +991,49 @@ TRT_INLINE_ uint32_t trt_pc_of_(const trt_co *co, uint32_t phase)
 #define TRT_ARGS_PTR_(args) (args)
 #endif
 
+/* Arguments go from a literal on the stack into the frame. Word by word: gcc would copy with wider
+ * moves than it filled the literal with, and a load that spans two stores that are still under way
+ * waits until both are done (measured: 6 ns of a fork's 28). The empty asm keeps the words apart. */
+#if defined __GNUC__ && !defined __clang__ && !defined __cplusplus
+TRT_INLINE_ __attribute__((always_inline)) void trt_args_copy_(void *to, const void *from, size_t n)
+{
+    char *t = (char *)to;
+    const char *f = (const char *)from;
+    size_t i = 0;
+    if (n <= 96)
+#pragma GCC unroll 24
+        for (; i + 4 <= n; i += 4) {
+            uint32_t word;
+            __builtin_memcpy(&word, f + i, 4);
+            __asm__("" : "+r"(word));
+            __builtin_memcpy(t + i, &word, 4);
+        }
+    if (i < n) __builtin_memcpy(t + i, f + i, n - i);
+}
+#define TRT_ARGS_COPY_(to, args) trt_args_copy_(&(to), (args), sizeof(to))
+#else
+#define TRT_ARGS_COPY_(to, args) ((void)((to) = *TRT_ARGS_PTR_(args)))
+#endif
+
+/* Only debug builds look at the arguments; else they need not lie in memory. */
+#if TASKRT_DEBUG
+#define TRT_ARGS_CHECKED_(args) TRT_ARGS_PTR_(args)
+#else
+#define TRT_ARGS_CHECKED_(args) NULL
+#endif
+
 #define TRT_DECLARE_COMMON_(T, name, record)                                                       \
     union name##_handle_ { trt_ref_ ref_; T *result_; };                                           \
     union name##_set_ { trt_set_ base_; T *result_; };                                             \
     TRT_STATIC_ASSERT_(TRT_ALIGNOF_(record) <= 16, "taskrt.h: alignment of at most 16 bytes");     \
     TRT_INLINE_ trt_ref_ name##_make_(trt_how_ how, TRT_ARGS_TYPE_(name) args)                     \
     {                                                                                              \
-        trt_ref_ ref;                                                                              \
+        trt_ref_ unmade;                                                                           \
         record *frame =                                                                            \
-            (record *)trt_make_(&name##_type_, &how, &ref, TRT_ARGS_PTR_(args));                   \
-        if (frame) {                                                                               \
-            frame->self = *TRT_ARGS_PTR_(args);                                                    \
-            trt_start_(frame, &ref);                                                               \
-        }                                                                                          \
-        return ref;                                                                                \
+            (record *)trt_make_(&name##_type_, &how, &unmade, TRT_ARGS_CHECKED_(args));            \
+        if (!frame) return unmade;                                                                 \
+        TRT_ARGS_COPY_(frame->self, args);                                                         \
+        return trt_start_(frame);                                                                  \
     }                                                                                              \
     TRT_INLINE_ TRT_MUST_USE_ union name##_handle_ name##_spawn_(trt_how_ how,                     \
                                                                  TRT_ARGS_TYPE_(name) args)        \
@@ -1030,16 +1058,15 @@ TRT_INLINE_ uint32_t trt_pc_of_(const trt_co *co, uint32_t phase)
                                                   TRT_ARGS_TYPE_(name) args)                       \
     {                                                                                              \
         trt_frame_init_(&frame->co_, &name##_type_);                                               \
-        frame->self = *TRT_ARGS_PTR_(args);                                                        \
+        TRT_ARGS_COPY_(frame->self, args);                                                         \
         return trt_call_(&frame->co_);                                                             \
     }                                                                                              \
     TRT_INLINE_ void name##_fork_(trt_co *parent, T *out, TRT_ARGS_TYPE_(name) args)               \
     {                                                                                              \
         struct name##_frame_ *frame =                                                              \
-            (struct name##_frame_ *)(void *)trt_fork_make_(parent, &name##_type_, (void *)out,     \
-                                                           TRT_ARGS_PTR_(args));                   \
+            (struct name##_frame_ *)(void *)trt_fork_make_(parent, &name##_type_, (void *)out);    \
         if (frame) {                                                                               \
-            frame->self = *TRT_ARGS_PTR_(args);                                                    \
+            TRT_ARGS_COPY_(frame->self, args);                                                     \
             trt_fork_push_(&frame->co_);                                                           \
         }                                                                                          \
     }                                                                                              \
@@ -4100,6 +4127,14 @@ static TRT_NOINLINE_ void trt_fork_note_failure_(trt_cell_ *c, trt_status_code s
     trt_unlatch_(&parent->cell_->latch);
 }
 
+/* On a worker: the slot of a fork, which has neither a name nor panics left. */
+static inline void trt_fork_free_(trt_worker_ *w, trt_cell_ *c)
+{
+    uint64_t s = TRT_LOAD_(&c->state, relaxed);
+    TRT_STORE_(&c->state, (uint64_t)(TRT_GENERATION_(s) + 1) << 32, release);
+    trt_free_to_(w->rt, &w->cache, c, trt_chunk_of_(c)->class_index);
+}
+
 static inline void trt_fork_note_(trt_cell_ *c, trt_status_code status)
 {
     const trt_type_ *type = trt_root_(c)->type_;
@@ -4172,12 +4207,11 @@ static bool trt_forks_left_(trt_co *co)
     return co->forked_ || (TRT_LOAD_(&co->pending_, acquire) & TRT_PENDING_COUNT_);
 }
 
-TRT_DEF_ trt_co *trt_fork_make_(trt_co *parent, const trt_type_ *type, void *out, const void *args)
+TRT_DEF_ trt_co *trt_fork_make_(trt_co *parent, const trt_type_ *type, void *out)
 {
     trt_worker_ *w = trt_here_.worker;
     size_t size = trt_tail_offset_(type) + sizeof(trt_tail_);
     trt_cell_ *c = trt_alloc_from_(w->rt, &w->cache, trt_class_(size));
-    (void)args;
     if (TRT_UNLIKELY_(!c)) {
         trt_latch_(&parent->cell_->latch);
         trt_fork_fail_(parent, TRT_NO_MEMORY);
@@ -4349,23 +4383,47 @@ static TRT_NOINLINE_ void trt_not_resumed_(const trt_co *co, uint32_t pc)
                pc >> 3);
 }
 
-/* Run the body or the cleanup of the innermost frame. */
+static inline int trt_cleanup_begin_(trt_cell_ *c, trt_co *co)
+{
+    co->phase_ = (uint8_t)((co->phase_ & ~7u) | TRT_PHASE_CLEANUP_);
+    co->pc_ = 0;
+    /* What the cleanup finds as its status: a failed body has still returned. */
+    co->status_ = co->phase_ & (TRT_LEFT_ABORTED_ | TRT_LEFT_PANICKED_) ? co->result_ : TRT_OK;
+    c->cleaning++;
+    return TRT_STEP_POLL_;
+}
+
+/* Has it neither forks nor sets left? (Acquire pairs with the last fork's end.) */
+static inline bool trt_owns_nothing_(trt_co *co)
+{
+    return !co->forked_ && !TRT_LOAD_(&co->pending_, acquire) && !co->owned_;
+}
+
+static inline int trt_poll_once_(trt_cell_ *c, trt_co *co)
+{
+    co->type_->poll(co);
+    if (!(c->flags & TRT_SUSPENDED_)) return TRT_STEP_ENDED_;
+    c->flags &= (uint8_t)~TRT_SUSPENDED_;
+    return TRT_STEP_COMMIT_;
+}
+
+/* Run the innermost frame: its body and, if that ends with nothing to wait for, its cleanup. */
 static inline int trt_poll_leaf_(trt_worker_ *w, trt_cell_ *c)
 {
     trt_co *co = c->leaf;
     uint32_t pc = co->pc_;
+    int step;
+    w->cur = c;
     TRT_STORE_(&w->at_type, co->type_, relaxed);
     TRT_STORE_(&w->at_pc, pc, relaxed);
     TRT_STORE_(&w->at_cell, c, relaxed);
     TRT_COUNT_(&w->polls, 1u);
-    co->type_->poll(co);
-    if (TRT_UNLIKELY_(TRT_LOAD_(&w->rt->signals, relaxed) & TRT_SIGNAL_PAUSE_)) trt_pause_point_(w);
-    if (c->flags & TRT_SUSPENDED_) {
-        c->flags &= (uint8_t)~TRT_SUSPENDED_;
-        return TRT_STEP_COMMIT_;
-    }
+    step = trt_poll_once_(c, co);
+    if (step != TRT_STEP_ENDED_) return step;
     if (TRT_UNLIKELY_(pc && co->pc_ == pc)) trt_not_resumed_(co, pc);
-    return TRT_STEP_ENDED_;
+    if ((co->phase_ & 7u) != TRT_PHASE_BODY_ || !trt_owns_nothing_(co)) return step;
+    trt_cleanup_begin_(c, co);
+    return trt_poll_once_(c, co);
 }
 
 static int trt_strand_over_(trt_worker_ *w, trt_cell_ **pc);
@@ -4384,24 +4442,13 @@ static int trt_frame_over_(trt_worker_ *w, trt_cell_ **pc)
     return how ? TRT_STEP_ABORT_ : TRT_STEP_POLL_;
 }
 
-static inline int trt_cleanup_begin_(trt_cell_ *c, trt_co *co)
-{
-    co->phase_ = (uint8_t)((co->phase_ & ~7u) | TRT_PHASE_CLEANUP_);
-    co->pc_ = 0;
-    /* What the cleanup finds as its status: a failed body has still returned. */
-    co->status_ = co->phase_ & (TRT_LEFT_ABORTED_ | TRT_LEFT_PANICKED_) ? co->result_ : TRT_OK;
-    c->cleaning++;
-    return TRT_STEP_POLL_;
-}
-
 /* The body or the cleanup has returned, or one of the waits after them is over: on to the next. */
 static int trt_frame_ended_(trt_worker_ *w, trt_cell_ **pc)
 {
     trt_cell_ *c = *pc;
     trt_co *co = c->leaf;
     trt_owned_ *sets;
-    /* Acquire pairs with the last fork's end, as in trt_forks_left_. */
-    if (TRT_LIKELY_(!co->forked_ && !TRT_LOAD_(&co->pending_, acquire) && !co->owned_)) {
+    if (TRT_LIKELY_(trt_owns_nothing_(co))) {
         if ((co->phase_ & 7u) < TRT_PHASE_CLEANUP_) return trt_cleanup_begin_(c, co);
         return trt_frame_over_(w, pc);
     }
@@ -5234,32 +5281,38 @@ static int trt_requeue_(trt_worker_ *w, trt_cell_ **pc)
     return behind ? TRT_STEP_COMMIT_ : TRT_STEP_GONE_;
 }
 
-/* trt_sync, and the wait for forks at the end of a body (drain: abort them first). */
-static int trt_sync_step_(trt_worker_ *w, trt_cell_ **pc)
+/* An inline child of a sync that has just run: if it is over, body and cleanup, it is taken leave of
+ * here. */
+static inline bool trt_fork_is_over_(trt_worker_ *w, trt_cell_ *c, int step)
 {
-    trt_cell_ *c = *pc, *child;
+    trt_co *co = c->leaf;
+    if (step != TRT_STEP_ENDED_ || co->parent_ || (co->phase_ & 7u) != TRT_PHASE_CLEANUP_ ||
+        !trt_owns_nothing_(co) || (c->flags & (TRT_OWN_PANIC_ | TRT_SAW_PANIC_)))
+        return false;
+    trt_fork_note_(c, (trt_status_code)co->result_);
+    trt_fork_free_(w, c);
+    return true;
+}
+
+/* The budget is used up: to the back of the queue, with all that it runs on top of, as one entry. */
+static TRT_NOINLINE_ int trt_sync_gives_way_(trt_worker_ *w, trt_cell_ **pc)
+{
+    trt_cell_ *c = *pc;
+    TRT_COUNT_(&w->yields, 1u);
+    c->flags |= TRT_RETRY_;
+    if (trt_abort_behind_(c)) return trt_requeue_(w, pc);
+    trt_push_(w, (uintptr_t)c | TRT_OWNED_ENTRY_);
+    return TRT_STEP_GONE_;
+}
+
+/* No child is left here, but some run elsewhere, or one has failed. */
+static TRT_NOINLINE_ int trt_sync_waits_(trt_worker_ *w, trt_cell_ **pc)
+{
+    trt_cell_ *c = *pc;
     trt_co *co = c->leaf;
     bool drain = c->wait.kind == TRT_KIND_DRAIN_;
     uint32_t pending;
-    if (drain) trt_drain_begin_(c, co);
-    while (co->forked_ && (child = trt_deque_pop_(w)) != NULL) {
-        if (child->up != co || (w->budget <= 0 && !drain)) {
-            (void)trt_deque_push_(w, child); /* cannot fail: its room has just been made */
-            if (child->up != co)
-                break; /* of a parent that ran here and suspended: ours lie elsewhere */
-            TRT_COUNT_(&w->yields, 1u);
-            c->flags |= TRT_RETRY_;
-            if (trt_abort_behind_(c)) return trt_requeue_(w, pc);
-            trt_push_(w, (uintptr_t)c | TRT_OWNED_ENTRY_); /* with all that it runs on top of */
-            return TRT_STEP_GONE_;
-        }
-        co->forked_--;
-        w->budget--;
-        *pc = child;
-        if (!drain) return TRT_STEP_POLL_;
-        TRT_OR_(&child->state, TRT_ABORT_, relaxed);
-        return TRT_STEP_ABORT_;
-    }
+    w->cur = c;
     trt_latch_(&c->latch);
     pending = trt_pending_add_(TRT_LOAD_(&co->pending_, relaxed), co->forked_);
     co->forked_ = 0;
@@ -5289,6 +5342,66 @@ static int trt_sync_step_(trt_worker_ *w, trt_cell_ **pc)
     }
     trt_unlatch_(&c->latch);
     return TRT_STEP_GONE_;
+}
+
+/* The next child of this frame from the worker's deque. NULL: there is none, or what comes next is
+ * of a parent that ran here and suspended, and those of this one lie elsewhere. */
+static inline trt_cell_ *trt_fork_pop_(trt_worker_ *w, trt_co *co)
+{
+    trt_cell_ *child = co->forked_ ? trt_deque_pop_(w) : NULL;
+    if (TRT_UNLIKELY_(child && child->up != co)) {
+        (void)trt_deque_push_(w, child); /* cannot fail: its room has just been made */
+        child = NULL;
+    }
+    if (child) co->forked_--;
+    return child;
+}
+
+/* The wait for forks at the end of a body or cleanup: abort them first. */
+static int trt_drain_step_(trt_worker_ *w, trt_cell_ **pc)
+{
+    trt_cell_ *c = *pc, *child;
+    trt_drain_begin_(c, c->leaf);
+    child = trt_fork_pop_(w, c->leaf);
+    if (!child) return trt_sync_waits_(w, pc);
+    w->budget--;
+    *pc = child;
+    TRT_OR_(&child->state, TRT_ABORT_, relaxed);
+    return TRT_STEP_ABORT_;
+}
+
+/* trt_sync. A tree of forks that neither suspend otherwise nor are stolen is run to its end in this
+ * loop: down to the children of a child at its own sync, and up when a sync is complete. */
+static int trt_sync_step_(trt_worker_ *w, trt_cell_ **pc)
+{
+    trt_cell_ *c = *pc, *child;
+    int step;
+    for (;;) {
+        trt_co *co = c->leaf;
+        child = trt_fork_pop_(w, co);
+        *pc = c;
+        if (child) {
+            if (TRT_UNLIKELY_(w->budget <= 0)) {
+                co->forked_++;
+                (void)trt_deque_push_(w, child);
+                return trt_sync_gives_way_(w, pc);
+            }
+            w->budget--;
+        } else {
+            if (co->forked_ || TRT_LOAD_(&co->pending_, acquire)) return trt_sync_waits_(w, pc);
+            co->status_ = TRT_OK; /* all ran here, none failed */
+            if (c->kind != TRT_FORK_KIND_ || (c->flags & TRT_ASYNC_)) return TRT_STEP_POLL_;
+            child = c;
+            c = ((trt_co *)c->up)->cell_;
+        }
+        step = trt_poll_leaf_(w, child);
+        if (trt_fork_is_over_(w, child, step)) continue;
+        *pc = child;
+        if (step != TRT_STEP_COMMIT_ || child->wait.kind != TRT_KIND_SYNC_ ||
+            (child->flags & TRT_RETRY_) || (TRT_LOAD_(&child->state, relaxed) & TRT_ABORT_))
+            return step;
+        c = child;
+    }
 }
 
 /* The fork that ended last has claimed us, or an abort has. */
@@ -5369,7 +5482,8 @@ static int trt_commit_(trt_worker_ *w, trt_cell_ **pc)
         trt_enter_child_(c);
         return TRT_STEP_POLL_;
     }
-    if (kind == TRT_KIND_SYNC_ || kind == TRT_KIND_DRAIN_) return trt_sync_step_(w, pc);
+    if (kind == TRT_KIND_SYNC_) return trt_sync_step_(w, pc);
+    if (kind == TRT_KIND_DRAIN_) return trt_drain_step_(w, pc);
     if (kind == TRT_KIND_JOIN_ && trt_join_inline_(w, pc)) return TRT_STEP_POLL_;
     if (!(c->flags & TRT_ASYNC_)) {
         behind = trt_behind_(c);
@@ -5561,6 +5675,12 @@ static trt_runtime *trt_spawn_target_(const trt_how_ *how, trt_status_code *why)
     return NULL;
 }
 
+static trt_ref_ trt_unmade_ref_(trt_status_code why)
+{
+    trt_ref_ ref = {NULL, 0, (uint32_t)why};
+    return ref;
+}
+
 /* Count first, look at `closing` then: shutdown does it the other way round, so that either it
  * waits for this task or the task is refused. */
 static bool trt_count_spawn_(trt_runtime *rt)
@@ -5622,14 +5742,12 @@ static trt_cell_ *trt_task_new_(trt_runtime *rt, const trt_type_ *type, const tr
     return c;
 }
 
-static TRT_NOINLINE_ void *trt_make_any_(const trt_type_ *type, const trt_how_ *how, trt_ref_ *ref,
-                                         const void *args)
+static TRT_NOINLINE_ void *trt_make_any_(const trt_type_ *type, const trt_how_ *how,
+                                         trt_ref_ *unmade, const void *args)
 {
     trt_status_code why;
     trt_cell_ *c = NULL;
     trt_runtime *rt = trt_spawn_target_(how, &why);
-    ref->cell = NULL;
-    ref->generation = 0;
     if (rt && how->where && trt_here_.worker && trt_here_.worker->cur)
         trt_check_args_(trt_here_.worker, type, args, how->where);
     if (rt && !trt_count_spawn_(rt)) why = TRT_CANCELLED;
@@ -5641,27 +5759,23 @@ static TRT_NOINLINE_ void *trt_make_any_(const trt_type_ *type, const trt_how_ *
             why = TRT_NO_MEMORY;
         }
     }
-    ref->failed = (uint32_t)why;
-    if (!c) {
-        if (how->flags & TRT_HOW_SET_) trt_set_unmade_((trt_set_ *)how->extra, why);
-        return NULL;
-    }
-    ref->cell = c;
-    ref->generation = TRT_GENERATION_(TRT_LOAD_(&c->state, relaxed));
-    return c + 1;
+    if (c) return c + 1;
+    *unmade = trt_unmade_ref_(why);
+    if (how->flags & TRT_HOW_SET_) trt_set_unmade_((trt_set_ *)how->extra, why);
+    return NULL;
 }
 
 /* What most spawns are, a plain task from a task, without the questions that the others need. */
-TRT_DEF_ void *trt_make_(const trt_type_ *type, const trt_how_ *how, trt_ref_ *ref,
+TRT_DEF_ void *trt_make_(const trt_type_ *type, const trt_how_ *how, trt_ref_ *unmade,
                          const void *args)
 {
     trt_worker_ *w = trt_here_.worker;
     trt_cell_ *c;
     if (TRT_UNLIKELY_(!w || how->rt || how->flags || how->where || type->job ||
                       TRT_LOAD_(&w->rt->closing, relaxed)))
-        return trt_make_any_(type, how, ref, args);
+        return trt_make_any_(type, how, unmade, args);
     c = trt_alloc_from_(w->rt, &w->cache, trt_class_(trt_tail_offset_(type)));
-    if (TRT_UNLIKELY_(!c)) return trt_make_any_(type, how, ref, args);
+    if (TRT_UNLIKELY_(!c)) return trt_make_any_(type, how, unmade, args);
     TRT_COUNT_(&w->spawned, 1u);
     c->up = NULL;
     c->kind = TRT_TASK_;
@@ -5671,46 +5785,46 @@ TRT_DEF_ void *trt_make_(const trt_type_ *type, const trt_how_ *how, trt_ref_ *r
     c->wait.kept = 0;
     c->wait.error = 0;
     c->wait.args.arg = TRT_FRESH_ | TRT_LIVE_;
-    ref->cell = c;
-    ref->generation = TRT_GENERATION_(TRT_LOAD_(&c->state, relaxed));
-    ref->failed = TRT_OK;
     return trt_root_init_(c, type);
 }
 
-static void trt_start_any_(trt_cell_ *c, trt_ref_ *ref);
+static trt_ref_ trt_start_any_(trt_cell_ *c, uint64_t generation);
 
-TRT_DEF_ void trt_start_(void *frame, trt_ref_ *ref)
+TRT_DEF_ trt_ref_ trt_start_(void *frame)
 {
     trt_cell_ *c = (trt_cell_ *)frame - 1;
     trt_worker_ *w = trt_worker_here_(trt_rt_of_(c));
-    if (TRT_UNLIKELY_(!w || c->wait.args.arg != (TRT_FRESH_ | TRT_LIVE_))) {
-        trt_start_any_(c, ref);
-        return;
-    }
+    /* What a free slot's state holds beside its generation are no flags. */
+    uint64_t generation = TRT_LOAD_(&c->state, relaxed) >> 32;
+    trt_ref_ ref;
+    if (TRT_UNLIKELY_(!w || c->wait.args.arg != (TRT_FRESH_ | TRT_LIVE_)))
+        return trt_start_any_(c, generation);
+    ref.cell = c;
+    ref.generation = (uint32_t)generation;
+    ref.failed = TRT_OK;
     /* Release: see trt_start_any_. */
-    TRT_STORE_(&c->state, (uint64_t)ref->generation << 32 | TRT_FRESH_ | TRT_LIVE_, release);
+    TRT_STORE_(&c->state, generation << 32 | TRT_FRESH_ | TRT_LIVE_, release);
     trt_push_lifo_(w, (uintptr_t)c);
+    return ref;
 }
 
-static TRT_NOINLINE_ void trt_start_any_(trt_cell_ *c, trt_ref_ *ref)
+static TRT_NOINLINE_ trt_ref_ trt_start_any_(trt_cell_ *c, uint64_t generation)
 {
     trt_runtime *rt = trt_rt_of_(c);
     trt_worker_ *w = trt_worker_here_(rt);
+    trt_ref_ ref = {c, (uint32_t)generation, TRT_OK};
     uint64_t flags = c->wait.args.arg;
     bool job = (flags & TRT_JOB_STATE_) != 0;
     if (flags & TRT_SET_) trt_set_add_((trt_set_ *)c->up, c);
     flags = c->wait.args.arg;
     /* The release publishes the frame: a stale hint, or a joiner, may find the task without a
      * queue. */
-    TRT_STORE_(&c->state, (uint64_t)ref->generation << 32 | flags, release);
-    if (job) {
-        if (trt_pool_submit_(rt, trt_job_of_(c))) return;
-        ref->cell = NULL; /* no thread could be made: as if it had never been spawned */
-        ref->failed = TRT_NO_MEMORY;
-        return;
-    }
+    TRT_STORE_(&c->state, generation << 32 | flags, release);
+    if (job) /* without a thread: as if it had never been spawned */
+        return trt_pool_submit_(rt, trt_job_of_(c)) ? ref : trt_unmade_ref_(TRT_NO_MEMORY);
     if (TRT_LIKELY_(w != NULL)) trt_push_lifo_(w, (uintptr_t)c);
     else trt_inject_(rt, (uintptr_t)c);
+    return ref;
 }
 
 TRT_DEF_ void *trt_label_(const char *label)
@@ -9937,12 +10051,11 @@ TRT_DEF_ trt_status_code trt_block_on_(trt_runtime *rt, const trt_config *config
     }
     how = trt_how_of_(rt, TRT_HOW_REMOTE_, NULL, NULL);
     frame = trt_make_(type, &how, &ref, args);
-    status = (trt_status_code)ref.failed;
     if (frame) {
         memcpy((char *)frame + type->self_offset, args, type->self_size);
-        trt_start_(frame, &ref);
-        status = trt_join_thread_(ref, out);
+        ref = trt_start_(frame);
     }
+    status = trt_join_thread_(ref, out);
     if (own) (void)trt_runtime_free(rt);
     return status;
 }

@@ -995,6 +995,9 @@ TRT_INLINE_ uint32_t trt_pc_of_(const trt_co *co, uint32_t phase)
  * moves than it filled the literal with, and a load that spans two stores that are still under way
  * waits until both are done (measured: 6 ns of a fork's 28). The empty asm keeps the words apart. */
 #if defined __GNUC__ && !defined __clang__ && !defined __cplusplus
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized" /* a word may be padding, in part or whole */
+#pragma GCC diagnostic ignored "-Wuninitialized"
 TRT_INLINE_ __attribute__((always_inline)) void trt_args_copy_(void *to, const void *from, size_t n)
 {
     char *t = (char *)to;
@@ -1010,6 +1013,7 @@ TRT_INLINE_ __attribute__((always_inline)) void trt_args_copy_(void *to, const v
         }
     if (i < n) __builtin_memcpy(t + i, f + i, n - i);
 }
+#pragma GCC diagnostic pop
 #define TRT_ARGS_COPY_(to, args) trt_args_copy_(&(to), (args), sizeof(to))
 #else
 #define TRT_ARGS_COPY_(to, args) ((void)((to) = *TRT_ARGS_PTR_(args)))

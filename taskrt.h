@@ -1911,8 +1911,8 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
 #error "define both TASKRT_MALLOC and TASKRT_FREE, or neither"
 #endif
 #ifndef TASKRT_MALLOC
-#define TASKRT_MALLOC(size) malloc(size)
-#define TASKRT_FREE(p) free(p)
+#define TASKRT_MALLOC(size) TRT_SYS_(malloc)(size)
+#define TASKRT_FREE(p) TRT_SYS_(free)(p)
 #endif
 #ifndef TASKRT_ASSERT
 #include <assert.h>
@@ -1937,7 +1937,9 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
 #define TRT_NOINLINE_ __attribute__((noinline))
 #define TRT_CONTAINER_(type, member, p) ((type *)(void *)((char *)(p) - offsetof(type, member)))
 
-#if defined __SANITIZE_THREAD__
+#if defined TASKRT_MODEL /* it knows fences */
+#define TRT_TSAN_ 0
+#elif defined __SANITIZE_THREAD__
 #define TRT_TSAN_ 1
 #elif defined __has_feature
 #if __has_feature(thread_sanitizer)
@@ -1966,8 +1968,24 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
 /* ------------------------------------------------------------------------------------------------
  * >>atomics
  *
- * Every atomic access of the implementation goes through these, with the order spelled out.
+ * Every atomic access of the implementation goes through these, with the order spelled out. They
+ * are one half of the layer between the implementation and the machine; the other half is TRT_SYS_,
+ * through which every call of the C library or the system goes that threads, time, memory or fds
+ * depend on. Nothing else stands between them: what is not a plain access of memory is here.
+ *
+ * For tests, -DTASKRT_MODEL='"file.h"' puts another layer in the place of this one. The file
+ * defines
+ *
+ *     TRT_LOAD_ to TRT_CAS_WEAK_, TRT_FENCE_   as below
+ *     TRT_SYS_(name)       what is called instead of the function `name`
+ *     TRT_THREAD_LOCAL_    declares a variable that each thread has for itself, zero at first
+ *     TRT_PAUSE_()         a moment's rest in a loop that waits for another thread
+ *
+ * and, if it likes, trt_latch_ and trt_unlatch_ as macros, with TRT_OWN_LATCH_ to say so.
  */
+#if defined TASKRT_MODEL
+#include TASKRT_MODEL
+#else
 #define TRT_FAILED_relaxed_ memory_order_relaxed
 #define TRT_FAILED_acquire_ memory_order_acquire
 #define TRT_FAILED_release_ memory_order_relaxed
@@ -1993,6 +2011,17 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
 #else
 #define TRT_FENCE_(word) ((void)(word), atomic_thread_fence(memory_order_seq_cst))
 #endif
+#define TRT_SYS_(name) name
+#define TRT_THREAD_LOCAL_(type, name) _Thread_local type name
+#if defined __x86_64__ || defined __i386__
+#define TRT_PAUSE_() __builtin_ia32_pause()
+#elif defined __aarch64__ || defined __ARM_ARCH_7A__
+#define TRT_PAUSE_() __asm__ __volatile__("yield")
+#else
+#define TRT_PAUSE_() ((void)0)
+#endif
+#endif
+
 /* A counter with one writer: others may read it at any time, and get a recent value. */
 #define TRT_COUNT_(p, n) TRT_STORE_((p), TRT_LOAD_((p), relaxed) + (n), relaxed)
 
@@ -2015,18 +2044,18 @@ static trt_instant trt_clock_(void)
 #ifdef SYS_clock_gettime64
     if (sizeof(time_t) > sizeof(long)) { /* a 32-bit system with 64-bit time */
         int64_t t64[2] = {0, 0};
-        syscall(SYS_clock_gettime64, 1, t64);
+        TRT_SYS_(syscall)(SYS_clock_gettime64, 1, t64);
         return t64[0] * 1000000000 + t64[1];
     }
 #endif
-    clock_gettime(1 /* CLOCK_MONOTONIC */, &t);
+    TRT_SYS_(clock_gettime)(1 /* CLOCK_MONOTONIC */, &t);
     return (trt_instant)t.tv_sec * 1000000000 + (trt_instant)t.tv_nsec;
 }
 #else
 static trt_instant trt_clock_(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    TRT_SYS_(clock_gettime)(CLOCK_MONOTONIC, &t);
     return (trt_instant)t.tv_sec * 1000000000 + (trt_instant)t.tv_nsec;
 }
 #endif
@@ -2036,15 +2065,6 @@ static trt_instant trt_after_(trt_instant t, trt_duration d)
     if (d > 0 && t > INT64_MAX - d) return INT64_MAX;
     if (d < 0 && t < INT64_MIN - d) return INT64_MIN;
     return t + d;
-}
-
-static void trt_pause_(void)
-{
-#if defined __x86_64__ || defined __i386__
-    __builtin_ia32_pause();
-#elif defined __aarch64__ || defined __ARM_ARCH_7A__
-    __asm__ __volatile__("yield");
-#endif
 }
 
 /* Block while *word is `expected`, until a wake or the deadline; may return early at any time. */
@@ -2082,18 +2102,18 @@ static void trt_os_wait_(trt_a32_ *word, uint32_t expected, trt_instant deadline
         at.nsec = deadline % 1000000000;
 #endif
     }
-    syscall(call, trt_address_(word), op, expected,
-            deadline == TRT_FOREVER_ ? NULL : (void *)&at, NULL, 0xFFFFFFFFu);
+    TRT_SYS_(syscall)(call, trt_address_(word), op, expected,
+                      deadline == TRT_FOREVER_ ? NULL : (void *)&at, NULL, 0xFFFFFFFFu);
     errno = (int)error;
 }
 
 static void trt_os_wake_(trt_a32_ *word, int n)
 {
-    int error = errno;
+    int error = errno, op = 1 | 128; /* FUTEX_WAKE, private */
 #ifdef SYS_futex
-    syscall(SYS_futex, trt_address_(word), 1 | 128, n, NULL, NULL, 0); /* FUTEX_WAKE, private */
+    TRT_SYS_(syscall)(SYS_futex, trt_address_(word), op, n, NULL, NULL, 0);
 #else
-    syscall(SYS_futex_time64, trt_address_(word), 1 | 128, n, NULL, NULL, 0);
+    TRT_SYS_(syscall)(SYS_futex_time64, trt_address_(word), op, n, NULL, NULL, 0);
 #endif
     errno = error;
 }
@@ -2112,31 +2132,31 @@ static void trt_rows_init_(void)
     uint32_t i;
     for (i = 0; i < TRT_ROWS_; i++) {
         pthread_condattr_t attributes;
-        pthread_condattr_init(&attributes);
+        TRT_SYS_(pthread_condattr_init)(&attributes);
 #if defined __linux__
-        pthread_condattr_setclock(&attributes, 1);
+        TRT_SYS_(pthread_condattr_setclock)(&attributes, 1);
 #elif !defined __APPLE__
-        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+        TRT_SYS_(pthread_condattr_setclock)(&attributes, CLOCK_MONOTONIC);
 #endif
-        pthread_mutex_init(&trt_rows_[i].mutex, NULL);
-        pthread_cond_init(&trt_rows_[i].changed, &attributes);
-        pthread_condattr_destroy(&attributes);
+        TRT_SYS_(pthread_mutex_init)(&trt_rows_[i].mutex, NULL);
+        TRT_SYS_(pthread_cond_init)(&trt_rows_[i].changed, &attributes);
+        TRT_SYS_(pthread_condattr_destroy)(&attributes);
     }
 }
 
 static uint32_t trt_row_(const void *word)
 {
-    pthread_once(&trt_rows_once_, trt_rows_init_);
+    TRT_SYS_(pthread_once)(&trt_rows_once_, trt_rows_init_);
     return (uint32_t)(((uintptr_t)word >> 4) * 2654435761u >> 7) % TRT_ROWS_;
 }
 
 static void trt_os_wait_(trt_a32_ *word, uint32_t expected, trt_instant deadline)
 {
     uint32_t row = trt_row_(word);
-    pthread_mutex_lock(&trt_rows_[row].mutex);
+    TRT_SYS_(pthread_mutex_lock)(&trt_rows_[row].mutex);
     if (TRT_LOAD_(word, seq_cst) == expected) {
         if (deadline == TRT_FOREVER_) {
-            pthread_cond_wait(&trt_rows_[row].changed, &trt_rows_[row].mutex);
+            TRT_SYS_(pthread_cond_wait)(&trt_rows_[row].changed, &trt_rows_[row].mutex);
         } else {
             struct timespec at;
 #if defined __APPLE__
@@ -2144,39 +2164,44 @@ static void trt_os_wait_(trt_a32_ *word, uint32_t expected, trt_instant deadline
             if (left < 0) left = 0;
             at.tv_sec = (time_t)(left / 1000000000);
             at.tv_nsec = (long)(left % 1000000000);
-            pthread_cond_timedwait_relative_np(&trt_rows_[row].changed, &trt_rows_[row].mutex, &at);
+            TRT_SYS_(pthread_cond_timedwait_relative_np)
+            (&trt_rows_[row].changed, &trt_rows_[row].mutex, &at);
 #else
             if (deadline < 0) deadline = 0;
             at.tv_sec = (time_t)(deadline / 1000000000);
             at.tv_nsec = (long)(deadline % 1000000000);
-            pthread_cond_timedwait(&trt_rows_[row].changed, &trt_rows_[row].mutex, &at);
+            TRT_SYS_(pthread_cond_timedwait)(&trt_rows_[row].changed, &trt_rows_[row].mutex, &at);
 #endif
         }
     }
-    pthread_mutex_unlock(&trt_rows_[row].mutex);
+    TRT_SYS_(pthread_mutex_unlock)(&trt_rows_[row].mutex);
 }
 
 static void trt_os_wake_(trt_a32_ *word, int n)
 {
     uint32_t row = trt_row_(word);
     (void)n;
-    pthread_mutex_lock(&trt_rows_[row].mutex);
-    pthread_cond_broadcast(&trt_rows_[row].changed);
-    pthread_mutex_unlock(&trt_rows_[row].mutex);
+    TRT_SYS_(pthread_mutex_lock)(&trt_rows_[row].mutex);
+    TRT_SYS_(pthread_cond_broadcast)(&trt_rows_[row].changed);
+    TRT_SYS_(pthread_mutex_unlock)(&trt_rows_[row].mutex);
 }
 #endif
 
-static bool trt_os_thread_(pthread_t *thread, void *(*run)(void *), void *arg)
+typedef pthread_t trt_thread_id_;
+
+static bool trt_os_thread_(trt_thread_id_ *thread, void *(*run)(void *), void *arg)
 {
-    return pthread_create(thread, NULL, run, arg) == 0;
+    return TRT_SYS_(pthread_create)(thread, NULL, run, arg) == 0;
 }
+
+static void trt_os_join_(trt_thread_id_ thread) { TRT_SYS_(pthread_join)(thread, NULL); }
 
 static void trt_os_name_(const char *name)
 {
 #if defined __linux__
-    syscall(SYS_prctl, 15 /* PR_SET_NAME */, name, 0, 0, 0);
+    TRT_SYS_(syscall)(SYS_prctl, 15 /* PR_SET_NAME */, name, 0, 0, 0);
 #elif defined __APPLE__
-    pthread_setname_np(name);
+    TRT_SYS_(pthread_setname_np)(name);
 #else
     (void)name;
 #endif
@@ -2187,7 +2212,7 @@ static size_t trt_os_cpus_(void)
 {
 #if defined __linux__
     unsigned char mask[8192]; /* 65,536 CPUs; the kernel tells how much it filled */
-    long n = syscall(SYS_sched_getaffinity, 0, sizeof mask, mask);
+    long n = TRT_SYS_(syscall)(SYS_sched_getaffinity, 0, sizeof mask, mask);
     if (n > 0) {
         size_t count = 0;
         long i;
@@ -2196,11 +2221,26 @@ static size_t trt_os_cpus_(void)
     }
 #endif
     {
-        long online = sysconf(_SC_NPROCESSORS_ONLN);
+        long online = TRT_SYS_(sysconf)(_SC_NPROCESSORS_ONLN);
         return online > 0 ? (size_t)online : 1;
     }
 }
 
+/* Threads that the process has; 0: not known. */
+static size_t trt_os_threads_(void)
+{
+    size_t n = 0;
+#if defined __linux__
+    FILE *f = TRT_SYS_(fopen)("/proc/self/status", "r");
+    char line[256];
+    while (f && fgets(line, sizeof line, f))
+        if (strncmp(line, "Threads:", 8) == 0) n = (size_t)strtoul(line + 8, NULL, 10);
+    if (f) (void)fclose(f);
+#endif
+    return n;
+}
+
+#ifndef TRT_OWN_LATCH_
 /* A latch: a mutex of four bytes, free when zero. 1 is held, 2 is held and somebody sleeps for it
  * (Drepper, "Futexes Are Tricky", the second mutex). Held for a few dozen instructions, so a short
  * spin mostly suffices. */
@@ -2209,7 +2249,7 @@ static TRT_NOINLINE_ void trt_latch_slow_(trt_a32_ *latch)
     int spins;
     for (spins = 0; spins < 64; spins++) {
         uint32_t open = 0;
-        trt_pause_();
+        TRT_PAUSE_();
         if (TRT_LOAD_(latch, relaxed) == 0 && TRT_CAS_(latch, &open, 1u, acquire)) return;
     }
     while (TRT_SWAP_(latch, 2u, acquire) != 0) trt_os_wait_(latch, 2, TRT_FOREVER_);
@@ -2227,6 +2267,7 @@ TRT_INLINE_ void trt_unlatch_(trt_a32_ *latch)
     /* Pairs with the acquire of the next holder. */
     if (TRT_UNLIKELY_(TRT_SWAP_(latch, 0u, release) == 2)) trt_os_wake_(latch, 1);
 }
+#endif
 
 /* ------------------------------------------------------------------------------------------------
  * >>util
@@ -2477,7 +2518,7 @@ typedef struct trt_worker_ {
     trt_ring_ ring;
     trt_deque_ deque;
     trt_wheel_ wheel;
-    pthread_t thread;
+    trt_thread_id_ thread;
     bool started;
     /* watch thread only */
     uint32_t seen_poll;
@@ -2499,7 +2540,7 @@ typedef struct trt_pool_thread_ {
     struct trt_pool_thread_ *next; /* idle list */
     trt_runtime *rt;
     trt_a32_ wake;
-    pthread_t thread;
+    trt_thread_id_ thread;
 } trt_pool_thread_;
 
 typedef struct trt_pool_ {
@@ -2508,7 +2549,7 @@ typedef struct trt_pool_ {
     trt_pool_thread_ *idle;
     size_t threads, idle_count, queued, running, limit;
     bool starting, closed, has_exited;
-    pthread_t exited; /* the last thread that left: the next to leave, or shutdown, joins it */
+    trt_thread_id_ exited; /* the last thread that left: the next to leave, or shutdown, joins it */
     trt_a32_ changed;
 } trt_pool_;
 
@@ -2564,7 +2605,7 @@ struct trt_runtime {
     trt_pool_ pool;
     trt_a32_ panic_latch;
     trt_panic_record_ *panics;
-    pthread_t watch;
+    trt_thread_id_ watch;
     bool watching;
     trt_a32_ watch_word;   /* 0 dormant, 1 beating, 2 stop */
     trt_a64_ stalls;
@@ -2592,7 +2633,7 @@ typedef struct trt_self_ {
     bool failed;
     char message[256];
 } trt_self_;
-static _Thread_local trt_self_ trt_here_;
+static TRT_THREAD_LOCAL_(trt_self_, trt_here_);
 
 static trt_worker_ *trt_worker_here_(const trt_runtime *rt)
 {
@@ -6559,11 +6600,11 @@ static void trt_pool_leave_(trt_runtime *rt, trt_pool_thread_ *t) /* latch held;
 {
     trt_pool_ *pool = &rt->pool;
     bool join = pool->has_exited, start;
-    pthread_t before = pool->exited;
+    trt_thread_id_ before = pool->exited;
     pool->exited = t->thread;
     pool->has_exited = true;
     trt_unlatch_(&pool->latch);
-    if (join) pthread_join(before, NULL);
+    if (join) trt_os_join_(before);
     if (rt->config.on_thread_stop) rt->config.on_thread_stop(rt->config.user);
     TASKRT_FREE(t);
     trt_latch_(&pool->latch);
@@ -6713,14 +6754,14 @@ static bool trt_poller_open_(trt_runtime *rt)
     memset(&event, 0, sizeof event);
     event.events = EPOLLIN | EPOLLET; /* edge: the count need not be read */
     event.data.u64 = UINT64_MAX;
-    rt->poller = epoll_create1(EPOLL_CLOEXEC);
+    rt->poller = TRT_SYS_(epoll_create1)(EPOLL_CLOEXEC);
     if (rt->poller < 0) return false;
-    rt->poller_wake[0] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    rt->poller_wake[0] = TRT_SYS_(eventfd)(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (rt->poller_wake[0] >= 0 &&
-        epoll_ctl(rt->poller, EPOLL_CTL_ADD, rt->poller_wake[0], &event) == 0)
+        TRT_SYS_(epoll_ctl)(rt->poller, EPOLL_CTL_ADD, rt->poller_wake[0], &event) == 0)
         return true;
-    if (rt->poller_wake[0] >= 0) close(rt->poller_wake[0]);
-    close(rt->poller);
+    if (rt->poller_wake[0] >= 0) TRT_SYS_(close)(rt->poller_wake[0]);
+    TRT_SYS_(close)(rt->poller);
     rt->poller = rt->poller_wake[0] = -1;
     return false;
 }
@@ -6728,7 +6769,7 @@ static bool trt_poller_open_(trt_runtime *rt)
 static void trt_poller_interrupt_(trt_runtime *rt)
 {
     uint64_t one = 1;
-    if (write(rt->poller_wake[0], &one, sizeof one) < 0) { /* full: it is awake anyway */
+    if (TRT_SYS_(write)(rt->poller_wake[0], &one, sizeof one) < 0) { /* full: it is awake anyway */
     }
 }
 
@@ -6741,10 +6782,10 @@ static int trt_poller_arm_(trt_runtime *rt, trt_fd_ *record, uint32_t interest)
                    (interest & TRT_READ_ ? (uint32_t)EPOLLIN | EPOLLRDHUP : 0u) |
                    (interest & TRT_WRITE_ ? (uint32_t)EPOLLOUT : 0u);
     event.data.u64 = (uint64_t)record->generation << 32 | (uint32_t)record->fd;
-    if (epoll_ctl(rt->poller, EPOLL_CTL_MOD, record->fd, &event) == 0) return 0;
+    if (TRT_SYS_(epoll_ctl)(rt->poller, EPOLL_CTL_MOD, record->fd, &event) == 0) return 0;
     if (errno != ENOENT) return errno;
     event.data.u64 = (uint64_t)++record->generation << 32 | (uint32_t)record->fd;
-    return epoll_ctl(rt->poller, EPOLL_CTL_ADD, record->fd, &event) == 0 ? 0 : errno;
+    return TRT_SYS_(epoll_ctl)(rt->poller, EPOLL_CTL_ADD, record->fd, &event) == 0 ? 0 : errno;
 }
 
 static int trt_epoll_(int poller, struct epoll_event *events, int most, trt_duration timeout)
@@ -6757,13 +6798,13 @@ static int trt_epoll_(int poller, struct epoll_event *events, int most, trt_dura
         long n;
         t[0] = timeout / 1000000000;
         t[1] = timeout % 1000000000;
-        n = syscall(SYS_epoll_pwait2, poller, events, most, t, NULL, 0);
+        n = TRT_SYS_(syscall)(SYS_epoll_pwait2, poller, events, most, t, NULL, 0);
         if (n >= 0 || errno != ENOSYS) return (int)n;
         TRT_STORE_(&missing, 1u, relaxed);
     }
 #endif
     ms = timeout < 0 ? -1 : timeout / 1000000 + (timeout % 1000000 != 0);
-    return epoll_wait(poller, events, most, ms > INT_MAX ? INT_MAX : (int)ms);
+    return TRT_SYS_(epoll_wait)(poller, events, most, ms > INT_MAX ? INT_MAX : (int)ms);
 }
 
 /* Wait for events, at most `timeout` (negative: for ever), and complete the waits that they end. */
@@ -6784,17 +6825,17 @@ static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
 static void trt_poller_close_(trt_runtime *rt)
 {
     if (!TRT_LOAD_(&rt->poller_ready, relaxed)) return;
-    close(rt->poller);
-    close(rt->poller_wake[0]);
+    TRT_SYS_(close)(rt->poller);
+    TRT_SYS_(close)(rt->poller_wake[0]);
 }
 #else
 static bool trt_wake_pipe_open_(trt_runtime *rt)
 {
     int i;
-    if (pipe(rt->poller_wake) != 0) return false;
+    if (TRT_SYS_(pipe)(rt->poller_wake) != 0) return false;
     for (i = 0; i < 2; i++) {
-        fcntl(rt->poller_wake[i], F_SETFL, O_NONBLOCK);
-        fcntl(rt->poller_wake[i], F_SETFD, FD_CLOEXEC);
+        TRT_SYS_(fcntl)(rt->poller_wake[i], F_SETFL, O_NONBLOCK);
+        TRT_SYS_(fcntl)(rt->poller_wake[i], F_SETFD, FD_CLOEXEC);
     }
     return true;
 }
@@ -6802,14 +6843,14 @@ static bool trt_wake_pipe_open_(trt_runtime *rt)
 static void trt_poller_interrupt_(trt_runtime *rt)
 {
     char one = 1;
-    if (write(rt->poller_wake[1], &one, 1) < 0) { /* full: it is awake anyway */
+    if (TRT_SYS_(write)(rt->poller_wake[1], &one, 1) < 0) { /* full: it is awake anyway */
     }
 }
 
 static void trt_wake_pipe_drain_(trt_runtime *rt)
 {
     char bytes[64];
-    while (read(rt->poller_wake[0], bytes, sizeof bytes) > 0) {}
+    while (TRT_SYS_(read)(rt->poller_wake[0], bytes, sizeof bytes) > 0) {}
 }
 
 #if defined TASKRT_POLL
@@ -6866,7 +6907,7 @@ static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
             struct pollfd wake;
             wake.fd = rt->poller_wake[0];
             wake.events = POLLIN;
-            (void)poll(&wake, 1, ms < 0 || ms > 10 ? 10 : (int)ms);
+            (void)TRT_SYS_(poll)(&wake, 1, ms < 0 || ms > 10 ? 10 : (int)ms);
             return;
         }
     }
@@ -6875,7 +6916,7 @@ static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
     rt->poll_set[0].events = POLLIN;
     rt->poll_set[0].revents = 0;
     n = trt_poll_set_(rt);
-    if (poll(rt->poll_set, (nfds_t)n, ms > INT_MAX ? INT_MAX : (int)ms) < 0) n = 0;
+    if (TRT_SYS_(poll)(rt->poll_set, (nfds_t)n, ms > INT_MAX ? INT_MAX : (int)ms) < 0) n = 0;
     TRT_STORE_(&rt->polling, 0u, relaxed);
     if (n && rt->poll_set[0].revents) trt_wake_pipe_drain_(rt);
     for (i = 1; i < n; i++) {
@@ -6890,15 +6931,15 @@ static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
 static bool trt_poller_open_(trt_runtime *rt)
 {
     struct kevent change;
-    rt->poller = kqueue();
+    rt->poller = TRT_SYS_(kqueue)();
     if (rt->poller < 0) return false;
     if (trt_wake_pipe_open_(rt)) {
         EV_SET(&change, (uintptr_t)rt->poller_wake[0], EVFILT_READ, EV_ADD, 0, 0, 0);
-        if (kevent(rt->poller, &change, 1, NULL, 0, NULL) == 0) return true;
-        close(rt->poller_wake[0]);
-        close(rt->poller_wake[1]);
+        if (TRT_SYS_(kevent)(rt->poller, &change, 1, NULL, 0, NULL) == 0) return true;
+        TRT_SYS_(close)(rt->poller_wake[0]);
+        TRT_SYS_(close)(rt->poller_wake[1]);
     }
-    close(rt->poller);
+    TRT_SYS_(close)(rt->poller);
     return false;
 }
 
@@ -6910,7 +6951,7 @@ static int trt_poller_arm_(trt_runtime *rt, trt_fd_ *record, uint32_t interest)
         EV_SET(&changes[n++], (uintptr_t)record->fd, EVFILT_READ, EV_ADD | EV_ONESHOT, 0, 0, 0);
     if (interest & TRT_WRITE_)
         EV_SET(&changes[n++], (uintptr_t)record->fd, EVFILT_WRITE, EV_ADD | EV_ONESHOT, 0, 0, 0);
-    return kevent(rt->poller, changes, n, NULL, 0, NULL) == 0 ? 0 : errno;
+    return TRT_SYS_(kevent)(rt->poller, changes, n, NULL, 0, NULL) == 0 ? 0 : errno;
 }
 
 static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
@@ -6920,7 +6961,7 @@ static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
     int n, i;
     at.tv_sec = (time_t)(timeout / 1000000000);
     at.tv_nsec = (long)(timeout % 1000000000);
-    n = kevent(rt->poller, NULL, 0, events, 128, timeout < 0 ? NULL : &at);
+    n = TRT_SYS_(kevent)(rt->poller, NULL, 0, events, 128, timeout < 0 ? NULL : &at);
     for (i = 0; i < n; i++) {
         uint32_t ready = events[i].filter == EVFILT_WRITE ? TRT_WRITE_ : TRT_READ_;
         if ((int)events[i].ident == rt->poller_wake[0]) {
@@ -6939,10 +6980,10 @@ static void trt_poller_close_(trt_runtime *rt)
 #if defined TASKRT_POLL
     TASKRT_FREE(rt->poll_set);
 #else
-    close(rt->poller);
+    TRT_SYS_(close)(rt->poller);
 #endif
-    close(rt->poller_wake[0]);
-    close(rt->poller_wake[1]);
+    TRT_SYS_(close)(rt->poller_wake[0]);
+    TRT_SYS_(close)(rt->poller_wake[1]);
 }
 #endif
 
@@ -7064,7 +7105,7 @@ static trt_status_code trt_fd_look_(int fd, uint32_t direction, uint16_t *error)
     *error = EBADF;
     if (fd < 0) return TRT_ERRNO;
     do {
-        n = poll(&p, 1, 0);
+        n = TRT_SYS_(poll)(&p, 1, 0);
     } while (n < 0 && errno == EINTR);
     if (n < 0) *error = (uint16_t)errno;
     if (n < 0 || (p.revents & POLLNVAL)) return TRT_ERRNO;
@@ -7580,22 +7621,9 @@ static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
  * call in from outside, then nothing will ever happen again: that is reported with a dump, and the
  * runtime gives up. (Threads are counted by /proc; elsewhere nothing is reported.)
  */
-static size_t trt_threads_of_process_(void)
-{
-    size_t n = 0;
-#if defined __linux__
-    FILE *f = fopen("/proc/self/status", "r");
-    char line[256];
-    while (f && fgets(line, sizeof line, f))
-        if (strncmp(line, "Threads:", 8) == 0) n = (size_t)strtoul(line + 8, NULL, 10);
-    if (f) (void)fclose(f);
-#endif
-    return n;
-}
-
 static bool trt_alone_(void)
 {
-    size_t n = trt_threads_of_process_();
+    size_t n = trt_os_threads_();
     if (TRT_TSAN_) return true; /* it has a thread of its own */
     return n && n <= 1 + (size_t)TRT_LOAD_(&trt_own_threads_, acquire);
 }
@@ -9558,13 +9586,13 @@ static void trt_join_threads_(trt_runtime *rt)
 {
     size_t i;
     for (i = 0; i < rt->n_workers; i++)
-        if (rt->workers[i]->started) pthread_join(rt->workers[i]->thread, NULL);
+        if (rt->workers[i]->started) trt_os_join_(rt->workers[i]->thread);
     trt_pool_wait_(rt, TRT_FOREVER_);
-    if (rt->pool.has_exited) pthread_join(rt->pool.exited, NULL);
+    if (rt->pool.has_exited) trt_os_join_(rt->pool.exited);
     if (!rt->watching) return;
     TRT_STORE_(&rt->watch_word, 2u, seq_cst);
     trt_os_wake_(&rt->watch_word, 1);
-    pthread_join(rt->watch, NULL);
+    trt_os_join_(rt->watch);
 }
 
 static void trt_group_unlink_(trt_group_ *g)

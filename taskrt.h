@@ -1957,10 +1957,25 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
 #ifndef TASKRT_TEST_BUDGET
 #define TASKRT_TEST_BUDGET 128
 #endif
+#ifndef TASKRT_TEST_DEQUE
+#define TASKRT_TEST_DEQUE 64
+#endif
+#ifndef TASKRT_TEST_BATCH
+#define TASKRT_TEST_BATCH 256
+#endif
+#ifndef TASKRT_TEST_MAINTENANCE
+#define TASKRT_TEST_MAINTENANCE 61
+#endif
+#ifndef TASKRT_TEST_SPINS
+#define TASKRT_TEST_SPINS 64
+#endif
 #define TRT_RING_ ((uint32_t)TASKRT_TEST_RING) /* entries of a local queue, a power of two */
 #define TRT_BUDGET_ TASKRT_TEST_BUDGET         /* completed-at-once operations a poll; as Tokio */
 #define TRT_LIFO_RUN_ 3u       /* polls from the LIFO slot in a row; as Tokio */
-#define TRT_MAINTENANCE_ 61u /* polls between looks at timers, fds and injected work; as Tokio */
+#define TRT_DEQUE_ ((uint64_t)TASKRT_TEST_DEQUE) /* forks, at first; a power of two */
+#define TRT_BATCH_ ((size_t)TASKRT_TEST_BATCH)   /* slots passed on at once, at most */
+/* Polls between looks at timers, fds and injected work; as Tokio. */
+#define TRT_MAINTENANCE_ ((uint32_t)TASKRT_TEST_MAINTENANCE)
 #define TRT_INJECT_BATCH_ 64u /* entries taken at such a look; one would starve a million spawns */
 #define TRT_BEAT_NS_ 10000000  /* the watch thread's step while anything runs */
 #define TRT_FOREVER_ INT64_MAX
@@ -2247,7 +2262,7 @@ static size_t trt_os_threads_(void)
 static TRT_NOINLINE_ void trt_latch_slow_(trt_a32_ *latch)
 {
     int spins;
-    for (spins = 0; spins < 64; spins++) {
+    for (spins = 0; spins < TASKRT_TEST_SPINS; spins++) {
         uint32_t open = 0;
         TRT_PAUSE_();
         if (TRT_LOAD_(latch, relaxed) == 0 && TRT_CAS_(latch, &open, 1u, acquire)) return;
@@ -2954,7 +2969,8 @@ static void trt_memory_init_(trt_runtime *rt)
     for (i = 0; i < TRT_CLASSES_; i++) {
         size_t size = trt_class_size_(i < TRT_CELL_CLASSES_ ? i : i - TRT_CELL_CLASSES_);
         size_t batch = size ? ((size_t)1 << 17) / size : 0; /* 128 KiB a batch; 0: beyond size_t */
-        rt->batch_size[i] = batch > 256 ? 256 : batch < 1 ? 1 : (uint32_t)batch;
+        if (batch > TRT_BATCH_) batch = TRT_BATCH_;
+        rt->batch_size[i] = batch < 1 ? 1 : (uint32_t)batch;
     }
 }
 
@@ -3264,7 +3280,7 @@ static bool trt_ring_empty_(trt_worker_ *w)
 static bool trt_deque_grow_(trt_deque_ *d, uint64_t top, uint64_t bottom)
 {
     trt_array_ *old = TRT_LOAD_(&d->array, relaxed), *array;
-    uint64_t n = old ? (old->mask + 1) * 2 : 64, i;
+    uint64_t n = old ? (old->mask + 1) * 2 : TRT_DEQUE_, i;
     array = (trt_array_ *)TASKRT_MALLOC(sizeof *array + (size_t)n * sizeof array->entry[0]);
     if (!array) return false;
     array->mask = n - 1;

@@ -7,7 +7,7 @@ name=${3:-$(basename "$source" .c)}
 shift 2
 [ $# -gt 0 ] && shift
 CC=${MODEL_CC:-gcc}
-TASKRT=${TASKRT:-taskrt.h}
+TASKRT=$(realpath "${TASKRT:-taskrt.h}")
 mkdir -p "$directory"
 program=$directory/$name
 command="$CC -std=c11 -O2 -g -fno-omit-frame-pointer -no-pie -Wall -Wextra -pthread -Itests/model"
@@ -21,6 +21,6 @@ if [ -x "$program" ] && [ "$(cat "$program.command" 2>/dev/null)" = "$stamp" ]; 
 fi
 rm -f "$program"
 $command -Wno-psabi -c tests/model/model.c -o "$program-model.o" || exit 1
-$command -fsanitize=thread '-DTASKRT_MODEL="model.h"' "-DTASKRT_H_PATH=\"$TASKRT\"" "$@" -c "$source" -o "$program.o" || exit 1
+$command -fsanitize=thread -DTASKRT_DEBUG=1 '-DTASKRT_MODEL="model.h"' "-DTASKRT_H_PATH=\"$TASKRT\"" "$@" -c "$source" -o "$program.o" || exit 1
 gcc -no-pie -pthread "$program.o" "$program-model.o" -o "$program" || exit 1
 echo "$stamp" >"$program.command"

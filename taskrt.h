@@ -6599,7 +6599,7 @@ static bool trt_pool_sleep_(trt_runtime *rt, trt_pool_thread_ *t)
     trt_unlatch_(&pool->latch);
     while (!TRT_LOAD_(&t->wake, acquire) && trt_clock_() < until) trt_os_wait_(&t->wake, 0, until);
     trt_latch_(&pool->latch);
-    if (TRT_LOAD_(&t->wake, relaxed)) return true;
+    if (TRT_LOAD_(&t->wake, acquire)) return true; /* the waker's store comes before our free */
     for (at = &pool->idle; *at; at = &(*at)->next) {
         if (*at != t) continue;
         *at = t->next;

@@ -355,7 +355,10 @@ static void wake_up(int t, bool timed_out)
     w->timed_out = timed_out;
     M.ready |= 1u << t;
     M.timed &= ~(1u << t);
-    if (timed_out && w->deadline > M.clock) M.clock = w->deadline;
+    if (!timed_out || w->deadline <= M.clock) return;
+    M.clock = w->deadline;
+    for (uint32_t left = M.timed; left; left &= left - 1)
+        if (M.threads[__builtin_ctz(left)].deadline <= M.clock) wake_up(__builtin_ctz(left), true);
 }
 
 /* Nobody can run: time passes, until the next who only waits for that. */

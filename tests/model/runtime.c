@@ -1,4 +1,5 @@
 /* runtime.c - whole runtimes under the model: workers, pool, shutdown, threads that call in from outside. */
+#define _GNU_SOURCE /* fmemopen */
 #include "model.h"
 #define TASKRT_IMPLEMENTATION
 #define TASKRT_TEST_RING 4

@@ -7011,8 +7011,10 @@ static bool trt_poller_ensure_(trt_runtime *rt)
     ready = TRT_LOAD_(&rt->poller_ready, relaxed) || trt_poller_open_(rt);
     if (ready) TRT_STORE_(&rt->poller_ready, 1u, release);
     trt_unlatch_(&rt->poller_latch);
-    if (ready) trt_driver_again_(rt); /* it sleeps on a futex: it has to move over */
-    return ready;
+    if (!ready) return false;
+    TRT_FENCE_(&rt->driver); /* pairs with the driver's, before it looks whether there is a poller */
+    trt_driver_again_(rt);   /* it sleeps on a futex: it has to move over */
+    return true;
 }
 
 /* Shard latch held: the record of an fd; NULL: no memory. */

@@ -5729,9 +5729,10 @@ static trt_status_code trt_join_register_(trt_co *co, trt_args_ *args, trt_waite
             return trt_join_misuse_(args,
                                     "somebody else joins this task"); /* ...unless right now */
         }
-        if (TRT_CAS_WEAK_(&c->state, &s, s | TRT_WAITER_, acq_rel)) break;
+        if (TRT_CAS_WEAK_(&c->state, &s, s | TRT_WAITER_, seq_cst)) break;
     }
-    /* Its runtime may have given it up: either the sweep sees WAITER, or this sees the flag. */
+    /* Its runtime may have given it up: either the sweep, behind its fence, sees WAITER, or this
+     * sees the flag. Hence seq_cst for both. */
     if (TRT_LOAD_(&trt_rt_of_(c)->given_up, seq_cst) && !(s & TRT_JOB_STATE_)) {
         TRT_AND_(&c->state, ~(uint64_t)TRT_WAITER_, relaxed);
         trt_unlatch_(&c->latch);

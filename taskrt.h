@@ -9596,7 +9596,8 @@ TRT_DEF_ trt_status_code trt_runtime_shutdown(trt_runtime *rt, trt_duration time
     trt_unlatch_(&rt->shutdown_latch);
     if (!ended && !TRT_SWAP_(&rt->given_up, 1u, seq_cst)) trt_give_up_(rt);
     jobs = trt_pool_wait_(rt, deadline);
-    if (again) ended = trt_live_(rt) == 0; /* no worker runs: only jobs can have ended since */
+    /* No worker runs: only jobs can have ended since. A refused spawn counts for a moment. */
+    if (again) ended = TRT_LOAD_(&rt->ended_gate, acquire) || trt_live_(rt) == 0;
     if (ended) trt_workers_wait_(rt);
     return ended && jobs ? TRT_OK : TRT_TIMED_OUT;
 }

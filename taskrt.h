@@ -9819,8 +9819,9 @@ static void trt_dump_strand_(trt_runtime *rt, FILE *to, trt_cell_ *c, int indent
     if (runner && runner != trt_here_.worker) {
         const trt_type_ *type = TRT_LOAD_(&runner->at_type, relaxed);
         uint32_t pc = TRT_LOAD_(&runner->at_pc, relaxed);
-        fprintf(to, "%*sat %s (%s:%u), running on worker %u\n", indent, "", type->name, type->file,
-                pc >> 3 ? pc >> 3 : type->line, runner->index);
+        if (type) /* it may be seen later than at_cell */
+            fprintf(to, "%*sat %s (%s:%u), running on worker %u\n", indent, "", type->name,
+                    type->file, pc >> 3 ? pc >> 3 : type->line, runner->index);
         return;
     }
     for (co = c->leaf; co; co = co->parent_) trt_dump_frame_(rt, to, co, indent);

@@ -1078,7 +1078,7 @@ int model_sys_clock_gettime(int clock, struct timespec *time)
     return 0;
 }
 
-static int64_t after_ns(int64_t ns) { return ns < 0 ? INT64_MAX : M.clock > INT64_MAX - ns ? INT64_MAX - 1 : M.clock + ns; }
+static int64_t after_ns(int64_t ns) { return ns < 0 || ns > INT64_MAX / 2 ? INT64_MAX : M.clock + ns; }
 
 static long futex_wait(void *word, uint32_t expected, const struct timespec *at)
 {
@@ -1086,6 +1086,7 @@ static long futex_wait(void *word, uint32_t expected, const struct timespec *at)
     int64_t deadline = at ? (int64_t)at->tv_sec * 1000000000 + at->tv_nsec : INT64_MAX;
     location *l = location_at(word, 4, me, false, "futex wait");
     told(0, "wait", word, expected);
+    if (deadline > INT64_MAX / 2) deadline = INT64_MAX; /* a century from now is never */
     if (newest(l)->value != expected) return errno = EAGAIN, -1;
     if (deadline <= M.clock) return errno = ETIMEDOUT, -1;
     if (M.spurious > 0 && choose(2, random_next() % 16 == 0)) {

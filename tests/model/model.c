@@ -61,6 +61,7 @@ typedef struct store {
     uint64_t value;
     uint32_t step;
     bool sequential;     /* made with seq_cst */
+    uint16_t heads;      /* threads whose release sequences it belongs to */
     clocks released;     /* what an acquire that reads it gets */
     clocks seen;         /* when each thread first wrote or read it: who knows one of these reads nothing older */
 } store;
@@ -775,14 +776,20 @@ static uint64_t read_store(location *l, store *s, thread *me, memory_order order
     return s->value;
 }
 
-static void write_store(location *l, uint64_t value, thread *me, memory_order order, const clocks *carried)
+/* Release sequences as in C11: an update carries on those of the store before it, a plain store its own thread's. */
+static void write_store(location *l, uint64_t value, thread *me, memory_order order, bool update)
 {
+    const store *before = newest(l);
+    bool carries = update || (before->heads >> M.me & 1);
+    clocks carried = before->released;
+    uint16_t heads = carries ? before->heads : 0;
     store *s = stored(l, l->n++);
     s->value = value;
     s->step = M.step;
     s->sequential = order == memory_order_seq_cst;
     s->released = releases(order) ? me->now : me->released;
-    if (carried) clocks_join(&s->released, carried);
+    s->heads = (uint16_t)(heads | (releases(order) || clocks_any(me->released != 0) ? 1u << M.me : 0));
+    if (carries) clocks_join(&s->released, &carried);
     memset(&s->seen, 0, sizeof s->seen);
     s->seen[M.me] = me->now[M.me];
     l->writes[M.me] = me->now[M.me];
@@ -807,7 +814,7 @@ void model_store(void *object, size_t size, uint64_t value, memory_order order, 
     thread *me = point(line);
     location *l = location_at(object, size, me, true, "atomic write");
     if (size == 4) value = (uint32_t)value;
-    write_store(l, value, me, order, NULL);
+    write_store(l, value, me, order, false);
     told(line, "store", object, value);
 }
 
@@ -825,11 +832,10 @@ static uint64_t updated(int how, uint64_t old, uint64_t value)
 /* Reads the newest store and makes the next: a release sequence goes on. */
 static uint64_t read_and_write(location *l, int how, uint64_t value, thread *me, memory_order order)
 {
-    clocks carried = newest(l)->released;
     uint64_t old = read_store(l, newest(l), me, order);
     value = updated(how, old, value);
     if (l->size == 4) value = (uint32_t)value;
-    write_store(l, value, me, order, &carried);
+    write_store(l, value, me, order, true);
     return old;
 }
 
@@ -1414,6 +1420,10 @@ static void run_scenario(void)
         steps / (double)M.schedule, start / steps * 1e6, start, s->weak ? "weak memory" : "interleavings");
     if (s->exhaust) say(", at most %d preemptions: %s", s->exhaust - 1, complete ? "all" : "NOT ALL");
     say("\n");
+    if (s->exhaust && !complete && !s->most) {
+        fflush(stdout);
+        _exit(1);
+    }
 }
 
 static void parse_list(const char *list)

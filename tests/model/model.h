@@ -12,7 +12,7 @@
  *
  * What is modelled
  *   - Memory as C11 has it: a location keeps its last 8 stores, and a load may read any that coherence, happens-before,
- *     fences and seq_cst order leave to it. Release sequences as in C++20. With weak = 0 a load reads the last store,
+ *     fences and seq_cst order leave to it. Release sequences as in C11. With weak = 0 a load reads the last store,
  *     and races are still found.
  *   - Data races on plain memory. The scenarios are compiled with -fsanitize=thread and linked with the callbacks in
  *     model.c instead of that sanitizer's library: each plain access is checked by vector clocks, byte by byte.

@@ -212,6 +212,7 @@ static void idle_of(size_t workers, uint32_t entries)
 }
 static void idle_one(void) { idle_of(1, 2); }
 static void idle_two(void) { idle_of(2, 2); }
+static void idle_two_for_one(void) { idle_of(2, 1); }
 
 /* A timer is set on one worker while the other becomes the driver: somebody fires it. */
 static trt_thread_waiter_ timer;
@@ -578,9 +579,8 @@ static void once_two(void)
     a = thread(0, initialises_here);
     model_refuse_threads(0);
     initialises_here();
-    initialises_here();
     model_join(a);
-    MODEL_CHECK(initialised == 2);
+    MODEL_CHECK(initialised >= 1);
 }
 
 static trt_barrier barrier;
@@ -638,23 +638,24 @@ static const model_scenario scenarios[] = {
     {.name = "ring", .run = ring, BOUND(3), WEAK(1)},
     {.name = "ring_overflow", .run = ring_overflow, BOUND(2), WEAK(1)},
     {.name = "ring_two_thieves", .run = ring_two_thieves, BOUND(2)},
-    {.name = "deque", .run = deque, BOUND(3), WEAK(2)},
+    {.name = "deque", .run = deque, BOUND(3), WEAK(1)},
     {.name = "deque_two_thieves", .run = deque_two_thieves, BOUND(2), WEAK(1)},
-    {.name = "inject_queue", .run = inject_queue, BOUND(2), WEAK(1)},
+    {.name = "inject_queue", .run = inject_queue, BOUND(4), WEAK(1)},
     {.name = "idle_one", .run = idle_one, BOUND(2), WEAK(1)},
     {.name = "idle_two", .run = idle_two, BOUND(1), WEAK(1)},
-    {.name = "driver", .run = driver, BOUND(2), WEAK(1)},
-    {.name = "wheel_cancel", .run = wheel_cancel, BOUND(3), WEAK(1)},
+    {.name = "idle_two_for_one", .run = idle_two_for_one, BOUND(2)},
+    {.name = "driver", .run = driver, BOUND(3), WEAK(1)},
+    {.name = "wheel_cancel", .run = wheel_cancel, BOUND(6), WEAK(1)},
     {.name = "claim_abort", .run = claim_abort, BOUND(2)},
-    {.name = "claim_timeout", .run = claim_timeout, BOUND(2), .early = 1},
+    {.name = "claim_timeout", .run = claim_timeout, BOUND(2), WEAK(1), .early = 1},
     {.name = "claim_all", .run = claim_all, BOUND(1), .early = 1, WEAK(1)},
     {.name = "notify_all", .run = notify_all, BOUND(2)},
-    {.name = "join_join", .run = join_join, BOUND(2)},
-    {.name = "join_detach", .run = join_detach, BOUND(2), WEAK(1)},
-    {.name = "join_abort", .run = join_abort, BOUND(2), WEAK(1)},
-    {.name = "joiner_abort", .run = joiner_abort, BOUND(1)},
-    {.name = "channel_bounded", .run = channel_bounded, BOUND(2), WEAK(1), .spurious = 1},
-    {.name = "channel_unbounded", .run = channel_unbounded, BOUND(2), WEAK(1), .spurious = 1},
+    {.name = "join_join", .run = join_join, BOUND(3), WEAK(1)},
+    {.name = "join_detach", .run = join_detach, BOUND(3), WEAK(1)},
+    {.name = "join_abort", .run = join_abort, BOUND(3), WEAK(1)},
+    {.name = "joiner_abort", .run = joiner_abort, BOUND(2)},
+    {.name = "channel_bounded", .run = channel_bounded, BOUND(4), WEAK(1), .spurious = 1},
+    {.name = "channel_unbounded", .run = channel_unbounded, BOUND(4), WEAK(1), .spurious = 1},
     {.name = "channel_abort", .run = channel_abort, BOUND(2)},
     {.name = "semaphore_abort", .run = semaphore_abort, BOUND(2)},
     {.name = "semaphore_close", .run = semaphore_close, BOUND(2)},

@@ -10,7 +10,7 @@ CC=${MODEL_CC:-gcc}
 TASKRT=$(realpath "${TASKRT:-taskrt.h}")
 mkdir -p "$directory"
 program=$directory/$name
-command="$CC -std=c11 -O2 -g -fno-omit-frame-pointer -no-pie -Wall -Wextra -pthread -Itests/model"
+command="$CC -std=c11 ${MODEL_OPTIMISE:--O2} -g -fno-omit-frame-pointer -no-pie -Wall -Wextra -pthread -Itests/model"
 stamp="$command $* $TASKRT"
 if [ -x "$program" ] && [ "$(cat "$program.command" 2>/dev/null)" = "$stamp" ]; then
     current=yes

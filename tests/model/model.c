@@ -337,7 +337,6 @@ static void switch_to(int t)
     int from = M.me, error = errno;
     if (t == from) return;
     M.me = t;
-    M.yielded &= ~(1u << t);
     model_self = M.threads[t].self;
     model_swap(&M.threads[from].sp, M.threads[t].sp);
     errno = error;
@@ -395,9 +394,9 @@ static int pick(void)
     uint32_t able = M.ready & ~M.yielded, self = able & 1u << M.me;
     uint32_t others, early = M.early > 0 ? M.timed : 0;
     int n, n_others, wish = -1, chosen;
+    M.yielded = 0; /* who rests does so once */
     while (!able) {
         if (!M.ready) pass_time();
-        M.yielded = 0;
         able = M.ready;
         self = able & 1u << M.me;
     }
@@ -429,13 +428,18 @@ static int pick(void)
     return chosen;
 }
 
+static inline void tick(thread *me)
+{
+    if (me->now[M.me] == INT16_MAX) model_fail("livelock: too many steps of one thread");
+    me->now[M.me]++;
+}
+
 /* Before each operation that others could see. */
 static inline thread *point(int line)
 {
     thread *me = &M.threads[M.me];
     if (++M.step > M.limit) model_fail("livelock: %u steps", M.limit);
-    if (me->now[M.me] == INT16_MAX) model_fail("too many steps of one thread");
-    me->now[M.me]++;
+    tick(me);
     me->line = line;
     if (M.strategy == PCT)
         for (int i = 0; i + 1 < M.depth; i++)
@@ -894,9 +898,8 @@ void model_pause(int line)
 {
     thread *me = point(line);
     me->priority = --M.lowest;
-    M.yielded |= 1u << M.me;
+    M.yielded = 1u << M.me;
     switch_to(pick());
-    M.yielded &= ~(1u << M.me);
 }
 void model_yield(void) { model_pause(0); }
 
@@ -919,14 +922,13 @@ void model_unlatch(void *latch, int line)
 {
     thread *me = &M.threads[M.me];
     location *l;
-    if (++me->now[M.me] == INT16_MAX) model_fail("too many steps of one thread");
     l = location_at(latch, 4, me, true, "unlatch");
     me->line = line;
     if (l->holder != M.me) model_fail("a latch opened by who does not hold it");
     clocks_join(&l->freed, &me->now);
     l->writes[M.me] = me->now[M.me];
     l->holder = -1;
-    me->now[M.me]++;
+    tick(me);
     wake(latch, THREADS);
     told(line, "unlatch", latch, 0);
 }

@@ -142,6 +142,20 @@ static void abort_races(void)
     finish();
 }
 
+/* The runtime is freed while the thread that has rung is still on its way out. */
+static void free_behind_wake(void)
+{
+    unsigned long a;
+    memset(&bell, 0, sizeof bell);
+    cleaned = 0;
+    start((trt_config){.workers = 1, .current_thread = model_choose(2)});
+    waiting = trt_spawn_on(runtime, waits, .cleaned = &cleaned);
+    a = thread(0, rings);
+    MODEL_CHECK(trt_join_thread(waiting, NULL) == TRT_OK);
+    finish();
+    model_join(a);
+}
+
 /* Two joiners of one task, one of them aborted; a detach beside them. */
 static trt_handle(yields) shared;
 struct joiner { int x; };
@@ -1067,6 +1081,7 @@ static const model_scenario scenarios[] = {
     {.name = "spawn_join", .run = spawn_join, WEAK},
     {.name = "spawn_many", .run = spawn_many, WEAK},
     {.name = "abort_races", .run = abort_races, WEAK},
+    {.name = "free_behind_wake", .run = free_behind_wake, WEAK},
     {.name = "join_races", .run = join_races, WEAK},
     {.name = "detach_races", .run = detach_races, WEAK},
     {.name = "join_set", .run = join_set, WEAK},

@@ -126,6 +126,11 @@ check-model)
             sh tests/model/build.sh "$out" tests/model/$program.c >"$out/$program.build" 2>&1 &
         done
         wait
+        # The other ways to sleep: condition variables, poll().
+        for way in NO_FUTEX POLL; do
+            build="sh tests/model/build.sh '$out' tests/model/runtime.c runtime-$way -DTASKRT_$way"
+            step "runtime-$way" "$build && '$out/runtime-$way' -n $((SCHEDULES / 10)) -s $SEED"
+        done
         for program in primitives runtime latch; do
             if [ ! -x "$out/$program" ]; then
                 step "$program" "cat '$out/$program.build'"

@@ -1076,6 +1076,38 @@ unsigned long model_start(void (*run)(void *), void *argument)
 void model_join(unsigned long id) { model_sys_pthread_join(id, NULL); }
 void model_refuse_threads(int from) { M.threads_left = from; }
 
+/* Mutexes and conditions, for TASKRT_NO_FUTEX: a mutex is a latch. */
+int model_sys_pthread_mutex_init(pthread_mutex_t *m, const void *a) { return (void)m, (void)a, 0; }
+int model_sys_pthread_cond_init(pthread_cond_t *c, const void *a) { return (void)c, (void)a, 0; }
+int model_sys_pthread_condattr_init(pthread_condattr_t *a) { return (void)a, 0; }
+int model_sys_pthread_condattr_setclock(pthread_condattr_t *a, int clock) { return (void)a, (void)clock, 0; }
+int model_sys_pthread_condattr_destroy(pthread_condattr_t *a) { return (void)a, 0; }
+int model_sys_pthread_mutex_lock(pthread_mutex_t *m) { return model_latch(m, 0), 0; }
+int model_sys_pthread_mutex_unlock(pthread_mutex_t *m) { return model_unlatch(m, 0), 0; }
+int model_sys_pthread_once(pthread_once_t *once, void (*run)(void))
+{
+    if (!*once) run();
+    *once = 1;
+    return 0;
+}
+
+int model_sys_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *at)
+{
+    int64_t deadline = at ? (int64_t)at->tv_sec * 1000000000 + at->tv_nsec : INT64_MAX;
+    bool woken = true;
+    model_unlatch(m, 0);
+    if (M.spurious > 0 && choose(2, random_next() % 16 == 0)) M.spurious--;
+    else if (deadline <= M.clock) woken = false;
+    else woken = block_on(c, "waits for the condition", deadline > INT64_MAX / 2 ? INT64_MAX : deadline);
+    model_latch(m, 0);
+    return woken ? 0 : ETIMEDOUT;
+}
+int model_sys_pthread_cond_wait(pthread_cond_t *c, pthread_mutex_t *m)
+{
+    return model_sys_pthread_cond_timedwait(c, m, NULL);
+}
+int model_sys_pthread_cond_broadcast(pthread_cond_t *c) { return wake(c, THREADS), 0; }
+
 /* ------------------------------------------------------------------------------------------------
  * Time, futexes, and what else is asked of the system.
  */

@@ -38,6 +38,7 @@
  */
 #ifndef MODEL_H
 #define MODEL_H
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -141,6 +142,17 @@ void *model_sys_malloc(size_t size);
 void model_sys_free(void *p);
 int model_sys_pthread_create(unsigned long *thread, const void *attributes, void *(*run)(void *), void *argument);
 int model_sys_pthread_join(unsigned long thread, void **result);
+int model_sys_pthread_mutex_init(pthread_mutex_t *mutex, const void *attributes);
+int model_sys_pthread_mutex_lock(pthread_mutex_t *mutex);
+int model_sys_pthread_mutex_unlock(pthread_mutex_t *mutex);
+int model_sys_pthread_cond_init(pthread_cond_t *condition, const void *attributes);
+int model_sys_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
+int model_sys_pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex, const struct timespec *at);
+int model_sys_pthread_cond_broadcast(pthread_cond_t *condition);
+int model_sys_pthread_condattr_init(pthread_condattr_t *attributes);
+int model_sys_pthread_condattr_setclock(pthread_condattr_t *attributes, int clock);
+int model_sys_pthread_condattr_destroy(pthread_condattr_t *attributes);
+int model_sys_pthread_once(pthread_once_t *once, void (*run)(void));
 int model_sys_epoll_create1(int flags);
 int model_sys_eventfd(unsigned count, int flags);
 int model_sys_epoll_ctl(int poller, int op, int fd, struct epoll_event *event);

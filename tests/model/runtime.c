@@ -228,6 +228,27 @@ static void join_set(void)
     finish();
 }
 
+/* Members that are let go run on, while the set's owner ends. */
+struct lets_go { trt_join_set(yields) set; int i, x; };
+trt_async(int, lets_go)
+{
+    trt_body {
+        for (self->i = 0; self->i < 3; self->i++) trt_spawn_in(&self->set, yields, .n = self->i);
+        if (trt_try_join_next(&self->set, &self->x) == TRT_PENDING) trt_await(trt_yield());
+        trt_detach_all(&self->set);
+        trt_spawn_in(&self->set, yields, .n = 0);
+        trt_await(trt_join_next(&self->set, &self->x));
+        MODEL_CHECK(trt_status() == TRT_OK && trt_set_len(&self->set) == 0);
+    }
+}
+static void set_let_go(void)
+{
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, lets_go, NULL) == TRT_OK);
+    finish();
+    MODEL_CHECK(COUNTED(cleanups) == 4);
+}
+
 /* A set is left full: its frame ends after its members. An abort comes at any time. */
 struct leaves { trt_join_set(yields) set; int i, x; };
 trt_async(int, leaves)
@@ -485,6 +506,64 @@ static void any_losers(void)
     finish();
 }
 
+/* try_all: one fails, the rest is ended; each operation of another kind, and all may end elsewhere. */
+struct fails { int n, i; };
+trt_async(int, fails)
+{
+    trt_body {
+        for (self->i = 0; self->i < self->n; self->i++) trt_await(trt_yield());
+        trt_fail(TRT_FULL);
+    }
+    trt_cleanup { COUNT(cleanups); }
+}
+struct tries_all {
+    trt_frame(fails) child;
+    trt_handle(yields) h;
+    trt_permit permit;
+    int x, y;
+};
+static trt_semaphore none;
+trt_async(int, tries_all)
+{
+    trt_body {
+        self->h = trt_spawn(yields, .n = 1, .v = 4);
+        trt_await_try_all(trt_call(fails, &self->child, .n = 1), trt_join(self->h, &self->x),
+                          trt_acquire(&none, &self->permit), trt_recv(&channel, &self->y));
+        MODEL_CHECK(trt_status() == TRT_FULL && trt_chosen() == 0);
+        if (trt_status_of(1) != TRT_OK) trt_await(trt_join(self->h, &self->x));
+        MODEL_CHECK(self->x == 4);
+        trt_return(1);
+    }
+    trt_cleanup {
+        trt_release(&self->permit);
+        trt_await(trt_stop(self->h));
+    }
+}
+static void sends_and_adds(void)
+{
+    (void)trt_try_send(&channel, &(int){2});
+    (void)trt_add_permits(&none, 1);
+}
+static trt_handle(tries_all) trying;
+static void aborts_trying(void) { trt_abort(trying); }
+static void try_all(void)
+{
+    unsigned long a, b;
+    trt_status_code status;
+    MODEL_CHECK(trt_channel_init(&channel, 1) == TRT_OK && trt_semaphore_init(&none, 0) == TRT_OK);
+    start_workers(2);
+    trying = trt_spawn_on(runtime, tries_all);
+    a = thread(0, sends_and_adds);
+    b = thread(1, aborts_trying);
+    status = trt_join_thread(trying, NULL);
+    MODEL_CHECK(status == TRT_OK || status == TRT_CANCELLED);
+    model_join(a);
+    model_join(b);
+    MODEL_CHECK(trt_available_permits(&none) == 1);
+    finish();
+    trt_channel_free(&channel);
+}
+
 /* ---- panics ---- */
 
 struct breaks { int when; };
@@ -601,6 +680,59 @@ static void inject(void)
     model_join(a);
     model_join(b);
     MODEL_CHECK(model_elapsed() < trt_s(1)); /* nobody was rescued by a time-out */
+    finish();
+}
+
+/* Two runtimes: tasks of one join, and send to, tasks of the other; one is shut down meanwhile. */
+static trt_runtime *second;
+static trt_handle(yields) far;
+struct joins_far { int x; };
+trt_async(int, joins_far)
+{
+    trt_body {
+        trt_await(trt_join(far, &self->x));
+        MODEL_CHECK(trt_status() == TRT_OK || trt_status() == TRT_CANCELLED);
+        (void)trt_try_send(&channel, &self->x);
+    }
+}
+static void frees_second(void) { MODEL_CHECK(trt_runtime_shutdown(second, 0) != TRT_MISUSE); }
+static void two_runtimes(void)
+{
+    unsigned long a;
+    int x = 0;
+    trt_config config = {.workers = 1, .stall_after = -1};
+    start_workers(1);
+    MODEL_CHECK(trt_channel_init(&channel, 1) == TRT_OK);
+    MODEL_CHECK(trt_runtime_start(&second, &config) == TRT_OK);
+    far = trt_spawn_on(second, yields, .n = 1, .v = 6);
+    a = thread(0, frees_second);
+    MODEL_CHECK(trt_block_on(runtime, joins_far, NULL) == TRT_OK);
+    MODEL_CHECK(trt_recv_thread(&channel, &x) == TRT_OK && (x == 6 || x == 0));
+    model_join(a);
+    MODEL_CHECK(trt_runtime_free(second) == TRT_OK);
+    finish();
+    trt_channel_free(&channel);
+}
+
+/* The virtual clock waits for jobs, and jumps otherwise. */
+struct virtual_task { trt_job(job) job; trt_instant start; trt_handle(job) h; };
+trt_async(int, virtual_task)
+{
+    trt_body {
+        self->start = trt_now();
+        self->h = trt_spawn_blocking(job, .v = 1);
+        trt_await(trt_within(trt_s(5), trt_blocking(job, &self->job, .v = 2)));
+        MODEL_CHECK(trt_status() == TRT_OK && trt_now() == self->start);
+        trt_await(trt_sleep(trt_s(60)));
+        MODEL_CHECK(trt_now() == self->start + trt_s(60));
+        trt_await(trt_join(self->h, NULL));
+        trt_return(1);
+    }
+}
+static void virtual_clock(void)
+{
+    start((trt_config){.virtual_clock = true, .max_blocking_threads = 2});
+    MODEL_CHECK(trt_block_on(runtime, virtual_task, NULL) == TRT_OK);
     finish();
 }
 
@@ -1086,6 +1218,10 @@ static const model_scenario scenarios[] = {
     {.name = "detach_races", .run = detach_races, WEAK},
     {.name = "join_set", .run = join_set, WEAK},
     {.name = "set_left", .run = set_left, WEAK},
+    {.name = "set_let_go", .run = set_let_go, WEAK},
+    {.name = "try_all", .run = try_all, WEAK},
+    {.name = "two_runtimes", .run = two_runtimes, WEAK},
+    {.name = "virtual_clock", .run = virtual_clock, WEAK},
     {.name = "pool", .run = pool, WEAK},
     {.name = "pool_keep_alive", .run = pool_keep_alive, WEAK},
     {.name = "pool_abort", .run = pool_abort, WEAK},

@@ -117,7 +117,7 @@ static struct {
     uint64_t seed, random;
     long schedule, schedules;
     uint32_t run;
-    bool running, verbose, explaining;
+    bool running, verbose, explaining, shrinking;
     void *controller;
     /* threads */
     int me, n_threads;
@@ -255,6 +255,7 @@ void model_fail(const char *format, ...)
     va_list list;
     M.running = false;
     if (M.explaining) _exit(1);
+    if (M.shrinking) _exit(10 + (int)((uintptr_t)format / 4 % 200)); /* the kind of failure */
     printf("  %s, schedule %ld (%s), step %u, thread %d: ", M.scenario->name, M.schedule,
            M.strategy == PCT ? "pct" : M.strategy == RANDOM ? "random" : M.strategy == DEPTH ? "depth first" : "repeated",
            M.step, M.me);
@@ -302,6 +303,7 @@ static int choose(int n, int wish)
     if (M.position >= CHOICES) model_fail("more than %d choices", CHOICES);
     if (M.strategy == REPLAY) {
         pick = M.position < M.n_picked ? M.picked[M.position] : 0;
+        if (pick >= n && M.shrinking) pick = 0;
         if (pick >= n) model_fail("the list does not belong to this scenario, or taskrt.h has changed");
     } else if (M.strategy == DEPTH) {
         if (M.position == M.n_picked) {
@@ -586,7 +588,7 @@ static inline void access_plain(uintptr_t at, uint32_t bytes, bool write)
     int free = -1;
     if (!g) return;
     me = &M.threads[M.me];
-    mine = bytes << 20 | (uint32_t)write << 19 | (uint32_t)M.me << 15 | (uint32_t)me->now[M.me];
+    mine = bytes << 20 | (uint32_t)write << 19 | (uint32_t)M.me << 15 | (uint32_t)(uint16_t)me->now[M.me];
     if (g->slot[0] == mine) return;
     if (is_watched(at, me)) watched_access(write ? "write" : "read");
     check_slots(g, at, bytes, write, me, write ? "write" : "read");
@@ -733,7 +735,7 @@ static location *location_at(void *object, size_t size, thread *me, bool write, 
 {
     uintptr_t at = (uintptr_t)object;
     granule *g = granule_at(at);
-    uint32_t half = size == 4 && (at & 4), bytes = size == 8 ? 0xFFu : half ? 0xF0u : 0x0Fu;
+    uint32_t half = size == 4 && (at & 4) ? 1 : 0, bytes = size == 8 ? 0xFFu : half ? 0xF0u : 0x0Fu;
     location *l;
     uint64_t value = in_memory(object, size);
     if (!g || (size != 4 && size != 8) || (at & (size - 1))) model_fail("an atomic object of %zu bytes at %p", size, object);
@@ -1295,8 +1297,8 @@ int model_sys_poll(struct pollfd *fds, unsigned long n, int timeout)
         int found = 0;
         for (unsigned long i = 0; i < n; i++) {
             fd_state *f = fd_of(fds[i].fd);
-            short look = (short)(fds[i].events | POLLHUP | POLLERR); /* the same bits as epoll's */
-            fds[i].revents = f ? (short)(f->ready & (uint32_t)look) : POLLNVAL;
+            uint32_t look = (uint32_t)(fds[i].events | POLLHUP | POLLERR); /* the same bits as epoll's */
+            fds[i].revents = f ? (short)(f->ready & look) : POLLNVAL;
             found += fds[i].revents != 0;
         }
         if (found || timeout == 0) return found;
@@ -1468,12 +1470,50 @@ static void parse_list(const char *list)
     M.n_picked = 0;
     for (; *list; list++) {
         if (*list == '[') {
-            long zeros = strtol(list + 1, (char **)&list, 10);
+            char *end;
+            long zeros = strtol(list + 1, &end, 10);
+            list = end;
             while (zeros-- > 0 && M.n_picked < CHOICES) M.picked[M.n_picked++] = 0;
         } else if (M.n_picked < CHOICES) {
             M.picked[M.n_picked++] = (uint8_t)(*list <= '9' ? *list - '0' : *list - 'a' + 10);
         }
     }
+}
+
+/* How does a list of this length end? In a child: 0 for no failure. */
+static int ending(size_t n)
+{
+    int status = 0;
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        M.n_picked = n;
+        one_run();
+        _exit(0);
+    }
+    waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+/* Zeroes as much of a list as the same failure allows: a 0 goes on with the present thread and the newest store. */
+static void shrink(void)
+{
+    size_t n = M.n_picked, part;
+    uint8_t *kept = malloc(n + 1);
+    int kind;
+    M.shrinking = true;
+    kind = ending(n);
+    for (size_t size = n; kind && kept && size; size /= 2) {
+        for (size_t at = 0; at < n; at += size) {
+            part = at + size < n ? size : n - at;
+            memcpy(kept, M.picked + at, part);
+            memset(M.picked + at, 0, part);
+            if (ending(n) != kind) memcpy(M.picked + at, kept, part);
+        }
+    }
+    free(kept);
+    M.shrinking = false;
+    M.n_picked = n;
 }
 
 static void *map(uintptr_t at, size_t size)
@@ -1525,14 +1565,15 @@ int model_main(int argc, char **argv, const model_scenario *scenarios, size_t n)
 {
     int passed = 0, failed = 0, option;
     const char *list = NULL;
+    bool smaller = false;
     program = argv[0];
     M.schedules = 20000;
     M.seed = 1;
     set_up();
-    while ((option = getopt(argc, argv, "ln:s:r:v")) != -1) {
+    while ((option = getopt(argc, argv, "ln:s:r:m:v")) != -1) {
         if (option == 'n') M.schedules = atol(optarg);
         else if (option == 's') M.seed = strtoull(optarg, NULL, 10) << 32;
-        else if (option == 'r') list = optarg;
+        else if (option == 'r' || option == 'm') list = optarg, smaller = option == 'm';
         else if (option == 'v') M.verbose = true;
         else if (option == 'l') {
             for (size_t i = 0; i < n; i++) puts(scenarios[i].name);
@@ -1547,6 +1588,7 @@ int model_main(int argc, char **argv, const model_scenario *scenarios, size_t n)
             M.scenario = &scenarios[i];
             M.strategy = REPLAY;
             parse_list(list);
+            if (smaller) shrink();
             one_run();
             printf("no failure\n");
             return 0;

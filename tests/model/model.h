@@ -9,6 +9,7 @@
  *     build/check-model/runtime -l                      lists the scenarios of a program
  *     build/check-model/runtime -n 1000000 -s 7 NAME    a million schedules of one of them
  *     build/check-model/runtime -r LIST NAME            repeats the run that a failure has printed; -v tells every step
+ *     build/check-model/runtime -m LIST NAME            makes the list smaller first: as many zeros as the failure allows
  *
  * What is modelled
  *   - Memory as C11 has it: a location keeps its last 8 stores, and a load may read any that coherence, happens-before,

@@ -798,13 +798,12 @@ TASKRT_API void trt_frame_init_(trt_co *co, const trt_type_ *type);
 TASKRT_API void trt_fail_(trt_co *co, trt_status_code status);
 TASKRT_API trt_op trt_call_(trt_co *child);
 TASKRT_API trt_op trt_blocking_(trt_job_ *job, const trt_type_ *type);
-TASKRT_API void *trt_make_(const trt_type_ *type, const trt_how_ *how, trt_ref_ *ref,
+TASKRT_API void *trt_make_(const trt_type_ *type, const trt_how_ *how, trt_ref_ *unmade,
                            const void *args);
-TASKRT_API void trt_start_(void *frame, trt_ref_ *ref);
+TASKRT_API trt_ref_ trt_start_(void *frame);
 TASKRT_API trt_status_code trt_block_on_(trt_runtime *rt, const trt_config *config, uint32_t own,
                                          const trt_type_ *type, void *out, const void *args);
-TASKRT_API trt_co *trt_fork_make_(trt_co *parent, const trt_type_ *type, void *out,
-                                  const void *args);
+TASKRT_API trt_co *trt_fork_make_(trt_co *parent, const trt_type_ *type, void *out);
 TASKRT_API void trt_fork_push_(trt_co *child);
 TASKRT_API trt_status_code trt_status_of_(const trt_co *co, int index);
 TASKRT_API int trt_errno_(const trt_co *co);
@@ -992,20 +991,49 @@ TRT_INLINE_ uint32_t trt_pc_of_(const trt_co *co, uint32_t phase)
 #define TRT_ARGS_PTR_(args) (args)
 #endif
 
+/* Arguments go from a literal on the stack into the frame. Word by word: gcc would copy with wider
+ * moves than it filled the literal with, and a load that spans two stores that are still under way
+ * waits until both are done (measured: 6 ns of a fork's 28). The empty asm keeps the words apart. */
+#if defined __GNUC__ && !defined __clang__ && !defined __cplusplus
+TRT_INLINE_ __attribute__((always_inline)) void trt_args_copy_(void *to, const void *from, size_t n)
+{
+    char *t = (char *)to;
+    const char *f = (const char *)from;
+    size_t i = 0;
+    if (n <= 96)
+#pragma GCC unroll 24
+        for (; i + 4 <= n; i += 4) {
+            uint32_t word;
+            __builtin_memcpy(&word, f + i, 4);
+            __asm__("" : "+r"(word));
+            __builtin_memcpy(t + i, &word, 4);
+        }
+    if (i < n) __builtin_memcpy(t + i, f + i, n - i);
+}
+#define TRT_ARGS_COPY_(to, args) trt_args_copy_(&(to), (args), sizeof(to))
+#else
+#define TRT_ARGS_COPY_(to, args) ((void)((to) = *TRT_ARGS_PTR_(args)))
+#endif
+
+/* Only debug builds look at the arguments; else they need not lie in memory. */
+#if TASKRT_DEBUG
+#define TRT_ARGS_CHECKED_(args) TRT_ARGS_PTR_(args)
+#else
+#define TRT_ARGS_CHECKED_(args) NULL
+#endif
+
 #define TRT_DECLARE_COMMON_(T, name, record)                                                       \
     union name##_handle_ { trt_ref_ ref_; T *result_; };                                           \
     union name##_set_ { trt_set_ base_; T *result_; };                                             \
     TRT_STATIC_ASSERT_(TRT_ALIGNOF_(record) <= 16, "taskrt.h: alignment of at most 16 bytes");     \
     TRT_INLINE_ trt_ref_ name##_make_(trt_how_ how, TRT_ARGS_TYPE_(name) args)                     \
     {                                                                                              \
-        trt_ref_ ref;                                                                              \
+        trt_ref_ unmade;                                                                           \
         record *frame =                                                                            \
-            (record *)trt_make_(&name##_type_, &how, &ref, TRT_ARGS_PTR_(args));                   \
-        if (frame) {                                                                               \
-            frame->self = *TRT_ARGS_PTR_(args);                                                    \
-            trt_start_(frame, &ref);                                                               \
-        }                                                                                          \
-        return ref;                                                                                \
+            (record *)trt_make_(&name##_type_, &how, &unmade, TRT_ARGS_CHECKED_(args));            \
+        if (!frame) return unmade;                                                                 \
+        TRT_ARGS_COPY_(frame->self, args);                                                         \
+        return trt_start_(frame);                                                                  \
     }                                                                                              \
     TRT_INLINE_ TRT_MUST_USE_ union name##_handle_ name##_spawn_(trt_how_ how,                     \
                                                                  TRT_ARGS_TYPE_(name) args)        \
@@ -1030,16 +1058,15 @@ TRT_INLINE_ uint32_t trt_pc_of_(const trt_co *co, uint32_t phase)
                                                   TRT_ARGS_TYPE_(name) args)                       \
     {                                                                                              \
         trt_frame_init_(&frame->co_, &name##_type_);                                               \
-        frame->self = *TRT_ARGS_PTR_(args);                                                        \
+        TRT_ARGS_COPY_(frame->self, args);                                                         \
         return trt_call_(&frame->co_);                                                             \
     }                                                                                              \
     TRT_INLINE_ void name##_fork_(trt_co *parent, T *out, TRT_ARGS_TYPE_(name) args)               \
     {                                                                                              \
         struct name##_frame_ *frame =                                                              \
-            (struct name##_frame_ *)(void *)trt_fork_make_(parent, &name##_type_, (void *)out,     \
-                                                           TRT_ARGS_PTR_(args));                   \
+            (struct name##_frame_ *)(void *)trt_fork_make_(parent, &name##_type_, (void *)out);    \
         if (frame) {                                                                               \
-            frame->self = *TRT_ARGS_PTR_(args);                                                    \
+            TRT_ARGS_COPY_(frame->self, args);                                                     \
             trt_fork_push_(&frame->co_);                                                           \
         }                                                                                          \
     }                                                                                              \
@@ -1568,7 +1595,7 @@ typedef struct trt_notify {
     trt_list_ waiters_;
     trt_a64_ rounds_; /* calls of trt_notify_all so far */
     trt_a32_ lock_;
-    uint32_t permit_;
+    trt_a32_ permit_;
 } trt_notify;
 TASKRT_API void trt_notify_one(trt_notify *notify);
 TASKRT_API void trt_notify_all(trt_notify *notify);
@@ -1716,11 +1743,11 @@ typedef struct trt_channel_ {
     trt_list_ senders, receivers;
     trt_a32_ lock;
     uint32_t closed;
-    size_t size, capacity, len, head; /* bytes a message; messages */
+    size_t size, len, capacity;       /* bytes a message; messages, and at most */
+    size_t head, tail, end;           /* bytes: where to take, where to put, size of ring or block */
     unsigned char *ring;              /* bounded */
     struct trt_block_ *first, *last;  /* unbounded: a list of blocks, and one kept for later */
     struct trt_block_ *spare;
-    size_t tail;                      /* messages put into the last block */
 } trt_channel_;
 #define trt_channel(T) union { trt_channel_ base_; T *elem_; }
 #define trt_channel_init(c, capacity)                                                              \
@@ -1935,6 +1962,7 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
 #define TRT_LIKELY_(x) __builtin_expect(!!(x), 1)
 #define TRT_UNLIKELY_(x) __builtin_expect(!!(x), 0)
 #define TRT_NOINLINE_ __attribute__((noinline))
+#define TRT_ALWAYS_INLINE_ static inline __attribute__((always_inline))
 #define TRT_CONTAINER_(type, member, p) ((type *)(void *)((char *)(p) - offsetof(type, member)))
 
 #if defined TASKRT_MODEL /* it knows fences */
@@ -2681,6 +2709,34 @@ static trt_tail_ *trt_tail_of_(trt_cell_ *c, const trt_type_ *type)
     return (trt_tail_ *)(void *)((char *)c + trt_tail_offset_(type));
 }
 
+static inline void trt_header_init_(trt_co *co, const trt_type_ *type, trt_cell_ *c)
+{
+    co->type_ = type;
+    co->cell_ = c;
+    co->parent_ = NULL;
+    co->owned_ = NULL;
+    co->pc_ = 0;
+    co->forked_ = 0;
+    TRT_STORE_(&co->pending_, 0u, relaxed);
+    co->phase_ = TRT_PHASE_BODY_;
+    co->status_ = TRT_OK;
+    co->result_ = TRT_OK;
+    co->chosen_ = -1;
+}
+
+/* The outermost frame of a strand. A small result lies in the 16 bytes behind the header; whatever
+ * else may (arguments, the node of a tail) is not written yet. So all 16 are zeroed, without a
+ * call. */
+static inline trt_co *trt_root_init_(trt_cell_ *c, const trt_type_ *type)
+{
+    trt_co *co = trt_root_(c);
+    trt_header_init_(co, type, c);
+    if (TRT_LIKELY_(type->out_offset == sizeof *co && type->out_size <= 16)) memset(co + 1, 0, 16);
+    else memset((char *)co + type->out_offset, 0, type->out_size);
+    c->leaf = co;
+    return co;
+}
+
 /* Does it lie in this frame? A frame owns forks, which lie elsewhere, and join sets in `self`. */
 static bool trt_lies_in_(const trt_co *co, const void *object)
 {
@@ -2933,18 +2989,21 @@ static trt_cell_ *trt_slot_alloc_(trt_runtime *rt, uint32_t class_index)
     return c;
 }
 
-static void trt_slot_free_(void *slot)
+static TRT_NOINLINE_ void trt_free_outside_(trt_chunk_ *chunk, void *slot)
 {
-    trt_chunk_ *chunk = trt_chunk_of_(slot);
     trt_runtime *rt = chunk->rt;
-    trt_worker_ *w = trt_worker_here_(rt);
-    if (TRT_LIKELY_(w != NULL)) {
-        trt_free_to_(rt, &w->cache, (trt_cell_ *)slot, chunk->class_index);
-        return;
-    }
     trt_latch_(&rt->outside_latch);
     trt_free_to_(rt, &rt->outside, (trt_cell_ *)slot, chunk->class_index);
     trt_unlatch_(&rt->outside_latch);
+}
+
+static inline void trt_slot_free_(void *slot)
+{
+    trt_chunk_ *chunk = trt_chunk_of_(slot);
+    trt_worker_ *w = trt_worker_here_(chunk->rt);
+    if (TRT_LIKELY_(w != NULL))
+        trt_free_to_(chunk->rt, &w->cache, (trt_cell_ *)slot, chunk->class_index);
+    else trt_free_outside_(chunk, slot);
 }
 
 /* A block that is no cell: at least 32 bytes, as a free slot needs its links. */
@@ -2954,7 +3013,7 @@ static void *trt_block_alloc_(trt_runtime *rt, size_t size)
 }
 
 /* The generation ends: handles to it are stale from here on. */
-static void trt_cell_free_(trt_cell_ *c)
+static inline void trt_cell_free_(trt_cell_ *c)
 {
     uint64_t s = TRT_LOAD_(&c->state, relaxed);
     TRT_STORE_(&c->state, (uint64_t)(TRT_GENERATION_(s) + 1) << 32, release);
@@ -3036,7 +3095,7 @@ static void trt_overflow_(trt_runtime *rt, uintptr_t entry)
     if (rt->overflow_last) rt->overflow_last->parent_ = root;
     else rt->overflow_first = root;
     rt->overflow_last = root;
-    TRT_ADD_(&rt->inject_len, 1u, relaxed);
+    TRT_COUNT_(&rt->inject_len, 1u);
 }
 
 static bool trt_inject_grow_(trt_runtime *rt)
@@ -3055,14 +3114,14 @@ static bool trt_inject_grow_(trt_runtime *rt)
 }
 
 /* Injection latch held. */
-static void trt_inject_put_(trt_runtime *rt, uintptr_t entry)
+static inline void trt_inject_put_(trt_runtime *rt, uintptr_t entry)
 {
     if (rt->inject_count == rt->inject_capacity && !trt_inject_grow_(rt)) {
         trt_overflow_(rt, entry);
         return;
     }
     rt->inject[(rt->inject_head + rt->inject_count++) & (rt->inject_capacity - 1)] = entry;
-    TRT_ADD_(&rt->inject_len, 1u, relaxed);
+    TRT_COUNT_(&rt->inject_len, 1u); /* changes under the latch only */
 }
 
 static uintptr_t trt_inject_get_(trt_runtime *rt)
@@ -3081,7 +3140,7 @@ static uintptr_t trt_inject_get_(trt_runtime *rt)
     } else {
         return 0;
     }
-    TRT_SUB_(&rt->inject_len, 1u, relaxed);
+    TRT_COUNT_(&rt->inject_len, (uint64_t)-1);
     return entry;
 }
 
@@ -3922,7 +3981,7 @@ TRT_DEF_ void trt_panic_(const char *file, int line, const char *format, ...)
 /* ------------------------------------------------------------------------------------------------
  * >>ends: how a strand ends, and how its result is consumed
  */
-static void trt_cell_end_(trt_cell_ *c)
+static TRT_NOINLINE_ void trt_cell_end_slow_(trt_cell_ *c)
 {
     if (c->flags & (TRT_OWN_PANIC_ | TRT_SAW_PANIC_)) {
         trt_panic_drop_(c, TRT_PANIC_OWN_);
@@ -3940,6 +3999,14 @@ static void trt_cell_end_(trt_cell_ *c)
     trt_cell_free_(c);
 }
 
+static inline void trt_cell_end_(trt_cell_ *c)
+{
+    if (TRT_UNLIKELY_((c->flags & (TRT_OWN_PANIC_ | TRT_SAW_PANIC_)) ||
+                      (TRT_LOAD_(&c->state, relaxed) & TRT_NAMED_STATE_)))
+        trt_cell_end_slow_(c);
+    else trt_cell_free_(c);
+}
+
 static trt_status_code trt_result_(trt_cell_ *c)
 {
     return (trt_status_code)(c->kind == TRT_JOB_ ? trt_job_of_(c)->status : trt_root_(c)->result_);
@@ -3951,12 +4018,16 @@ static const void *trt_result_at_(trt_cell_ *c)
 }
 
 /* The caller alone may consume the result of `c`: copy it to `out`, and end the cell. */
-static trt_status_code trt_consume_(trt_cell_ *c, void *out, trt_cell_ *joiner)
+static inline trt_status_code trt_consume_(trt_cell_ *c, void *out, trt_cell_ *joiner)
 {
     trt_status_code status = trt_result_(c);
-    if (status == TRT_OK) trt_copy_(out, trt_result_at_(c), trt_type_of_(c)->out_size);
-    if (status == TRT_ERRNO && joiner) joiner->wait.error = c->wait.error;
-    if (status == TRT_PANICKED) trt_panic_move_(c, joiner);
+    if (TRT_LIKELY_(status == TRT_OK)) {
+        if (out) trt_copy_(out, trt_result_at_(c), trt_type_of_(c)->out_size);
+    } else if (status == TRT_ERRNO && joiner) {
+        joiner->wait.error = c->wait.error;
+    } else if (status == TRT_PANICKED) {
+        trt_panic_move_(c, joiner);
+    }
     trt_cell_end_(c);
     return status;
 }
@@ -3981,7 +4052,7 @@ static void trt_deliver_(trt_cell_ *c, trt_waiter_ *w, trt_status_code status)
 
 static void trt_set_end_(trt_cell_ *c, trt_status_code status);
 
-static void trt_count_end_(trt_runtime *rt)
+static inline void trt_count_end_(trt_runtime *rt)
 {
     trt_worker_ *w = trt_worker_here_(rt);
     /* The release pairs with the acquire in trt_live_ and trt_metrics: counted means over. */
@@ -4103,19 +4174,30 @@ static void trt_fork_async_(trt_cell_ *c, uint32_t count)
     trt_unlatch_(&cell->latch);
 }
 
-static void trt_fork_note_(trt_cell_ *c, trt_status_code status)
+static TRT_NOINLINE_ void trt_fork_note_failure_(trt_cell_ *c, trt_status_code status)
 {
     trt_co *parent = (trt_co *)c->up;
-    if (status == TRT_OK) {
-        trt_copy_(trt_tail_of_(c, trt_root_(c)->type_)->out, trt_result_at_(c),
-                  trt_root_(c)->type_->out_size);
-        return;
-    }
     trt_latch_(&parent->cell_->latch);
     if (status == TRT_PANICKED && !trt_pending_failure_(TRT_LOAD_(&parent->pending_, relaxed)))
         trt_panic_pass_(c, parent->cell_, TRT_PANIC_FORK_); /* the parent may look at another now */
     trt_fork_fail_(parent, status);
     trt_unlatch_(&parent->cell_->latch);
+}
+
+/* On a worker: the slot of a fork, which has neither a name nor panics left. */
+static inline void trt_fork_free_(trt_worker_ *w, trt_cell_ *c)
+{
+    uint64_t s = TRT_LOAD_(&c->state, relaxed);
+    TRT_STORE_(&c->state, (uint64_t)(TRT_GENERATION_(s) + 1) << 32, release);
+    trt_free_to_(w->rt, &w->cache, c, trt_chunk_of_(c)->class_index);
+}
+
+static inline void trt_fork_note_(trt_cell_ *c, trt_status_code status)
+{
+    const trt_type_ *type = trt_root_(c)->type_;
+    void *out = trt_tail_of_(c, type)->out;
+    if (TRT_UNLIKELY_(status != TRT_OK)) trt_fork_note_failure_(c, status);
+    else if (out) trt_copy_(out, (const char *)(c + 1) + type->out_offset, type->out_size);
 }
 
 /* A sync of this strand gives TRT_PANICKED: what the fork left becomes what its await has seen.
@@ -4182,12 +4264,11 @@ static bool trt_forks_left_(trt_co *co)
     return co->forked_ || (TRT_LOAD_(&co->pending_, acquire) & TRT_PENDING_COUNT_);
 }
 
-TRT_DEF_ trt_co *trt_fork_make_(trt_co *parent, const trt_type_ *type, void *out, const void *args)
+TRT_DEF_ trt_co *trt_fork_make_(trt_co *parent, const trt_type_ *type, void *out)
 {
     trt_worker_ *w = trt_here_.worker;
     size_t size = trt_tail_offset_(type) + sizeof(trt_tail_);
     trt_cell_ *c = trt_alloc_from_(w->rt, &w->cache, trt_class_(size));
-    (void)args;
     if (TRT_UNLIKELY_(!c)) {
         trt_latch_(&parent->cell_->latch);
         trt_fork_fail_(parent, TRT_NO_MEMORY);
@@ -4201,11 +4282,8 @@ TRT_DEF_ trt_co *trt_fork_make_(trt_co *parent, const trt_type_ *type, void *out
     c->cleaning = 0;
     c->up = parent;
     c->wait.kind = TRT_KIND_NONE_;
-    c->leaf = trt_root_(c);
-    trt_frame_init_(c->leaf, type);
-    c->leaf->cell_ = c;
     trt_tail_of_(c, type)->out = out;
-    return c->leaf;
+    return trt_root_init_(c, type);
 }
 
 TRT_DEF_ void trt_fork_push_(trt_co *child)
@@ -4308,17 +4386,7 @@ enum {
 
 TRT_DEF_ void trt_frame_init_(trt_co *co, const trt_type_ *type)
 {
-    co->type_ = type;
-    co->cell_ = NULL;
-    co->parent_ = NULL;
-    co->owned_ = NULL;
-    co->pc_ = 0;
-    co->forked_ = 0;
-    TRT_STORE_(&co->pending_, 0u, relaxed);
-    co->phase_ = TRT_PHASE_BODY_;
-    co->status_ = TRT_OK;
-    co->result_ = TRT_OK;
-    co->chosen_ = -1;
+    trt_header_init_(co, type, NULL);
     memset((char *)co + type->out_offset, 0, type->out_size);
 }
 
@@ -4363,6 +4431,58 @@ static int trt_await_inside_(trt_cell_ *c, uint32_t kind, void *obj)
     return TRT_STEP_COMMIT_;
 }
 
+static void trt_pause_point_(trt_worker_ *w);
+
+static TRT_NOINLINE_ void trt_not_resumed_(const trt_co *co, uint32_t pc)
+{
+    trt_panic_(co->type_->file, (int)(pc >> 3),
+               "the await of line %u cannot be resumed: it stands inside a switch of its own",
+               pc >> 3);
+}
+
+static inline int trt_cleanup_begin_(trt_cell_ *c, trt_co *co)
+{
+    co->phase_ = (uint8_t)((co->phase_ & ~7u) | TRT_PHASE_CLEANUP_);
+    co->pc_ = 0;
+    /* What the cleanup finds as its status: a failed body has still returned. */
+    co->status_ = co->phase_ & (TRT_LEFT_ABORTED_ | TRT_LEFT_PANICKED_) ? co->result_ : TRT_OK;
+    c->cleaning++;
+    return TRT_STEP_POLL_;
+}
+
+/* Has it neither forks nor sets left? (Acquire pairs with the last fork's end.) */
+static inline bool trt_owns_nothing_(trt_co *co)
+{
+    return !co->forked_ && !TRT_LOAD_(&co->pending_, acquire) && !co->owned_;
+}
+
+static inline int trt_poll_once_(trt_cell_ *c, trt_co *co)
+{
+    co->type_->poll(co);
+    if (!(c->flags & TRT_SUSPENDED_)) return TRT_STEP_ENDED_;
+    c->flags &= (uint8_t)~TRT_SUSPENDED_;
+    return TRT_STEP_COMMIT_;
+}
+
+/* Run the innermost frame: its body and, if that ends with nothing to wait for, its cleanup. */
+static inline int trt_poll_leaf_(trt_worker_ *w, trt_cell_ *c)
+{
+    trt_co *co = c->leaf;
+    uint32_t pc = co->pc_;
+    int step;
+    w->cur = c;
+    TRT_STORE_(&w->at_type, co->type_, relaxed);
+    TRT_STORE_(&w->at_pc, pc, relaxed);
+    TRT_STORE_(&w->at_cell, c, relaxed);
+    TRT_COUNT_(&w->polls, 1u);
+    step = trt_poll_once_(c, co);
+    if (step != TRT_STEP_ENDED_) return step;
+    if (TRT_UNLIKELY_(pc && co->pc_ == pc)) trt_not_resumed_(co, pc);
+    if ((co->phase_ & 7u) != TRT_PHASE_BODY_ || !trt_owns_nothing_(co)) return step;
+    trt_cleanup_begin_(c, co);
+    return trt_poll_once_(c, co);
+}
+
 static int trt_strand_over_(trt_worker_ *w, trt_cell_ **pc);
 
 static int trt_frame_over_(trt_worker_ *w, trt_cell_ **pc)
@@ -4385,16 +4505,15 @@ static int trt_frame_ended_(trt_worker_ *w, trt_cell_ **pc)
     trt_cell_ *c = *pc;
     trt_co *co = c->leaf;
     trt_owned_ *sets;
+    if (TRT_LIKELY_(trt_owns_nothing_(co))) {
+        if ((co->phase_ & 7u) < TRT_PHASE_CLEANUP_) return trt_cleanup_begin_(c, co);
+        return trt_frame_over_(w, pc);
+    }
     if ((co->phase_ & 7u) == TRT_PHASE_BODY_) co->phase_++;
     if ((co->phase_ & 7u) == 1) {
         if (trt_forks_left_(co)) return trt_await_inside_(c, TRT_KIND_DRAIN_, co);
         TRT_STORE_(&co->pending_, 0u, relaxed);
-        co->phase_++;
-        co->pc_ = 0;
-        /* What the cleanup finds as its status: a failed body has still returned. */
-        co->status_ = co->phase_ & (TRT_LEFT_ABORTED_ | TRT_LEFT_PANICKED_) ? co->result_ : TRT_OK;
-        c->cleaning++;
-        return TRT_STEP_POLL_;
+        return trt_cleanup_begin_(c, co);
     }
     if ((co->phase_ & 7u) == TRT_PHASE_CLEANUP_) co->phase_++;
     if ((co->phase_ & 7u) == 3) {
@@ -4405,30 +4524,6 @@ static int trt_frame_ended_(trt_worker_ *w, trt_cell_ **pc)
     if (sets)
         return trt_await_inside_(c, TRT_KIND_SET_SHUTDOWN_, TRT_CONTAINER_(trt_set_, owned, sets));
     return trt_frame_over_(w, pc);
-}
-
-static void trt_pause_point_(trt_worker_ *w);
-
-/* Resume the innermost frame. */
-static inline int trt_poll_leaf_(trt_worker_ *w, trt_cell_ *c)
-{
-    trt_co *co = c->leaf;
-    uint32_t pc = co->pc_;
-    TRT_STORE_(&w->at_type, co->type_, relaxed);
-    TRT_STORE_(&w->at_pc, pc, relaxed);
-    TRT_STORE_(&w->at_cell, c, relaxed);
-    TRT_COUNT_(&w->polls, 1u);
-    co->type_->poll(co);
-    if (TRT_UNLIKELY_(TRT_LOAD_(&w->rt->signals, relaxed) & TRT_SIGNAL_PAUSE_)) trt_pause_point_(w);
-    if (TRT_LIKELY_(c->flags & TRT_SUSPENDED_)) {
-        c->flags &= (uint8_t)~TRT_SUSPENDED_;
-        return TRT_STEP_COMMIT_;
-    }
-    if (TRT_UNLIKELY_(pc && co->pc_ == pc))
-        trt_panic_(co->type_->file, (int)(pc >> 3),
-                   "the await of line %u cannot be resumed: it stands inside a switch of its own",
-                   pc >> 3);
-    return TRT_STEP_ENDED_;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -4474,7 +4569,9 @@ static TRT_NOINLINE_ bool trt_suspend_(trt_worker_ *w, trt_co *co, const trt_op 
     trt_cell_ *c = co->cell_;
     trt_waiter_ *wait = &c->wait;
     bool group = op->kind_ == TRT_KIND_GROUP_ || trt_deadline_(op);
-    trt_check_ops_(w, co, op);
+    if (TRT_UNLIKELY_(op->kind_ == TRT_KIND_GROUP_ || trt_on_stack_(w, op->args_.obj) ||
+                      trt_on_stack_(w, op->args_.out)))
+        trt_check_ops_(w, co, op);
     if (group || op->kind_ == TRT_KIND_CALL_) w->budget--; /* may be over without having waited */
     wait->mode = TRT_MODE_STRAND_;
     wait->status = TRT_PENDING;
@@ -4509,28 +4606,106 @@ static bool trt_gives_way_(trt_co *co, uint32_t kind)
     return kind != TRT_KIND_YIELD_ && (kind != TRT_KIND_SYNC_ || !trt_forks_left_(co));
 }
 
-TRT_DEF_ bool trt_wait_(trt_co *co, trt_op *op)
+/* An abort is pending, or the budget is used up: the operation is not tried, but recorded. */
+static TRT_NOINLINE_ bool trt_wait_untried_(trt_worker_ *w, trt_co *co, const trt_op *op)
 {
     trt_cell_ *c = co->cell_;
-    trt_worker_ *w = trt_here_.worker;
-    bool aborted;
-    if (TRT_UNLIKELY_(c->flags & TRT_SAW_PANIC_)) trt_forget_panic_(c);
-    TRT_STORE_(&w->at_pc, co->pc_, relaxed);
-    aborted = (TRT_LOAD_(&c->state, relaxed) & TRT_ABORT_) && !trt_shielded_(c);
-    if (TRT_LIKELY_(w->budget > 0 && !aborted)) {
-        trt_status_code status = trt_kinds_[op->kind_].poll(co, &op->args_, NULL);
-        if (TRT_LIKELY_(status != TRT_PENDING)) {
-            w->budget--;
-            co->status_ = (uint8_t)status;
-            return false;
-        }
-    } else if (!aborted && trt_gives_way_(co, op->kind_)) {
+    bool aborted = (TRT_LOAD_(&c->state, relaxed) & TRT_ABORT_) && !trt_shielded_(c);
+    if (!aborted && trt_gives_way_(co, op->kind_)) {
         TRT_COUNT_(&w->yields, 1u);
         c->flags |= TRT_RETRY_;
     }
     if (trt_suspend_(w, co, op)) return true;
     c->flags &= (uint8_t)~TRT_RETRY_;
     return false;
+}
+
+/* The general await. */
+static TRT_NOINLINE_ bool trt_wait_any_kind_(trt_co *co, trt_op *op)
+{
+    trt_cell_ *c = co->cell_;
+    trt_worker_ *w = trt_here_.worker;
+    trt_status_code status;
+    if (TRT_UNLIKELY_(c->flags & TRT_SAW_PANIC_)) trt_forget_panic_(c);
+    TRT_STORE_(&w->at_pc, co->pc_, relaxed);
+    if (TRT_UNLIKELY_(w->budget <= 0 || ((TRT_LOAD_(&c->state, relaxed) & TRT_ABORT_) &&
+                                         !trt_shielded_(c))))
+        return trt_wait_untried_(w, co, op);
+    status = trt_kinds_[op->kind_].poll(co, &op->args_, NULL);
+    if (status == TRT_PENDING) return trt_suspend_(w, co, op);
+    w->budget--;
+    co->status_ = (uint8_t)status;
+    return false;
+}
+
+/* Awaits of what tasks do most have a function each, a short cut of the general one: no table (an
+ * indirect jump with many targets is predicted badly), no operation in memory. They begin with this
+ * question, and take the general way if the answer is no, or if there is anything unusual. */
+static inline bool trt_may_try_(const trt_worker_ *w, const trt_co *co)
+{
+    const trt_cell_ *c = co->cell_;
+    return TRT_LIKELY_(w->budget > 0 && !(c->flags & TRT_SAW_PANIC_) &&
+                       !(TRT_LOAD_(&c->state, relaxed) & TRT_ABORT_));
+}
+
+static bool trt_await_slowly_(trt_co *co, uint32_t kind, void *obj, void *out, uint64_t arg)
+{
+    trt_op op = trt_op_(kind, obj, out, arg);
+    return trt_wait_any_kind_(co, &op);
+}
+
+static inline bool trt_done_(trt_worker_ *w, trt_co *co, trt_status_code status)
+{
+    TRT_STORE_(&w->at_pc, co->pc_, relaxed);
+    w->budget--;
+    co->status_ = (uint8_t)status;
+    return false;
+}
+
+/* Record an operation that has no deadline, nothing to keep, and nothing on the stack. */
+static inline bool trt_record_(trt_worker_ *w, trt_co *co, uint32_t kind, void *obj, void *out,
+                               uint64_t arg)
+{
+    trt_cell_ *c = co->cell_;
+    TRT_STORE_(&w->at_pc, co->pc_, relaxed);
+    c->wait.args.obj = obj;
+    c->wait.args.out = out;
+    c->wait.args.arg = arg;
+    c->wait.kind = (uint8_t)kind;
+    c->wait.mode = TRT_MODE_STRAND_;
+    c->wait.status = TRT_PENDING;
+    c->wait.linked = c->wait.kept = 0;
+    c->flags |= TRT_SUSPENDED_;
+    return true;
+}
+
+static TRT_NOINLINE_ bool trt_await_yield_(trt_co *co)
+{
+    trt_worker_ *w = trt_here_.worker;
+    trt_cell_ *c = co->cell_;
+    if (!trt_may_try_(w, co)) return trt_await_slowly_(co, TRT_KIND_YIELD_, NULL, NULL, 0);
+    TRT_STORE_(&w->at_pc, co->pc_, relaxed);
+    c->wait.kind = TRT_KIND_YIELD_;
+    c->wait.kept = 0;
+    c->flags |= TRT_SUSPENDED_;
+    return true;
+}
+
+static TRT_NOINLINE_ bool trt_await_sync_(trt_co *co)
+{
+    trt_worker_ *w = trt_here_.worker;
+    if (!trt_may_try_(w, co) || !co->forked_)
+        return trt_await_slowly_(co, TRT_KIND_SYNC_, NULL, NULL, 0);
+    return trt_record_(w, co, TRT_KIND_SYNC_, NULL, NULL, 0);
+}
+
+static TRT_NOINLINE_ bool trt_await_call_(trt_co *co, void *child)
+{
+    trt_worker_ *w = trt_here_.worker;
+    if (!trt_may_try_(w, co) || trt_on_stack_(w, child))
+        return trt_await_slowly_(co, TRT_KIND_CALL_, child, NULL, 0);
+    w->budget--; /* may be over without having waited */
+    return trt_record_(w, co, TRT_KIND_CALL_, child, NULL, 0);
 }
 
 static void trt_check_locks_(trt_co *co)
@@ -5163,32 +5338,38 @@ static int trt_requeue_(trt_worker_ *w, trt_cell_ **pc)
     return behind ? TRT_STEP_COMMIT_ : TRT_STEP_GONE_;
 }
 
-/* trt_sync, and the wait for forks at the end of a body (drain: abort them first). */
-static int trt_sync_step_(trt_worker_ *w, trt_cell_ **pc)
+/* An inline child of a sync that has just run: if it is over, body and cleanup, it is taken leave of
+ * here. */
+static inline bool trt_fork_is_over_(trt_worker_ *w, trt_cell_ *c, int step)
 {
-    trt_cell_ *c = *pc, *child;
+    trt_co *co = c->leaf;
+    if (step != TRT_STEP_ENDED_ || co->parent_ || (co->phase_ & 7u) != TRT_PHASE_CLEANUP_ ||
+        !trt_owns_nothing_(co) || (c->flags & (TRT_OWN_PANIC_ | TRT_SAW_PANIC_)))
+        return false;
+    trt_fork_note_(c, (trt_status_code)co->result_);
+    trt_fork_free_(w, c);
+    return true;
+}
+
+/* The budget is used up: to the back of the queue, with all that it runs on top of, as one entry. */
+static TRT_NOINLINE_ int trt_sync_gives_way_(trt_worker_ *w, trt_cell_ **pc)
+{
+    trt_cell_ *c = *pc;
+    TRT_COUNT_(&w->yields, 1u);
+    c->flags |= TRT_RETRY_;
+    if (trt_abort_behind_(c)) return trt_requeue_(w, pc);
+    trt_push_(w, (uintptr_t)c | TRT_OWNED_ENTRY_);
+    return TRT_STEP_GONE_;
+}
+
+/* No child is left here, but some run elsewhere, or one has failed. */
+static TRT_NOINLINE_ int trt_sync_waits_(trt_worker_ *w, trt_cell_ **pc)
+{
+    trt_cell_ *c = *pc;
     trt_co *co = c->leaf;
     bool drain = c->wait.kind == TRT_KIND_DRAIN_;
     uint32_t pending;
-    if (drain) trt_drain_begin_(c, co);
-    while (co->forked_ && (child = trt_deque_pop_(w)) != NULL) {
-        if (child->up != co || (w->budget <= 0 && !drain)) {
-            (void)trt_deque_push_(w, child); /* cannot fail: its room has just been made */
-            if (child->up != co)
-                break; /* of a parent that ran here and suspended: ours lie elsewhere */
-            TRT_COUNT_(&w->yields, 1u);
-            c->flags |= TRT_RETRY_;
-            if (trt_abort_behind_(c)) return trt_requeue_(w, pc);
-            trt_push_(w, (uintptr_t)c | TRT_OWNED_ENTRY_); /* with all that it runs on top of */
-            return TRT_STEP_GONE_;
-        }
-        co->forked_--;
-        w->budget--;
-        *pc = child;
-        if (!drain) return TRT_STEP_POLL_;
-        TRT_OR_(&child->state, TRT_ABORT_, relaxed);
-        return TRT_STEP_ABORT_;
-    }
+    w->cur = c;
     trt_latch_(&c->latch);
     pending = trt_pending_add_(TRT_LOAD_(&co->pending_, relaxed), co->forked_);
     co->forked_ = 0;
@@ -5218,6 +5399,66 @@ static int trt_sync_step_(trt_worker_ *w, trt_cell_ **pc)
     }
     trt_unlatch_(&c->latch);
     return TRT_STEP_GONE_;
+}
+
+/* The next child of this frame from the worker's deque. NULL: there is none, or what comes next is
+ * of a parent that ran here and suspended, and those of this one lie elsewhere. */
+static inline trt_cell_ *trt_fork_pop_(trt_worker_ *w, trt_co *co)
+{
+    trt_cell_ *child = co->forked_ ? trt_deque_pop_(w) : NULL;
+    if (TRT_UNLIKELY_(child && child->up != co)) {
+        (void)trt_deque_push_(w, child); /* cannot fail: its room has just been made */
+        child = NULL;
+    }
+    if (child) co->forked_--;
+    return child;
+}
+
+/* The wait for forks at the end of a body or cleanup: abort them first. */
+static int trt_drain_step_(trt_worker_ *w, trt_cell_ **pc)
+{
+    trt_cell_ *c = *pc, *child;
+    trt_drain_begin_(c, c->leaf);
+    child = trt_fork_pop_(w, c->leaf);
+    if (!child) return trt_sync_waits_(w, pc);
+    w->budget--;
+    *pc = child;
+    TRT_OR_(&child->state, TRT_ABORT_, relaxed);
+    return TRT_STEP_ABORT_;
+}
+
+/* trt_sync. A tree of forks that neither suspend otherwise nor are stolen is run to its end in this
+ * loop: down to the children of a child at its own sync, and up when a sync is complete. */
+static int trt_sync_step_(trt_worker_ *w, trt_cell_ **pc)
+{
+    trt_cell_ *c = *pc, *child;
+    int step;
+    for (;;) {
+        trt_co *co = c->leaf;
+        child = trt_fork_pop_(w, co);
+        *pc = c;
+        if (child) {
+            if (TRT_UNLIKELY_(w->budget <= 0)) {
+                co->forked_++;
+                (void)trt_deque_push_(w, child);
+                return trt_sync_gives_way_(w, pc);
+            }
+            w->budget--;
+        } else {
+            if (co->forked_ || TRT_LOAD_(&co->pending_, acquire)) return trt_sync_waits_(w, pc);
+            co->status_ = TRT_OK; /* all ran here, none failed */
+            if (c->kind != TRT_FORK_KIND_ || (c->flags & TRT_ASYNC_)) return TRT_STEP_POLL_;
+            child = c;
+            c = ((trt_co *)c->up)->cell_;
+        }
+        step = trt_poll_leaf_(w, child);
+        if (trt_fork_is_over_(w, child, step)) continue;
+        *pc = child;
+        if (step != TRT_STEP_COMMIT_ || child->wait.kind != TRT_KIND_SYNC_ ||
+            (child->flags & TRT_RETRY_) || (TRT_LOAD_(&child->state, relaxed) & TRT_ABORT_))
+            return step;
+        c = child;
+    }
 }
 
 /* The fork that ended last has claimed us, or an abort has. */
@@ -5298,7 +5539,8 @@ static int trt_commit_(trt_worker_ *w, trt_cell_ **pc)
         trt_enter_child_(c);
         return TRT_STEP_POLL_;
     }
-    if (kind == TRT_KIND_SYNC_ || kind == TRT_KIND_DRAIN_) return trt_sync_step_(w, pc);
+    if (kind == TRT_KIND_SYNC_) return trt_sync_step_(w, pc);
+    if (kind == TRT_KIND_DRAIN_) return trt_drain_step_(w, pc);
     if (kind == TRT_KIND_JOIN_ && trt_join_inline_(w, pc)) return TRT_STEP_POLL_;
     if (!(c->flags & TRT_ASYNC_)) {
         behind = trt_behind_(c);
@@ -5490,6 +5732,12 @@ static trt_runtime *trt_spawn_target_(const trt_how_ *how, trt_status_code *why)
     return NULL;
 }
 
+static trt_ref_ trt_unmade_ref_(trt_status_code why)
+{
+    trt_ref_ ref = {NULL, 0, (uint32_t)why};
+    return ref;
+}
+
 /* Count first, look at `closing` then: shutdown does it the other way round, so that either it
  * waits for this task or the task is refused. */
 static bool trt_count_spawn_(trt_runtime *rt)
@@ -5546,21 +5794,17 @@ static trt_cell_ *trt_task_new_(trt_runtime *rt, const trt_type_ *type, const tr
         trt_job_of_(c)->cell = c;
         trt_job_of_(c)->rt = rt;
     } else {
-        c->leaf = trt_root_(c);
-        trt_frame_init_(c->leaf, type);
-        c->leaf->cell_ = c;
+        trt_root_init_(c, type);
     }
     return c;
 }
 
-TRT_DEF_ void *trt_make_(const trt_type_ *type, const trt_how_ *how, trt_ref_ *ref,
-                         const void *args)
+static TRT_NOINLINE_ void *trt_make_any_(const trt_type_ *type, const trt_how_ *how,
+                                         trt_ref_ *unmade, const void *args)
 {
     trt_status_code why;
     trt_cell_ *c = NULL;
     trt_runtime *rt = trt_spawn_target_(how, &why);
-    ref->cell = NULL;
-    ref->generation = 0;
     if (rt && how->where && trt_here_.worker && trt_here_.worker->cur)
         trt_check_args_(trt_here_.worker, type, args, how->where);
     if (rt && !trt_count_spawn_(rt)) why = TRT_CANCELLED;
@@ -5572,36 +5816,72 @@ TRT_DEF_ void *trt_make_(const trt_type_ *type, const trt_how_ *how, trt_ref_ *r
             why = TRT_NO_MEMORY;
         }
     }
-    ref->failed = (uint32_t)why;
-    if (!c) {
-        if (how->flags & TRT_HOW_SET_) trt_set_unmade_((trt_set_ *)how->extra, why);
-        return NULL;
-    }
-    ref->cell = c;
-    ref->generation = TRT_GENERATION_(TRT_LOAD_(&c->state, relaxed));
-    return c + 1;
+    if (c) return c + 1;
+    *unmade = trt_unmade_ref_(why);
+    if (how->flags & TRT_HOW_SET_) trt_set_unmade_((trt_set_ *)how->extra, why);
+    return NULL;
 }
 
-TRT_DEF_ void trt_start_(void *frame, trt_ref_ *ref)
+/* What most spawns are, a plain task from a task, without the questions that the others need. */
+TRT_DEF_ void *trt_make_(const trt_type_ *type, const trt_how_ *how, trt_ref_ *unmade,
+                         const void *args)
+{
+    trt_worker_ *w = trt_here_.worker;
+    trt_cell_ *c;
+    if (TRT_UNLIKELY_(!w || how->rt || how->flags || how->where || type->job ||
+                      TRT_LOAD_(&w->rt->closing, relaxed)))
+        return trt_make_any_(type, how, unmade, args);
+    c = trt_alloc_from_(w->rt, &w->cache, trt_class_(trt_tail_offset_(type)));
+    if (TRT_UNLIKELY_(!c)) return trt_make_any_(type, how, unmade, args);
+    TRT_COUNT_(&w->spawned, 1u);
+    c->up = NULL;
+    c->kind = TRT_TASK_;
+    c->flags = 0;
+    c->cleaning = 0;
+    c->wait.kind = TRT_KIND_NONE_;
+    c->wait.kept = 0;
+    c->wait.error = 0;
+    c->wait.args.arg = TRT_FRESH_ | TRT_LIVE_;
+    return trt_root_init_(c, type);
+}
+
+static trt_ref_ trt_start_any_(trt_cell_ *c, uint64_t generation);
+
+TRT_DEF_ trt_ref_ trt_start_(void *frame)
 {
     trt_cell_ *c = (trt_cell_ *)frame - 1;
+    trt_worker_ *w = trt_worker_here_(trt_rt_of_(c));
+    /* What a free slot's state holds beside its generation are no flags. */
+    uint64_t generation = TRT_LOAD_(&c->state, relaxed) >> 32;
+    trt_ref_ ref;
+    if (TRT_UNLIKELY_(!w || c->wait.args.arg != (TRT_FRESH_ | TRT_LIVE_)))
+        return trt_start_any_(c, generation);
+    ref.cell = c;
+    ref.generation = (uint32_t)generation;
+    ref.failed = TRT_OK;
+    /* Release: see trt_start_any_. */
+    TRT_STORE_(&c->state, generation << 32 | TRT_FRESH_ | TRT_LIVE_, release);
+    trt_push_lifo_(w, (uintptr_t)c);
+    return ref;
+}
+
+static TRT_NOINLINE_ trt_ref_ trt_start_any_(trt_cell_ *c, uint64_t generation)
+{
     trt_runtime *rt = trt_rt_of_(c);
     trt_worker_ *w = trt_worker_here_(rt);
+    trt_ref_ ref = {c, (uint32_t)generation, TRT_OK};
     uint64_t flags = c->wait.args.arg;
     bool job = (flags & TRT_JOB_STATE_) != 0;
     if (flags & TRT_SET_) trt_set_add_((trt_set_ *)c->up, c);
     flags = c->wait.args.arg;
     /* The release publishes the frame: a stale hint, or a joiner, may find the task without a
      * queue. */
-    TRT_STORE_(&c->state, (uint64_t)ref->generation << 32 | flags, release);
-    if (job) {
-        if (trt_pool_submit_(rt, trt_job_of_(c))) return;
-        ref->cell = NULL; /* no thread could be made: as if it had never been spawned */
-        ref->failed = TRT_NO_MEMORY;
-        return;
-    }
+    TRT_STORE_(&c->state, generation << 32 | flags, release);
+    if (job) /* without a thread: as if it had never been spawned */
+        return trt_pool_submit_(rt, trt_job_of_(c)) ? ref : trt_unmade_ref_(TRT_NO_MEMORY);
     if (TRT_LIKELY_(w != NULL)) trt_push_lifo_(w, (uintptr_t)c);
     else trt_inject_(rt, (uintptr_t)c);
+    return ref;
 }
 
 TRT_DEF_ void *trt_label_(const char *label)
@@ -5747,6 +6027,18 @@ static trt_status_code trt_join_register_(trt_co *co, trt_args_ *args, trt_waite
     w->linked = 1;
     trt_unlatch_(&c->latch);
     return TRT_PENDING;
+}
+
+/* A child that nobody has started is mostly run by its joiner: see trt_join_inline_. */
+static TRT_NOINLINE_ bool trt_await_join_(trt_co *co, void *child, void *out, uint64_t arg)
+{
+    trt_worker_ *w = trt_here_.worker;
+    trt_cell_ *c = (trt_cell_ *)child;
+    uint64_t s = c ? TRT_LOAD_(&c->state, acquire) : 0;
+    if (!(s & TRT_FRESH_) || TRT_GENERATION_(s) != arg || !trt_may_try_(w, co) ||
+        trt_on_stack_(w, out))
+        return trt_await_slowly_(co, TRT_KIND_JOIN_, child, out, arg);
+    return trt_record_(w, co, TRT_KIND_JOIN_, child, out, arg);
 }
 
 static trt_status_code trt_join_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
@@ -7947,6 +8239,23 @@ static void trt_permits_hand_over_(trt_permits_ *p, uint64_t ask, void *out)
     }
 }
 
+/* A free mutex, and one that is locked while nobody waits. */
+#define TRT_MUTEX_ASK_ TRT_ASK_(1, TRT_IS_MUTEX_)
+#define TRT_MUTEX_FREE_ ((uint64_t)0)
+#define TRT_MUTEX_TAKEN_ (TRT_MUTEX_FREE_ - 4)
+
+/* The first try, for the most frequent case: enough, open, nobody waits. (What is wrong with an ask
+ * makes it fail: permits that there cannot be are not free, those of a semaphore before its init
+ * neither.) The orders are those of trt_permits_take_. */
+static inline bool trt_permits_quick_(trt_permits_ *p, uint64_t ask)
+{
+    uint64_t word = TRT_MUTEX_FREE_, n = ask >> 2;
+    if (ask == TRT_MUTEX_ASK_) return TRT_CAS_(&p->word, &word, TRT_MUTEX_TAKEN_, acquire);
+    word = TRT_LOAD_(&p->word, relaxed);
+    return !(word & (TRT_QUEUED_ | TRT_SHUT_)) && n && trt_permits_free_(word, ask) >= n &&
+           TRT_CAS_WEAK_(&p->word, &word, word - (n << 2), acquire);
+}
+
 /* Take what is asked for, if nobody waits and there is enough: TRT_OK, TRT_CLOSED or TRT_PENDING.
  * With `wait` = TRT_QUEUED_ (latched) TRT_PENDING means also that the bit is set now. */
 static trt_status_code trt_permits_take_(trt_permits_ *p, uint64_t ask, uint64_t wait)
@@ -8003,7 +8312,8 @@ static trt_status_code trt_permits_hand_on_(trt_permits_ *p, uint64_t ask)
 }
 
 /* Give back n permits, or to a semaphore new ones. */
-static trt_status_code trt_permits_give_(trt_permits_ *p, uint64_t ask, const char *caller)
+static TRT_NOINLINE_ trt_status_code trt_permits_return_(trt_permits_ *p, uint64_t ask,
+                                                         const char *caller)
 {
     uint64_t n = ask >> 2;
     uint64_t word = TRT_LOAD_(&p->word, relaxed); /* a first guess, the CAS decides */
@@ -8019,6 +8329,14 @@ static trt_status_code trt_permits_give_(trt_permits_ *p, uint64_t ask, const ch
         }
     }
     return status == TRT_OK ? TRT_OK : trt_misuse_(caller, "more given back than there can be");
+}
+
+static inline trt_status_code trt_permits_give_(trt_permits_ *p, uint64_t ask, const char *caller)
+{
+    uint64_t taken = TRT_MUTEX_TAKEN_;
+    if (ask == TRT_MUTEX_ASK_ && TRT_CAS_(&p->word, &taken, TRT_MUTEX_FREE_, release))
+        return TRT_OK; /* as below: released to whoever takes it */
+    return trt_permits_return_(p, ask, caller);
 }
 
 /* Take, or wait. Here too nobody overtakes, and permits may have come back since the first try. */
@@ -8048,6 +8366,16 @@ static trt_status_code trt_acquire_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *
     status = w ? trt_permits_wait_(p, ask, w) : trt_permits_take_(p, ask, 0);
     if (status == TRT_OK) trt_permits_hand_over_(p, ask, out);
     return status;
+}
+
+static TRT_NOINLINE_ bool trt_await_acquire_(trt_co *co, void *permits, void *out, uint64_t ask)
+{
+    trt_worker_ *w = trt_here_.worker;
+    trt_permits_ *p = (trt_permits_ *)permits;
+    if (!trt_may_try_(w, co) || !out || !trt_permits_quick_(p, ask))
+        return trt_await_slowly_(co, TRT_KIND_ACQUIRE_, permits, out, ask);
+    trt_permits_hand_over_(p, ask, out);
+    return trt_done_(w, co, TRT_OK);
 }
 
 /* A big request that leaves the head may have held back smaller ones. */
@@ -8172,12 +8500,12 @@ TRT_DEF_ void trt_semaphore_close(trt_semaphore *semaphore)
 
 TRT_DEF_ trt_op trt_lock(trt_mutex *mutex, trt_guard *guard)
 {
-    return trt_op_(TRT_KIND_ACQUIRE_, &mutex->base_, guard, TRT_ASK_(1, TRT_IS_MUTEX_));
+    return trt_op_(TRT_KIND_ACQUIRE_, &mutex->base_, guard, TRT_MUTEX_ASK_);
 }
 
 TRT_DEF_ bool trt_try_lock(trt_mutex *mutex, trt_guard *guard)
 {
-    return trt_permits_try_(&mutex->base_, TRT_ASK_(1, TRT_IS_MUTEX_), guard, "trt_try_lock");
+    return trt_permits_try_(&mutex->base_, TRT_MUTEX_ASK_, guard, "trt_try_lock");
 }
 
 TRT_DEF_ trt_op trt_read_lock(trt_rwlock *rwlock, trt_guard *guard)
@@ -8234,11 +8562,14 @@ static trt_status_code trt_notified_poll_(trt_co *co, trt_args_ *a, trt_waiter_ 
     trt_status_code status;
     bool missed;
     (void)co;
+    /* A look; what it misses, the registration sees under the latch. */
+    if (!w && !TRT_LOAD_(&n->permit_, relaxed) && TRT_LOAD_(&n->rounds_, relaxed) == a->arg)
+        return TRT_PENDING;
     trt_latch_(&n->lock_);
     missed = TRT_LOAD_(&n->rounds_, relaxed) != a->arg; /* changes under the latch only */
-    if (missed || n->permit_) {
+    if (missed || TRT_LOAD_(&n->permit_, relaxed)) {
         status = trt_settle_(w, TRT_OK);
-        if (status == TRT_OK && !missed) n->permit_ = 0;
+        if (status == TRT_OK && !missed) TRT_STORE_(&n->permit_, 0u, relaxed);
     } else {
         status = trt_enlist_(&n->waiters_, w);
     }
@@ -8263,7 +8594,8 @@ TRT_DEF_ void trt_notify_one(trt_notify *notify)
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
     trt_latch_(&notify->lock_);
-    if (!trt_complete_first_(&notify->waiters_, TRT_OK, &wakes)) notify->permit_ = 1;
+    if (!trt_complete_first_(&notify->waiters_, TRT_OK, &wakes))
+        TRT_STORE_(&notify->permit_, 1u, relaxed); /* read under the latch */
     trt_unlatch_(&notify->lock_);
     trt_wake_(&wakes);
 }
@@ -8780,7 +9112,8 @@ TRT_DEF_ trt_status_code trt_channel_init_(trt_channel_ *channel, size_t size, s
     channel->size = size;
     channel->ring = ring;
     channel->capacity = capacity;
-    if (!ring) channel->capacity = size < TRT_BLOCK_BYTES_ ? TRT_BLOCK_BYTES_ / size : 1;
+    if (ring) channel->end = capacity * size;
+    else channel->end = size < TRT_BLOCK_BYTES_ ? TRT_BLOCK_BYTES_ / size * size : size;
     return TRT_OK;
 }
 
@@ -8788,7 +9121,7 @@ TRT_DEF_ trt_status_code trt_channel_init_(trt_channel_ *channel, size_t size, s
 static bool trt_channel_grow_(trt_channel_ *c)
 {
     trt_block_ *block = c->spare;
-    if (!block) block = TASKRT_MALLOC(sizeof *block + c->capacity * c->size);
+    if (!block) block = TASKRT_MALLOC(sizeof *block + c->end);
     if (!block) return false;
     c->spare = NULL;
     block->next = NULL;
@@ -8799,24 +9132,25 @@ static bool trt_channel_grow_(trt_channel_ *c)
     return true;
 }
 
-/* Latched: where the next message goes; there is room. NULL: no memory. */
-static unsigned char *trt_channel_place_(trt_channel_ *c)
+/* Latched: put a message behind the others; there is room. (What is read again after the copy would
+ * have to wait for it, as it might be what was copied to: so all is written before.) */
+static inline trt_status_code trt_channel_store_(trt_channel_ *c, const void *value)
 {
-    if (c->ring) {
-        size_t to_end = c->capacity - c->head;
-        return c->ring + (c->len < to_end ? c->head + c->len : c->len - to_end) * c->size;
+    unsigned char *to = c->ring;
+    size_t tail = c->tail, size = c->size, next = tail + size;
+    if (to) {
+        if (next == c->end) next = 0;
+    } else {
+        if (TRT_UNLIKELY_(!c->last || tail == c->end)) {
+            if (!trt_channel_grow_(c)) return TRT_NO_MEMORY;
+            tail = 0;
+            next = size;
+        }
+        to = c->last->data;
     }
-    if ((!c->last || c->tail == c->capacity) && !trt_channel_grow_(c)) return NULL;
-    return c->last->data + c->tail++ * c->size;
-}
-
-/* Latched: put a message behind the others; there is room. */
-static trt_status_code trt_channel_store_(trt_channel_ *c, const void *value)
-{
-    unsigned char *place = trt_channel_place_(c);
-    if (!place) return TRT_NO_MEMORY;
-    trt_copy_(place, value, c->size);
+    c->tail = next;
     c->len++;
+    trt_copy_(to + tail, value, size);
     return TRT_OK;
 }
 
@@ -8831,19 +9165,22 @@ static void trt_channel_shrink_(trt_channel_ *c)
 }
 
 /* Latched: take the first message; there is one. */
-static void trt_channel_fetch_(trt_channel_ *c, void *out)
+static inline void trt_channel_fetch_(trt_channel_ *c, void *out)
 {
-    const unsigned char *data = c->ring ? c->ring : c->first->data;
-    trt_copy_(out, data + c->head * c->size, c->size);
-    c->head++;
-    c->len--;
-    if (c->ring) {
-        if (c->head == c->capacity) c->head = 0;
-    } else if (!c->len) {
-        c->head = c->tail = 0; /* first and last are the same block */
-    } else if (c->head == c->capacity) {
-        trt_channel_shrink_(c);
+    const unsigned char *from = c->ring;
+    size_t head = c->head, size = c->size, next = head + size, len = c->len - 1;
+    bool used_up = false;
+    if (from) {
+        if (next == c->end) next = 0;
+    } else {
+        from = c->first->data;
+        if (!len) next = c->tail = 0; /* first and last are the same block */
+        else used_up = next == c->end;
     }
+    c->head = next;
+    c->len = len;
+    trt_copy_(out, from + head, size);
+    if (TRT_UNLIKELY_(used_up)) trt_channel_shrink_(c);
 }
 
 /* Latched: send, or wait to. */
@@ -8878,6 +9215,40 @@ static trt_status_code trt_channel_get_(trt_channel_ *c, void *out, trt_waiter_ 
         trt_unkeep_(sender);
     }
     return TRT_OK;
+}
+
+/* Short cuts: nobody waits on the other side, and there is room, or a message. */
+static TRT_NOINLINE_ bool trt_await_send_(trt_co *co, void *channel, void *value)
+{
+    trt_worker_ *w = trt_here_.worker;
+    trt_channel_ *c = (trt_channel_ *)channel;
+    trt_status_code status;
+    if (!trt_may_try_(w, co) || !c->size || !value)
+        return trt_await_slowly_(co, TRT_KIND_SEND_, channel, value, 0);
+    trt_latch_(&c->lock);
+    if (TRT_UNLIKELY_(c->closed || c->len == c->capacity || c->receivers.head)) {
+        trt_unlatch_(&c->lock);
+        return trt_await_slowly_(co, TRT_KIND_SEND_, channel, value, 0);
+    }
+    status = trt_channel_store_(c, value);
+    trt_unlatch_(&c->lock);
+    return trt_done_(w, co, status);
+}
+
+static TRT_NOINLINE_ bool trt_await_recv_(trt_co *co, void *channel, void *out)
+{
+    trt_worker_ *w = trt_here_.worker;
+    trt_channel_ *c = (trt_channel_ *)channel;
+    if (!trt_may_try_(w, co) || !c->size)
+        return trt_await_slowly_(co, TRT_KIND_RECV_, channel, out, 0);
+    trt_latch_(&c->lock);
+    if (TRT_UNLIKELY_(!c->len || c->senders.head)) {
+        trt_unlatch_(&c->lock);
+        return trt_await_slowly_(co, TRT_KIND_RECV_, channel, out, 0);
+    }
+    trt_channel_fetch_(c, out);
+    trt_unlatch_(&c->lock);
+    return trt_done_(w, co, TRT_OK);
 }
 
 static trt_status_code trt_send_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
@@ -9266,6 +9637,36 @@ static const trt_kind_row_ trt_kinds_[TRT_KINDS_] = {
     {"broadcast", trt_broadcast_poll_, trt_broadcast_cancel_, NULL},
     {"watch", trt_watch_poll_, trt_watch_cancel_, NULL},
 };
+
+/* Which kinds have an await of their own. Where the kind is a constant, only that call is left. */
+TRT_ALWAYS_INLINE_ bool trt_wait_kind_(trt_co *co, trt_op *op)
+{
+    void *obj = op->args_.obj, *out = op->args_.out;
+    uint64_t arg = op->args_.arg;
+    uint32_t kind = op->kind_;
+    if (TRT_UNLIKELY_(trt_deadline_(op))) return trt_wait_any_kind_(co, op);
+    if (kind == TRT_KIND_RECV_) return trt_await_recv_(co, obj, out);
+    if (kind == TRT_KIND_SEND_) return trt_await_send_(co, obj, out);
+    if (kind == TRT_KIND_ACQUIRE_) return trt_await_acquire_(co, obj, out, arg);
+    if (kind == TRT_KIND_JOIN_) return trt_await_join_(co, obj, out, arg);
+    if (kind == TRT_KIND_CALL_) return trt_await_call_(co, obj);
+    if (kind == TRT_KIND_SYNC_) return trt_await_sync_(co);
+    if (kind == TRT_KIND_YIELD_) return trt_await_yield_(co);
+    return trt_wait_any_kind_(co, op);
+}
+
+TRT_DEF_ bool trt_wait_(trt_co *co, trt_op *op) { return trt_wait_kind_(co, op); }
+
+/* In this file the compiler sees what an await becomes: coroutines that are defined behind the
+ * implementation call the await of their operation directly. */
+#if !TASKRT_DEBUG
+TRT_ALWAYS_INLINE_ bool trt_wait_here_(trt_co *co, trt_op op)
+{
+    return __builtin_constant_p(op.kind_) ? trt_wait_kind_(co, &op) : trt_wait_(co, &op);
+}
+#undef TRT_WAIT_
+#define TRT_WAIT_ trt_wait_here_
+#endif
 
 /* ------------------------------------------------------------------------------------------------
  * >>life: start, run, shut down, free
@@ -9698,12 +10099,11 @@ TRT_DEF_ trt_status_code trt_block_on_(trt_runtime *rt, const trt_config *config
     }
     how = trt_how_of_(rt, TRT_HOW_REMOTE_, NULL, NULL);
     frame = trt_make_(type, &how, &ref, args);
-    status = (trt_status_code)ref.failed;
     if (frame) {
         memcpy((char *)frame + type->self_offset, args, type->self_size);
-        trt_start_(frame, &ref);
-        status = trt_join_thread_(ref, out);
+        ref = trt_start_(frame);
     }
+    status = trt_join_thread_(ref, out);
     if (own) (void)trt_runtime_free(rt);
     return status;
 }

@@ -5,7 +5,9 @@ CC      = cc
 CFLAGS  = -O1 -g
 SAN     =
 JOBS    =
-export CC CFLAGS SAN JOBS
+SCHEDULES =
+SEED      =
+export CC CFLAGS SAN JOBS SCHEDULES SEED
 
 help:
 	@echo 'make test            unit tests, examples, snippets, compile checks: needs a C compiler and make only'
@@ -13,14 +15,15 @@ help:
 	@echo 'make check-san       the tests with gcc and clang, -O0 and -O2, under the sanitizers'
 	@echo 'make check-poll      the tests with poll() instead of epoll or kqueue'
 	@echo 'make check-valgrind  the tests under valgrind'
+	@echo 'make check-model     the implementation under a scheduler that decides every switch; SCHEDULES=1000000 SEED=fresh'
 	@echo 'make clean           removes build/'
 	@echo
 	@echo 'Each check ends with one line: N passed, N failed. Set CC, CFLAGS, SAN or JOBS to change how it runs.'
 
-test check-compile check-san check-poll check-valgrind:
+test check-compile check-san check-poll check-valgrind check-model:
 	@sh tests/run.sh $@
 
 clean:
 	rm -rf build
 
-.PHONY: help test check-compile check-san check-poll check-valgrind clean
+.PHONY: help test check-compile check-san check-poll check-valgrind check-model clean

@@ -1942,8 +1942,8 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
 #error "define both TASKRT_MALLOC and TASKRT_FREE, or neither"
 #endif
 #ifndef TASKRT_MALLOC
-#define TASKRT_MALLOC(size) malloc(size)
-#define TASKRT_FREE(p) free(p)
+#define TASKRT_MALLOC(size) TRT_SYS_(malloc)(size)
+#define TASKRT_FREE(p) TRT_SYS_(free)(p)
 #endif
 #ifndef TASKRT_ASSERT
 #include <assert.h>
@@ -1969,7 +1969,9 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
 #define TRT_ALWAYS_INLINE_ static inline __attribute__((always_inline))
 #define TRT_CONTAINER_(type, member, p) ((type *)(void *)((char *)(p) - offsetof(type, member)))
 
-#if defined __SANITIZE_THREAD__
+#if defined TASKRT_MODEL /* it knows fences */
+#define TRT_TSAN_ 0
+#elif defined __SANITIZE_THREAD__
 #define TRT_TSAN_ 1
 #elif defined __has_feature
 #if __has_feature(thread_sanitizer)
@@ -1987,10 +1989,25 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
 #ifndef TASKRT_TEST_BUDGET
 #define TASKRT_TEST_BUDGET 128
 #endif
+#ifndef TASKRT_TEST_DEQUE
+#define TASKRT_TEST_DEQUE 64
+#endif
+#ifndef TASKRT_TEST_BATCH
+#define TASKRT_TEST_BATCH 256
+#endif
+#ifndef TASKRT_TEST_MAINTENANCE
+#define TASKRT_TEST_MAINTENANCE 61
+#endif
+#ifndef TASKRT_TEST_SPINS
+#define TASKRT_TEST_SPINS 64
+#endif
 #define TRT_RING_ ((uint32_t)TASKRT_TEST_RING) /* entries of a local queue, a power of two */
 #define TRT_BUDGET_ TASKRT_TEST_BUDGET         /* completed-at-once operations a poll; as Tokio */
 #define TRT_LIFO_RUN_ 3u       /* polls from the LIFO slot in a row; as Tokio */
-#define TRT_MAINTENANCE_ 61u /* polls between looks at timers, fds and injected work; as Tokio */
+#define TRT_DEQUE_ ((uint64_t)TASKRT_TEST_DEQUE) /* forks, at first; a power of two */
+#define TRT_BATCH_ ((size_t)TASKRT_TEST_BATCH)   /* slots passed on at once, at most */
+/* Polls between looks at timers, fds and injected work; as Tokio. */
+#define TRT_MAINTENANCE_ ((uint32_t)TASKRT_TEST_MAINTENANCE)
 #define TRT_INJECT_BATCH_ 64u /* entries taken at such a look; one would starve a million spawns */
 #define TRT_BEAT_NS_ 10000000  /* the watch thread's step while anything runs */
 #define TRT_FOREVER_ INT64_MAX
@@ -1998,8 +2015,24 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
 /* ------------------------------------------------------------------------------------------------
  * >>atomics
  *
- * Every atomic access of the implementation goes through these, with the order spelled out.
+ * Every atomic access of the implementation goes through these, with the order spelled out. They
+ * are one half of the layer between the implementation and the machine; the other half is TRT_SYS_,
+ * through which every call of the C library or the system goes that threads, time, memory or fds
+ * depend on. Nothing else stands between them: what is not a plain access of memory is here.
+ *
+ * For tests, -DTASKRT_MODEL='"file.h"' puts another layer in the place of this one. The file
+ * defines
+ *
+ *     TRT_LOAD_ to TRT_CAS_WEAK_, TRT_FENCE_   as below
+ *     TRT_SYS_(name)       what is called instead of the function `name`
+ *     TRT_THREAD_LOCAL_    declares a variable that each thread has for itself, zero at first
+ *     TRT_PAUSE_()         a moment's rest in a loop that waits for another thread
+ *
+ * and, if it likes, trt_latch_ and trt_unlatch_ as macros, with TRT_OWN_LATCH_ to say so.
  */
+#if defined TASKRT_MODEL
+#include TASKRT_MODEL
+#else
 #define TRT_FAILED_relaxed_ memory_order_relaxed
 #define TRT_FAILED_acquire_ memory_order_acquire
 #define TRT_FAILED_release_ memory_order_relaxed
@@ -2025,6 +2058,17 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
 #else
 #define TRT_FENCE_(word) ((void)(word), atomic_thread_fence(memory_order_seq_cst))
 #endif
+#define TRT_SYS_(name) name
+#define TRT_THREAD_LOCAL_(type, name) _Thread_local type name
+#if defined __x86_64__ || defined __i386__
+#define TRT_PAUSE_() __builtin_ia32_pause()
+#elif defined __aarch64__ || defined __ARM_ARCH_7A__
+#define TRT_PAUSE_() __asm__ __volatile__("yield")
+#else
+#define TRT_PAUSE_() ((void)0)
+#endif
+#endif
+
 /* A counter with one writer: others may read it at any time, and get a recent value. */
 #define TRT_COUNT_(p, n) TRT_STORE_((p), TRT_LOAD_((p), relaxed) + (n), relaxed)
 
@@ -2047,18 +2091,18 @@ static trt_instant trt_clock_(void)
 #ifdef SYS_clock_gettime64
     if (sizeof(time_t) > sizeof(long)) { /* a 32-bit system with 64-bit time */
         int64_t t64[2] = {0, 0};
-        syscall(SYS_clock_gettime64, 1, t64);
+        TRT_SYS_(syscall)(SYS_clock_gettime64, 1, t64);
         return t64[0] * 1000000000 + t64[1];
     }
 #endif
-    clock_gettime(1 /* CLOCK_MONOTONIC */, &t);
+    TRT_SYS_(clock_gettime)(1 /* CLOCK_MONOTONIC */, &t);
     return (trt_instant)t.tv_sec * 1000000000 + (trt_instant)t.tv_nsec;
 }
 #else
 static trt_instant trt_clock_(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    TRT_SYS_(clock_gettime)(CLOCK_MONOTONIC, &t);
     return (trt_instant)t.tv_sec * 1000000000 + (trt_instant)t.tv_nsec;
 }
 #endif
@@ -2068,15 +2112,6 @@ static trt_instant trt_after_(trt_instant t, trt_duration d)
     if (d > 0 && t > INT64_MAX - d) return INT64_MAX;
     if (d < 0 && t < INT64_MIN - d) return INT64_MIN;
     return t + d;
-}
-
-static void trt_pause_(void)
-{
-#if defined __x86_64__ || defined __i386__
-    __builtin_ia32_pause();
-#elif defined __aarch64__ || defined __ARM_ARCH_7A__
-    __asm__ __volatile__("yield");
-#endif
 }
 
 /* Block while *word is `expected`, until a wake or the deadline; may return early at any time. */
@@ -2114,18 +2149,18 @@ static void trt_os_wait_(trt_a32_ *word, uint32_t expected, trt_instant deadline
         at.nsec = deadline % 1000000000;
 #endif
     }
-    syscall(call, trt_address_(word), op, expected,
-            deadline == TRT_FOREVER_ ? NULL : (void *)&at, NULL, 0xFFFFFFFFu);
+    TRT_SYS_(syscall)(call, trt_address_(word), op, expected,
+                      deadline == TRT_FOREVER_ ? NULL : (void *)&at, NULL, 0xFFFFFFFFu);
     errno = (int)error;
 }
 
 static void trt_os_wake_(trt_a32_ *word, int n)
 {
-    int error = errno;
+    int error = errno, op = 1 | 128; /* FUTEX_WAKE, private */
 #ifdef SYS_futex
-    syscall(SYS_futex, trt_address_(word), 1 | 128, n, NULL, NULL, 0); /* FUTEX_WAKE, private */
+    TRT_SYS_(syscall)(SYS_futex, trt_address_(word), op, n, NULL, NULL, 0);
 #else
-    syscall(SYS_futex_time64, trt_address_(word), 1 | 128, n, NULL, NULL, 0);
+    TRT_SYS_(syscall)(SYS_futex_time64, trt_address_(word), op, n, NULL, NULL, 0);
 #endif
     errno = error;
 }
@@ -2144,31 +2179,31 @@ static void trt_rows_init_(void)
     uint32_t i;
     for (i = 0; i < TRT_ROWS_; i++) {
         pthread_condattr_t attributes;
-        pthread_condattr_init(&attributes);
+        TRT_SYS_(pthread_condattr_init)(&attributes);
 #if defined __linux__
-        pthread_condattr_setclock(&attributes, 1);
+        TRT_SYS_(pthread_condattr_setclock)(&attributes, 1);
 #elif !defined __APPLE__
-        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+        TRT_SYS_(pthread_condattr_setclock)(&attributes, CLOCK_MONOTONIC);
 #endif
-        pthread_mutex_init(&trt_rows_[i].mutex, NULL);
-        pthread_cond_init(&trt_rows_[i].changed, &attributes);
-        pthread_condattr_destroy(&attributes);
+        TRT_SYS_(pthread_mutex_init)(&trt_rows_[i].mutex, NULL);
+        TRT_SYS_(pthread_cond_init)(&trt_rows_[i].changed, &attributes);
+        TRT_SYS_(pthread_condattr_destroy)(&attributes);
     }
 }
 
 static uint32_t trt_row_(const void *word)
 {
-    pthread_once(&trt_rows_once_, trt_rows_init_);
+    TRT_SYS_(pthread_once)(&trt_rows_once_, trt_rows_init_);
     return (uint32_t)(((uintptr_t)word >> 4) * 2654435761u >> 7) % TRT_ROWS_;
 }
 
 static void trt_os_wait_(trt_a32_ *word, uint32_t expected, trt_instant deadline)
 {
     uint32_t row = trt_row_(word);
-    pthread_mutex_lock(&trt_rows_[row].mutex);
+    TRT_SYS_(pthread_mutex_lock)(&trt_rows_[row].mutex);
     if (TRT_LOAD_(word, seq_cst) == expected) {
         if (deadline == TRT_FOREVER_) {
-            pthread_cond_wait(&trt_rows_[row].changed, &trt_rows_[row].mutex);
+            TRT_SYS_(pthread_cond_wait)(&trt_rows_[row].changed, &trt_rows_[row].mutex);
         } else {
             struct timespec at;
 #if defined __APPLE__
@@ -2176,39 +2211,44 @@ static void trt_os_wait_(trt_a32_ *word, uint32_t expected, trt_instant deadline
             if (left < 0) left = 0;
             at.tv_sec = (time_t)(left / 1000000000);
             at.tv_nsec = (long)(left % 1000000000);
-            pthread_cond_timedwait_relative_np(&trt_rows_[row].changed, &trt_rows_[row].mutex, &at);
+            TRT_SYS_(pthread_cond_timedwait_relative_np)
+            (&trt_rows_[row].changed, &trt_rows_[row].mutex, &at);
 #else
             if (deadline < 0) deadline = 0;
             at.tv_sec = (time_t)(deadline / 1000000000);
             at.tv_nsec = (long)(deadline % 1000000000);
-            pthread_cond_timedwait(&trt_rows_[row].changed, &trt_rows_[row].mutex, &at);
+            TRT_SYS_(pthread_cond_timedwait)(&trt_rows_[row].changed, &trt_rows_[row].mutex, &at);
 #endif
         }
     }
-    pthread_mutex_unlock(&trt_rows_[row].mutex);
+    TRT_SYS_(pthread_mutex_unlock)(&trt_rows_[row].mutex);
 }
 
 static void trt_os_wake_(trt_a32_ *word, int n)
 {
     uint32_t row = trt_row_(word);
     (void)n;
-    pthread_mutex_lock(&trt_rows_[row].mutex);
-    pthread_cond_broadcast(&trt_rows_[row].changed);
-    pthread_mutex_unlock(&trt_rows_[row].mutex);
+    TRT_SYS_(pthread_mutex_lock)(&trt_rows_[row].mutex);
+    TRT_SYS_(pthread_cond_broadcast)(&trt_rows_[row].changed);
+    TRT_SYS_(pthread_mutex_unlock)(&trt_rows_[row].mutex);
 }
 #endif
 
-static bool trt_os_thread_(pthread_t *thread, void *(*run)(void *), void *arg)
+typedef pthread_t trt_thread_id_;
+
+static bool trt_os_thread_(trt_thread_id_ *thread, void *(*run)(void *), void *arg)
 {
-    return pthread_create(thread, NULL, run, arg) == 0;
+    return TRT_SYS_(pthread_create)(thread, NULL, run, arg) == 0;
 }
+
+static void trt_os_join_(trt_thread_id_ thread) { TRT_SYS_(pthread_join)(thread, NULL); }
 
 static void trt_os_name_(const char *name)
 {
 #if defined __linux__
-    syscall(SYS_prctl, 15 /* PR_SET_NAME */, name, 0, 0, 0);
+    TRT_SYS_(syscall)(SYS_prctl, 15 /* PR_SET_NAME */, name, 0, 0, 0);
 #elif defined __APPLE__
-    pthread_setname_np(name);
+    TRT_SYS_(pthread_setname_np)(name);
 #else
     (void)name;
 #endif
@@ -2219,7 +2259,7 @@ static size_t trt_os_cpus_(void)
 {
 #if defined __linux__
     unsigned char mask[8192]; /* 65,536 CPUs; the kernel tells how much it filled */
-    long n = syscall(SYS_sched_getaffinity, 0, sizeof mask, mask);
+    long n = TRT_SYS_(syscall)(SYS_sched_getaffinity, 0, sizeof mask, mask);
     if (n > 0) {
         size_t count = 0;
         long i;
@@ -2228,20 +2268,35 @@ static size_t trt_os_cpus_(void)
     }
 #endif
     {
-        long online = sysconf(_SC_NPROCESSORS_ONLN);
+        long online = TRT_SYS_(sysconf)(_SC_NPROCESSORS_ONLN);
         return online > 0 ? (size_t)online : 1;
     }
 }
 
+/* Threads that the process has; 0: not known. */
+static size_t trt_os_threads_(void)
+{
+    size_t n = 0;
+#if defined __linux__
+    FILE *f = TRT_SYS_(fopen)("/proc/self/status", "r");
+    char line[256];
+    while (f && fgets(line, sizeof line, f))
+        if (strncmp(line, "Threads:", 8) == 0) n = (size_t)strtoul(line + 8, NULL, 10);
+    if (f) (void)fclose(f);
+#endif
+    return n;
+}
+
+#ifndef TRT_OWN_LATCH_
 /* A latch: a mutex of four bytes, free when zero. 1 is held, 2 is held and somebody sleeps for it
  * (Drepper, "Futexes Are Tricky", the second mutex). Held for a few dozen instructions, so a short
  * spin mostly suffices. */
 static TRT_NOINLINE_ void trt_latch_slow_(trt_a32_ *latch)
 {
     int spins;
-    for (spins = 0; spins < 64; spins++) {
+    for (spins = 0; spins < TASKRT_TEST_SPINS; spins++) {
         uint32_t open = 0;
-        trt_pause_();
+        TRT_PAUSE_();
         if (TRT_LOAD_(latch, relaxed) == 0 && TRT_CAS_(latch, &open, 1u, acquire)) return;
     }
     while (TRT_SWAP_(latch, 2u, acquire) != 0) trt_os_wait_(latch, 2, TRT_FOREVER_);
@@ -2259,6 +2314,7 @@ TRT_INLINE_ void trt_unlatch_(trt_a32_ *latch)
     /* Pairs with the acquire of the next holder. */
     if (TRT_UNLIKELY_(TRT_SWAP_(latch, 0u, release) == 2)) trt_os_wake_(latch, 1);
 }
+#endif
 
 /* ------------------------------------------------------------------------------------------------
  * >>util
@@ -2509,7 +2565,7 @@ typedef struct trt_worker_ {
     trt_ring_ ring;
     trt_deque_ deque;
     trt_wheel_ wheel;
-    pthread_t thread;
+    trt_thread_id_ thread;
     bool started;
     /* watch thread only */
     uint32_t seen_poll;
@@ -2531,7 +2587,7 @@ typedef struct trt_pool_thread_ {
     struct trt_pool_thread_ *next; /* idle list */
     trt_runtime *rt;
     trt_a32_ wake;
-    pthread_t thread;
+    trt_thread_id_ thread;
 } trt_pool_thread_;
 
 typedef struct trt_pool_ {
@@ -2540,7 +2596,7 @@ typedef struct trt_pool_ {
     trt_pool_thread_ *idle;
     size_t threads, idle_count, queued, running, limit;
     bool starting, closed, has_exited;
-    pthread_t exited; /* the last thread that left: the next to leave, or shutdown, joins it */
+    trt_thread_id_ exited; /* the last thread that left: the next to leave, or shutdown, joins it */
     trt_a32_ changed;
 } trt_pool_;
 
@@ -2596,7 +2652,7 @@ struct trt_runtime {
     trt_pool_ pool;
     trt_a32_ panic_latch;
     trt_panic_record_ *panics;
-    pthread_t watch;
+    trt_thread_id_ watch;
     bool watching;
     trt_a32_ watch_word;   /* 0 dormant, 1 beating, 2 stop */
     trt_a64_ stalls;
@@ -2624,7 +2680,7 @@ typedef struct trt_self_ {
     bool failed;
     char message[256];
 } trt_self_;
-static _Thread_local trt_self_ trt_here_;
+static TRT_THREAD_LOCAL_(trt_self_, trt_here_);
 
 static trt_worker_ *trt_worker_here_(const trt_runtime *rt)
 {
@@ -2976,7 +3032,8 @@ static void trt_memory_init_(trt_runtime *rt)
     for (i = 0; i < TRT_CLASSES_; i++) {
         size_t size = trt_class_size_(i < TRT_CELL_CLASSES_ ? i : i - TRT_CELL_CLASSES_);
         size_t batch = size ? ((size_t)1 << 17) / size : 0; /* 128 KiB a batch; 0: beyond size_t */
-        rt->batch_size[i] = batch > 256 ? 256 : batch < 1 ? 1 : (uint32_t)batch;
+        if (batch > TRT_BATCH_) batch = TRT_BATCH_;
+        rt->batch_size[i] = batch < 1 ? 1 : (uint32_t)batch;
     }
 }
 
@@ -3286,7 +3343,7 @@ static bool trt_ring_empty_(trt_worker_ *w)
 static bool trt_deque_grow_(trt_deque_ *d, uint64_t top, uint64_t bottom)
 {
     trt_array_ *old = TRT_LOAD_(&d->array, relaxed), *array;
-    uint64_t n = old ? (old->mask + 1) * 2 : 64, i;
+    uint64_t n = old ? (old->mask + 1) * 2 : TRT_DEQUE_, i;
     array = (trt_array_ *)TASKRT_MALLOC(sizeof *array + (size_t)n * sizeof array->entry[0]);
     if (!array) return false;
     array->mask = n - 1;
@@ -5956,9 +6013,10 @@ static trt_status_code trt_join_register_(trt_co *co, trt_args_ *args, trt_waite
             return trt_join_misuse_(args,
                                     "somebody else joins this task"); /* ...unless right now */
         }
-        if (TRT_CAS_WEAK_(&c->state, &s, s | TRT_WAITER_, acq_rel)) break;
+        if (TRT_CAS_WEAK_(&c->state, &s, s | TRT_WAITER_, seq_cst)) break;
     }
-    /* Its runtime may have given it up: either the sweep sees WAITER, or this sees the flag. */
+    /* Its runtime may have given it up: either the sweep, behind its fence, sees WAITER, or this
+     * sees the flag. Hence seq_cst for both. */
     if (TRT_LOAD_(&trt_rt_of_(c)->given_up, seq_cst) && !(s & TRT_JOB_STATE_)) {
         TRT_AND_(&c->state, ~(uint64_t)TRT_WAITER_, relaxed);
         trt_unlatch_(&c->latch);
@@ -6838,7 +6896,7 @@ static bool trt_pool_sleep_(trt_runtime *rt, trt_pool_thread_ *t)
     trt_unlatch_(&pool->latch);
     while (!TRT_LOAD_(&t->wake, acquire) && trt_clock_() < until) trt_os_wait_(&t->wake, 0, until);
     trt_latch_(&pool->latch);
-    if (TRT_LOAD_(&t->wake, relaxed)) return true;
+    if (TRT_LOAD_(&t->wake, acquire)) return true; /* the waker's store comes before our free */
     for (at = &pool->idle; *at; at = &(*at)->next) {
         if (*at != t) continue;
         *at = t->next;
@@ -6855,11 +6913,11 @@ static void trt_pool_leave_(trt_runtime *rt, trt_pool_thread_ *t) /* latch held;
 {
     trt_pool_ *pool = &rt->pool;
     bool join = pool->has_exited, start;
-    pthread_t before = pool->exited;
+    trt_thread_id_ before = pool->exited;
     pool->exited = t->thread;
     pool->has_exited = true;
     trt_unlatch_(&pool->latch);
-    if (join) pthread_join(before, NULL);
+    if (join) trt_os_join_(before);
     if (rt->config.on_thread_stop) rt->config.on_thread_stop(rt->config.user);
     TASKRT_FREE(t);
     trt_latch_(&pool->latch);
@@ -7009,14 +7067,14 @@ static bool trt_poller_open_(trt_runtime *rt)
     memset(&event, 0, sizeof event);
     event.events = EPOLLIN | EPOLLET; /* edge: the count need not be read */
     event.data.u64 = UINT64_MAX;
-    rt->poller = epoll_create1(EPOLL_CLOEXEC);
+    rt->poller = TRT_SYS_(epoll_create1)(EPOLL_CLOEXEC);
     if (rt->poller < 0) return false;
-    rt->poller_wake[0] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    rt->poller_wake[0] = TRT_SYS_(eventfd)(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (rt->poller_wake[0] >= 0 &&
-        epoll_ctl(rt->poller, EPOLL_CTL_ADD, rt->poller_wake[0], &event) == 0)
+        TRT_SYS_(epoll_ctl)(rt->poller, EPOLL_CTL_ADD, rt->poller_wake[0], &event) == 0)
         return true;
-    if (rt->poller_wake[0] >= 0) close(rt->poller_wake[0]);
-    close(rt->poller);
+    if (rt->poller_wake[0] >= 0) TRT_SYS_(close)(rt->poller_wake[0]);
+    TRT_SYS_(close)(rt->poller);
     rt->poller = rt->poller_wake[0] = -1;
     return false;
 }
@@ -7024,7 +7082,7 @@ static bool trt_poller_open_(trt_runtime *rt)
 static void trt_poller_interrupt_(trt_runtime *rt)
 {
     uint64_t one = 1;
-    if (write(rt->poller_wake[0], &one, sizeof one) < 0) { /* full: it is awake anyway */
+    if (TRT_SYS_(write)(rt->poller_wake[0], &one, sizeof one) < 0) { /* full: it is awake anyway */
     }
 }
 
@@ -7037,10 +7095,10 @@ static int trt_poller_arm_(trt_runtime *rt, trt_fd_ *record, uint32_t interest)
                    (interest & TRT_READ_ ? (uint32_t)EPOLLIN | EPOLLRDHUP : 0u) |
                    (interest & TRT_WRITE_ ? (uint32_t)EPOLLOUT : 0u);
     event.data.u64 = (uint64_t)record->generation << 32 | (uint32_t)record->fd;
-    if (epoll_ctl(rt->poller, EPOLL_CTL_MOD, record->fd, &event) == 0) return 0;
+    if (TRT_SYS_(epoll_ctl)(rt->poller, EPOLL_CTL_MOD, record->fd, &event) == 0) return 0;
     if (errno != ENOENT) return errno;
     event.data.u64 = (uint64_t)++record->generation << 32 | (uint32_t)record->fd;
-    return epoll_ctl(rt->poller, EPOLL_CTL_ADD, record->fd, &event) == 0 ? 0 : errno;
+    return TRT_SYS_(epoll_ctl)(rt->poller, EPOLL_CTL_ADD, record->fd, &event) == 0 ? 0 : errno;
 }
 
 static int trt_epoll_(int poller, struct epoll_event *events, int most, trt_duration timeout)
@@ -7053,13 +7111,13 @@ static int trt_epoll_(int poller, struct epoll_event *events, int most, trt_dura
         long n;
         t[0] = timeout / 1000000000;
         t[1] = timeout % 1000000000;
-        n = syscall(SYS_epoll_pwait2, poller, events, most, t, NULL, 0);
+        n = TRT_SYS_(syscall)(SYS_epoll_pwait2, poller, events, most, t, NULL, 0);
         if (n >= 0 || errno != ENOSYS) return (int)n;
         TRT_STORE_(&missing, 1u, relaxed);
     }
 #endif
     ms = timeout < 0 ? -1 : timeout / 1000000 + (timeout % 1000000 != 0);
-    return epoll_wait(poller, events, most, ms > INT_MAX ? INT_MAX : (int)ms);
+    return TRT_SYS_(epoll_wait)(poller, events, most, ms > INT_MAX ? INT_MAX : (int)ms);
 }
 
 /* Wait for events, at most `timeout` (negative: for ever), and complete the waits that they end. */
@@ -7080,17 +7138,17 @@ static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
 static void trt_poller_close_(trt_runtime *rt)
 {
     if (!TRT_LOAD_(&rt->poller_ready, relaxed)) return;
-    close(rt->poller);
-    close(rt->poller_wake[0]);
+    TRT_SYS_(close)(rt->poller);
+    TRT_SYS_(close)(rt->poller_wake[0]);
 }
 #else
 static bool trt_wake_pipe_open_(trt_runtime *rt)
 {
     int i;
-    if (pipe(rt->poller_wake) != 0) return false;
+    if (TRT_SYS_(pipe)(rt->poller_wake) != 0) return false;
     for (i = 0; i < 2; i++) {
-        fcntl(rt->poller_wake[i], F_SETFL, O_NONBLOCK);
-        fcntl(rt->poller_wake[i], F_SETFD, FD_CLOEXEC);
+        TRT_SYS_(fcntl)(rt->poller_wake[i], F_SETFL, O_NONBLOCK);
+        TRT_SYS_(fcntl)(rt->poller_wake[i], F_SETFD, FD_CLOEXEC);
     }
     return true;
 }
@@ -7098,14 +7156,14 @@ static bool trt_wake_pipe_open_(trt_runtime *rt)
 static void trt_poller_interrupt_(trt_runtime *rt)
 {
     char one = 1;
-    if (write(rt->poller_wake[1], &one, 1) < 0) { /* full: it is awake anyway */
+    if (TRT_SYS_(write)(rt->poller_wake[1], &one, 1) < 0) { /* full: it is awake anyway */
     }
 }
 
 static void trt_wake_pipe_drain_(trt_runtime *rt)
 {
     char bytes[64];
-    while (read(rt->poller_wake[0], bytes, sizeof bytes) > 0) {}
+    while (TRT_SYS_(read)(rt->poller_wake[0], bytes, sizeof bytes) > 0) {}
 }
 
 #if defined TASKRT_POLL
@@ -7162,7 +7220,7 @@ static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
             struct pollfd wake;
             wake.fd = rt->poller_wake[0];
             wake.events = POLLIN;
-            (void)poll(&wake, 1, ms < 0 || ms > 10 ? 10 : (int)ms);
+            (void)TRT_SYS_(poll)(&wake, 1, ms < 0 || ms > 10 ? 10 : (int)ms);
             return;
         }
     }
@@ -7171,7 +7229,7 @@ static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
     rt->poll_set[0].events = POLLIN;
     rt->poll_set[0].revents = 0;
     n = trt_poll_set_(rt);
-    if (poll(rt->poll_set, (nfds_t)n, ms > INT_MAX ? INT_MAX : (int)ms) < 0) n = 0;
+    if (TRT_SYS_(poll)(rt->poll_set, (nfds_t)n, ms > INT_MAX ? INT_MAX : (int)ms) < 0) n = 0;
     TRT_STORE_(&rt->polling, 0u, relaxed);
     if (n && rt->poll_set[0].revents) trt_wake_pipe_drain_(rt);
     for (i = 1; i < n; i++) {
@@ -7186,15 +7244,15 @@ static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
 static bool trt_poller_open_(trt_runtime *rt)
 {
     struct kevent change;
-    rt->poller = kqueue();
+    rt->poller = TRT_SYS_(kqueue)();
     if (rt->poller < 0) return false;
     if (trt_wake_pipe_open_(rt)) {
         EV_SET(&change, (uintptr_t)rt->poller_wake[0], EVFILT_READ, EV_ADD, 0, 0, 0);
-        if (kevent(rt->poller, &change, 1, NULL, 0, NULL) == 0) return true;
-        close(rt->poller_wake[0]);
-        close(rt->poller_wake[1]);
+        if (TRT_SYS_(kevent)(rt->poller, &change, 1, NULL, 0, NULL) == 0) return true;
+        TRT_SYS_(close)(rt->poller_wake[0]);
+        TRT_SYS_(close)(rt->poller_wake[1]);
     }
-    close(rt->poller);
+    TRT_SYS_(close)(rt->poller);
     return false;
 }
 
@@ -7206,7 +7264,7 @@ static int trt_poller_arm_(trt_runtime *rt, trt_fd_ *record, uint32_t interest)
         EV_SET(&changes[n++], (uintptr_t)record->fd, EVFILT_READ, EV_ADD | EV_ONESHOT, 0, 0, 0);
     if (interest & TRT_WRITE_)
         EV_SET(&changes[n++], (uintptr_t)record->fd, EVFILT_WRITE, EV_ADD | EV_ONESHOT, 0, 0, 0);
-    return kevent(rt->poller, changes, n, NULL, 0, NULL) == 0 ? 0 : errno;
+    return TRT_SYS_(kevent)(rt->poller, changes, n, NULL, 0, NULL) == 0 ? 0 : errno;
 }
 
 static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
@@ -7216,7 +7274,7 @@ static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
     int n, i;
     at.tv_sec = (time_t)(timeout / 1000000000);
     at.tv_nsec = (long)(timeout % 1000000000);
-    n = kevent(rt->poller, NULL, 0, events, 128, timeout < 0 ? NULL : &at);
+    n = TRT_SYS_(kevent)(rt->poller, NULL, 0, events, 128, timeout < 0 ? NULL : &at);
     for (i = 0; i < n; i++) {
         uint32_t ready = events[i].filter == EVFILT_WRITE ? TRT_WRITE_ : TRT_READ_;
         if ((int)events[i].ident == rt->poller_wake[0]) {
@@ -7235,10 +7293,10 @@ static void trt_poller_close_(trt_runtime *rt)
 #if defined TASKRT_POLL
     TASKRT_FREE(rt->poll_set);
 #else
-    close(rt->poller);
+    TRT_SYS_(close)(rt->poller);
 #endif
-    close(rt->poller_wake[0]);
-    close(rt->poller_wake[1]);
+    TRT_SYS_(close)(rt->poller_wake[0]);
+    TRT_SYS_(close)(rt->poller_wake[1]);
 }
 #endif
 
@@ -7250,8 +7308,10 @@ static bool trt_poller_ensure_(trt_runtime *rt)
     ready = TRT_LOAD_(&rt->poller_ready, relaxed) || trt_poller_open_(rt);
     if (ready) TRT_STORE_(&rt->poller_ready, 1u, release);
     trt_unlatch_(&rt->poller_latch);
-    if (ready) trt_driver_again_(rt); /* it sleeps on a futex: it has to move over */
-    return ready;
+    if (!ready) return false;
+    TRT_FENCE_(&rt->driver); /* pairs with the driver's, before it looks whether there is a poller */
+    trt_driver_again_(rt);   /* it sleeps on a futex: it has to move over */
+    return true;
 }
 
 /* Shard latch held: the record of an fd; NULL: no memory. */
@@ -7360,7 +7420,7 @@ static trt_status_code trt_fd_look_(int fd, uint32_t direction, uint16_t *error)
     *error = EBADF;
     if (fd < 0) return TRT_ERRNO;
     do {
-        n = poll(&p, 1, 0);
+        n = TRT_SYS_(poll)(&p, 1, 0);
     } while (n < 0 && errno == EINTR);
     if (n < 0) *error = (uint16_t)errno;
     if (n < 0 || (p.revents & POLLNVAL)) return TRT_ERRNO;
@@ -7876,22 +7936,9 @@ static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
  * call in from outside, then nothing will ever happen again: that is reported with a dump, and the
  * runtime gives up. (Threads are counted by /proc; elsewhere nothing is reported.)
  */
-static size_t trt_threads_of_process_(void)
-{
-    size_t n = 0;
-#if defined __linux__
-    FILE *f = fopen("/proc/self/status", "r");
-    char line[256];
-    while (f && fgets(line, sizeof line, f))
-        if (strncmp(line, "Threads:", 8) == 0) n = (size_t)strtoul(line + 8, NULL, 10);
-    if (f) (void)fclose(f);
-#endif
-    return n;
-}
-
 static bool trt_alone_(void)
 {
-    size_t n = trt_threads_of_process_();
+    size_t n = trt_os_threads_();
     if (TRT_TSAN_) return true; /* it has a thread of its own */
     return n && n <= 1 + (size_t)TRT_LOAD_(&trt_own_threads_, acquire);
 }
@@ -9954,7 +10001,8 @@ TRT_DEF_ trt_status_code trt_runtime_shutdown(trt_runtime *rt, trt_duration time
     trt_unlatch_(&rt->shutdown_latch);
     if (!ended && !TRT_SWAP_(&rt->given_up, 1u, seq_cst)) trt_give_up_(rt);
     jobs = trt_pool_wait_(rt, deadline);
-    if (again) ended = trt_live_(rt) == 0; /* no worker runs: only jobs can have ended since */
+    /* No worker runs: only jobs can have ended since. A refused spawn counts for a moment. */
+    if (again) ended = TRT_LOAD_(&rt->ended_gate, acquire) || trt_live_(rt) == 0;
     if (ended) trt_workers_wait_(rt);
     return ended && jobs ? TRT_OK : TRT_TIMED_OUT;
 }
@@ -9963,13 +10011,13 @@ static void trt_join_threads_(trt_runtime *rt)
 {
     size_t i;
     for (i = 0; i < rt->n_workers; i++)
-        if (rt->workers[i]->started) pthread_join(rt->workers[i]->thread, NULL);
+        if (rt->workers[i]->started) trt_os_join_(rt->workers[i]->thread);
     trt_pool_wait_(rt, TRT_FOREVER_);
-    if (rt->pool.has_exited) pthread_join(rt->pool.exited, NULL);
+    if (rt->pool.has_exited) trt_os_join_(rt->pool.exited);
     if (!rt->watching) return;
     TRT_STORE_(&rt->watch_word, 2u, seq_cst);
     trt_os_wake_(&rt->watch_word, 1);
-    pthread_join(rt->watch, NULL);
+    trt_os_join_(rt->watch);
 }
 
 static void trt_group_unlink_(trt_group_ *g)
@@ -10175,8 +10223,9 @@ static void trt_dump_strand_(trt_runtime *rt, FILE *to, trt_cell_ *c, int indent
     if (runner && runner != trt_here_.worker) {
         const trt_type_ *type = TRT_LOAD_(&runner->at_type, relaxed);
         uint32_t pc = TRT_LOAD_(&runner->at_pc, relaxed);
-        fprintf(to, "%*sat %s (%s:%u), running on worker %u\n", indent, "", type->name, type->file,
-                pc >> 3 ? pc >> 3 : type->line, runner->index);
+        if (type) /* it may be seen later than at_cell */
+            fprintf(to, "%*sat %s (%s:%u), running on worker %u\n", indent, "", type->name,
+                    type->file, pc >> 3 ? pc >> 3 : type->line, runner->index);
         return;
     }
     for (co = c->leaf; co; co = co->parent_) trt_dump_frame_(rt, to, co, indent);

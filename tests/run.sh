@@ -116,6 +116,35 @@ check-valgrind)
         echo 'skipped: no valgrind'
     fi
     ;;
+check-model)
+    SCHEDULES=${SCHEDULES:-20000} SEED=${SEED:-1}
+    [ "$SEED" = fresh ] && SEED=$(date +%s)
+    if [ "$(uname -s) $(uname -m)" = 'Linux x86_64' ] && have gcc; then
+        echo "$SCHEDULES schedules of each scenario, seed $SEED"
+        step seeded "sh tests/model/seeded.sh '$out/seeded'"
+        for program in primitives runtime latch; do
+            sh tests/model/build.sh "$out" tests/model/$program.c >"$out/$program.build" 2>&1 &
+        done
+        wait
+        # The other ways to sleep: condition variables, poll().
+        for way in NO_FUTEX POLL; do
+            build="sh tests/model/build.sh '$out' tests/model/runtime.c runtime-$way -DTASKRT_$way"
+            step "runtime-$way" "$build && '$out/runtime-$way' -n $((SCHEDULES / 10)) -s $SEED"
+        done
+        for program in primitives runtime latch; do
+            if [ ! -x "$out/$program" ]; then
+                step "$program" "cat '$out/$program.build'"
+                continue
+            fi
+            for name in $("$out/$program" -l); do
+                step "$program-$name" "'$out/$program' -n $SCHEDULES -s $SEED $name"
+            done
+        done
+    else
+        echo 'skipped: the model needs gcc on Linux, x86-64'
+    fi
+    step layer "sh tests/model/layer.sh '$out/layer'"
+    ;;
 *)
     echo "run.sh: no target $target" >&2
     exit 2

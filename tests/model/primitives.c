@@ -1,0 +1,672 @@
+/* primitives.c - the parts of taskrt.h under the model, depth first: every schedule with so many preemptions.
+ *
+ * Some scenarios call the implementation's own functions on workers that have no thread; the others are as small as a
+ * runtime can be: tasks of a current-thread runtime, plain threads around it, no watch thread.
+ */
+#include "model.h"
+#define TASKRT_IMPLEMENTATION
+#define TASKRT_TEST_RING 4
+#define TASKRT_TEST_DEQUE 2
+#define TASKRT_TEST_SPINS 1
+#include TASKRT_H_PATH
+
+static trt_runtime *runtime;
+
+static void (*part[4])(void);
+static void part_main(void *which) { part[(uintptr_t)which](); }
+static unsigned long thread(uintptr_t which, void (*run)(void))
+{
+    part[which] = run;
+    return model_start(part_main, (void *)which);
+}
+
+/* A runtime whose workers are data only. */
+static void bare(size_t workers)
+{
+    runtime = (trt_runtime *)trt_aligned_(sizeof *runtime);
+    runtime->n_workers = runtime->config.workers = runtime->started = workers;
+    runtime->poller = runtime->poller_wake[0] = -1;
+    TRT_STORE_(&runtime->driver_until, TRT_FOREVER_, relaxed);
+    TRT_STORE_(&runtime->drive_until, TRT_FOREVER_, relaxed);
+    TRT_STORE_(&runtime->watch_word, 1u, relaxed);
+    runtime->idle_words = 1;
+    trt_memory_init_(runtime);
+    runtime->idle_bits = (trt_a64_ *)trt_zeroed_(sizeof *runtime->idle_bits);
+    runtime->workers = (trt_worker_ **)trt_zeroed_(workers * sizeof *runtime->workers);
+    for (size_t i = 0; i < workers; i++) runtime->workers[i] = trt_worker_new_(runtime, i);
+}
+static void bare_free(void) { trt_runtime_release_(runtime); }
+static trt_worker_ *be_worker(size_t i)
+{
+    trt_here_.worker = runtime->workers[i];
+    trt_here_.rt = runtime;
+    return runtime->workers[i];
+}
+static void be_nobody(void) { memset(&trt_here_, 0, sizeof trt_here_); }
+
+/* ---- queues: each entry comes out once ---- */
+
+enum { ENTRIES = 8 };
+static uint8_t got[4][ENTRIES]; /* by thread */
+static uintptr_t entry_of(uintptr_t i) { return i << 4 | TRT_OWNED_ENTRY_; }
+static void took(int by, uintptr_t entry)
+{
+    if (entry) got[by][entry >> 4]++;
+}
+static void all_once(uintptr_t n)
+{
+    for (uintptr_t i = 1; i <= n; i++) MODEL_CHECK(got[0][i] + got[1][i] + got[2][i] == 1);
+}
+
+static void steals_from_first(size_t i)
+{
+    trt_worker_ *w = be_worker(i);
+    took((int)i, trt_steal_(w, runtime->workers[0]));
+    for (uintptr_t entry; (entry = trt_pop_(w)) != 0;) took((int)i, entry);
+}
+static void steals_1(void)
+{
+    steals_from_first(1);
+    steals_from_first(1);
+}
+static void steals_2(void) { steals_from_first(2); }
+static void ring_owner(uintptr_t n)
+{
+    trt_worker_ *w = be_worker(0);
+    for (uintptr_t i = 1; i <= n; i++) {
+        trt_push_(w, entry_of(i));
+        if (i == 2) took(0, trt_pop_(w));
+    }
+    for (uintptr_t entry; (entry = trt_pop_(w)) != 0 || (entry = trt_take_injected_(w, 2)) != 0;) took(0, entry);
+    be_nobody();
+}
+static void ring(void)
+{
+    unsigned long a;
+    memset(got, 0, sizeof got);
+    bare(2);
+    a = thread(0, steals_1);
+    ring_owner(4);
+    model_join(a);
+    all_once(4);
+    bare_free();
+}
+static void ring_overflow(void)
+{
+    unsigned long a;
+    memset(got, 0, sizeof got);
+    bare(2);
+    a = thread(0, steals_1);
+    ring_owner(7);
+    model_join(a);
+    all_once(7);
+    bare_free();
+}
+static void ring_two_thieves(void)
+{
+    unsigned long a, b;
+    memset(got, 0, sizeof got);
+    bare(3);
+    a = thread(0, steals_1);
+    b = thread(1, steals_2);
+    ring_owner(4);
+    model_join(a);
+    model_join(b);
+    all_once(4);
+    bare_free();
+}
+
+static void deque_thief(int by, int times)
+{
+    while (times--) took(by, (uintptr_t)trt_deque_steal_(runtime->workers[0]));
+}
+static void deque_thief_1(void) { deque_thief(1, 2); }
+static void deque_thief_2(void) { deque_thief(2, 1); }
+static void deque_owner(uintptr_t n)
+{
+    trt_worker_ *w = be_worker(0);
+    for (uintptr_t i = 1; i <= n; i++) MODEL_CHECK(trt_deque_push_(w, (trt_cell_ *)(i << 4)));
+    for (uintptr_t i = 1; i <= n; i++) took(0, (uintptr_t)trt_deque_pop_(w));
+    be_nobody();
+}
+static void deque(void)
+{
+    unsigned long a;
+    memset(got, 0, sizeof got);
+    bare(2);
+    a = thread(0, deque_thief_1);
+    deque_owner(3); /* the third makes it grow */
+    model_join(a);
+    all_once(3);
+    bare_free();
+}
+static void deque_two_thieves(void)
+{
+    unsigned long a, b;
+    memset(got, 0, sizeof got);
+    bare(2);
+    a = thread(0, deque_thief_1);
+    b = thread(1, deque_thief_2);
+    deque_owner(2);
+    model_join(a);
+    model_join(b);
+    all_once(2);
+    bare_free();
+}
+
+static void injects_1(void) { trt_inject_(runtime, entry_of(1)); }
+static void injects_2(void) { trt_inject_(runtime, entry_of(2)); }
+static void inject_queue(void)
+{
+    unsigned long a, b;
+    trt_worker_ *w;
+    memset(got, 0, sizeof got);
+    bare(1);
+    a = thread(0, injects_1);
+    b = thread(1, injects_2);
+    w = be_worker(0);
+    took(0, trt_take_injected_(w, 2));
+    took(0, trt_pop_(w));
+    model_join(a);
+    model_join(b);
+    for (uintptr_t entry; (entry = trt_take_injected_(w, 2)) != 0 || (entry = trt_pop_(w)) != 0;) took(0, entry);
+    be_nobody();
+    trt_visitors_wait_(runtime);
+    all_once(2);
+    bare_free();
+}
+
+/* ---- idle: no wake is lost ---- */
+
+static trt_a32_ done;
+static void works(size_t i)
+{
+    trt_worker_ *w = be_worker(i);
+    while (!(TRT_LOAD_(&runtime->signals, acquire) & TRT_SIGNAL_STOP_)) {
+        uintptr_t entry = trt_take_injected_(w, 2);
+        if (!entry) entry = trt_pop_(w);
+        if (!entry) {
+            trt_worker_sleep_(w);
+            continue;
+        }
+        trt_found_(w);
+        TRT_ADD_(&done, 1u, release);
+        trt_os_wake_(&done, INT_MAX);
+    }
+}
+static void works_0(void) { works(0); }
+static void works_1(void) { works(1); }
+static void idle_of(size_t workers, uint32_t entries)
+{
+    unsigned long t[2];
+    bare(workers);
+    TRT_STORE_(&done, 0u, relaxed);
+    t[0] = thread(0, works_0);
+    if (workers > 1) t[1] = thread(1, works_1);
+    for (uint32_t i = 1; i <= entries; i++) trt_inject_(runtime, entry_of(i));
+    for (uint32_t n; (n = TRT_LOAD_(&done, acquire)) < entries;) trt_os_wait_(&done, n, TRT_FOREVER_);
+    TRT_OR_(&runtime->signals, (uint32_t)TRT_SIGNAL_STOP_, seq_cst);
+    for (size_t i = 0; i < workers; i++) trt_unpark_(runtime->workers[i]);
+    for (size_t i = 0; i < workers; i++) model_join(t[i]);
+    bare_free();
+}
+static void idle_one(void) { idle_of(1, 2); }
+static void idle_two(void) { idle_of(2, 2); }
+static void idle_two_for_one(void) { idle_of(2, 1); }
+
+/* A timer is set on one worker while the other becomes the driver: somebody fires it. */
+static trt_thread_waiter_ timer;
+static void drives(void)
+{
+    trt_worker_ *w = be_worker(1);
+    while (!TRT_LOAD_(&timer.woken, acquire)) {
+        trt_worker_sleep_(w);
+        trt_run_all_timers_(w);
+    }
+}
+static void driver(void)
+{
+    unsigned long a;
+    trt_wheel_ *wheel;
+    bool first;
+    bare(2);
+    memset(&timer, 0, sizeof timer);
+    timer.waiter.mode = TRT_MODE_THREAD_;
+    timer.waiter.kind = TRT_KIND_SLEEP_UNTIL_;
+    timer.waiter.args.arg = (uint64_t)(trt_clock_() + trt_ms(5));
+    wheel = &be_worker(0)->wheel;
+    a = thread(0, drives);
+    trt_latch_(&wheel->latch);
+    first = trt_wheel_add_(wheel, &timer.waiter);
+    trt_unlatch_(&wheel->latch);
+    if (first) trt_timer_added_(runtime, (trt_instant)timer.waiter.args.arg);
+    while (!TRT_LOAD_(&timer.woken, acquire)) trt_os_wait_(&timer.woken, 0, TRT_FOREVER_);
+    MODEL_CHECK(model_elapsed() >= trt_ms(5));
+    trt_unpark_(runtime->workers[1]);
+    model_join(a);
+    be_nobody();
+    bare_free();
+}
+
+/* A timer is taken out by another thread as it fires. */
+static void expires(void) { trt_wheel_run_(NULL, &runtime->workers[0]->wheel, trt_clock_() + trt_ms(9)); }
+static void wheel_cancel(void)
+{
+    unsigned long a;
+    trt_wheel_ *wheel;
+    bare(1);
+    wheel = &runtime->workers[0]->wheel;
+    memset(&timer, 0, sizeof timer);
+    timer.waiter.mode = TRT_MODE_THREAD_;
+    timer.waiter.args.arg = (uint64_t)(trt_clock_() + trt_ms(5));
+    trt_latch_(&wheel->latch);
+    (void)trt_wheel_add_(wheel, &timer.waiter);
+    trt_unlatch_(&wheel->latch);
+    a = thread(0, expires);
+    trt_wheel_remove_(wheel, &timer.waiter);
+    MODEL_CHECK(!timer.waiter.linked && TRT_LOAD_(&wheel->waiting, seq_cst) == 0);
+    model_join(a);
+    MODEL_CHECK(trt_wheel_due_(wheel) == TRT_FOREVER_);
+    bare_free();
+}
+
+/* ---- waits of a task: completion x abort x time-out ---- */
+
+static void start(void)
+{
+    trt_config config = {.current_thread = true, .stall_after = -1};
+    model_refuse_threads(0); /* no watch thread */
+    MODEL_CHECK(trt_runtime_start(&runtime, &config) == TRT_OK);
+    model_refuse_threads(-1);
+}
+static void finish(void) { MODEL_CHECK(trt_runtime_free(runtime) == TRT_OK); }
+
+static trt_notify bell;
+struct waits { int timed; };
+trt_async(int, waits)
+{
+    trt_body {
+        if (self->timed) trt_await_ok(trt_within(trt_ms(1), trt_notified(&bell)));
+        else trt_await_ok(trt_notified(&bell));
+        trt_return(7);
+    }
+}
+static trt_handle(waits) waiting;
+static void aborts(void) { trt_abort(waiting); }
+static void rings(void) { trt_notify_one(&bell); }
+static void rings_all(void) { trt_notify_all(&bell); }
+static void claim_of(int timed, bool abort)
+{
+    unsigned long a, b = 0;
+    int out = 0;
+    trt_status_code status;
+    memset(&bell, 0, sizeof bell);
+    start();
+    waiting = trt_spawn_on(runtime, waits, .timed = timed);
+    a = thread(0, rings);
+    if (abort) b = thread(1, aborts);
+    status = trt_join_thread(waiting, &out);
+    MODEL_CHECK(status == TRT_OK ? out == 7 : (abort && status == TRT_CANCELLED) || (timed && status == TRT_TIMED_OUT));
+    model_join(a);
+    if (abort) model_join(b);
+    MODEL_CHECK((status != TRT_OK) == bell.permit_ && !bell.waiters_.head); /* a lost wait has consumed nothing */
+    finish();
+}
+static void claim_abort(void) { claim_of(0, true); }
+static void claim_timeout(void) { claim_of(1, false); }
+static void claim_all(void) { claim_of(1, true); }
+
+/* trt_notify_all meets an op that was made before or after it; never half. */
+static void notify_all(void)
+{
+    unsigned long a, b;
+    memset(&bell, 0, sizeof bell);
+    start();
+    waiting = trt_spawn_on(runtime, waits);
+    a = thread(0, rings_all);
+    b = thread(1, aborts);
+    (void)trt_join_thread(waiting, NULL);
+    model_join(a);
+    model_join(b);
+    MODEL_CHECK(!bell.waiters_.head && !bell.permit_);
+    finish();
+}
+
+/* ---- the end of a task x joiners x detach x abort ---- */
+
+struct ends { int v, yield; };
+trt_async(int, ends)
+{
+    trt_body {
+        if (self->yield) trt_await(trt_yield());
+        trt_return(self->v);
+    }
+}
+static trt_handle(ends) ending;
+static trt_a32_ joined;
+static void joins(void)
+{
+    int out = 0;
+    trt_status_code status = trt_join_thread(ending, &out);
+    MODEL_CHECK(status == TRT_OK ? out == 5 : status == TRT_MISUSE || status == TRT_CANCELLED);
+    if (status != TRT_MISUSE) TRT_ADD_(&joined, 1u, relaxed);
+}
+static void detaches(void) { trt_detach(ending); }
+static void aborts_ending(void) { trt_abort(ending); }
+static void join_of(void (*other)(void), bool both)
+{
+    unsigned long a;
+    TRT_STORE_(&joined, 0u, relaxed);
+    start();
+    ending = trt_spawn_on(runtime, ends, .v = 5, .yield = 1);
+    a = thread(0, other);
+    joins();
+    model_join(a);
+    MODEL_CHECK(both ? TRT_LOAD_(&joined, seq_cst) == 1 : TRT_LOAD_(&joined, seq_cst) <= 1);
+    finish();
+}
+static void join_join(void) { join_of(joins, true); }
+static void join_detach(void) { join_of(detaches, false); }
+static void join_abort(void) { join_of(aborts_ending, true); }
+
+/* A joiner in a task is aborted as the task that it joins ends. */
+struct joiner { int x; };
+trt_async(int, joiner)
+{
+    trt_body {
+        trt_await_ok(trt_join(ending, &self->x));
+        trt_return(self->x);
+    }
+}
+static trt_handle(joiner) joining;
+static void aborts_joining(void) { trt_abort(joining); }
+static void drives_too(void)
+{
+    MODEL_CHECK(trt_block_on(runtime, ends, NULL, .v = 1) == TRT_OK);
+}
+static void joiner_abort(void)
+{
+    unsigned long a, b;
+    int out = 0;
+    trt_status_code status;
+    start();
+    ending = trt_spawn_on(runtime, ends, .v = 5, .yield = 1);
+    joining = trt_spawn_on(runtime, joiner);
+    a = thread(0, aborts_joining);
+    b = thread(1, drives_too);
+    status = trt_join_thread(joining, &out);
+    MODEL_CHECK(status == TRT_OK ? out == 5 : status == TRT_CANCELLED);
+    if (status == TRT_CANCELLED) MODEL_CHECK(trt_join_thread(ending, &out) == TRT_OK && out == 5);
+    model_join(a);
+    model_join(b);
+    finish();
+}
+
+/* ---- channels ---- */
+
+typedef trt_channel(int) ints;
+static ints channel;
+static int sends, receives;
+static void sends_two(void)
+{
+    for (int i = 1; i <= 2; i++) sends += trt_send_thread(&channel, &i) == TRT_OK;
+}
+static void receives_some(void)
+{
+    int x;
+    while (trt_recv_thread(&channel, &x) == TRT_OK) receives++;
+}
+static void closes(void) { trt_channel_close(&channel); }
+static void channel_of(size_t capacity)
+{
+    unsigned long a, b;
+    sends = receives = 0;
+    MODEL_CHECK(trt_channel_init(&channel, capacity) == TRT_OK);
+    a = thread(0, sends_two);
+    b = thread(1, receives_some);
+    closes();
+    model_join(a);
+    model_join(b);
+    MODEL_CHECK(sends == receives && trt_channel_len(&channel) == 0);
+    trt_channel_free(&channel);
+}
+static void channel_bounded(void) { channel_of(1); }
+static void channel_unbounded(void) { channel_of(TRT_UNBOUNDED); }
+
+struct receiver { int x; };
+trt_async(int, receiver)
+{
+    trt_body {
+        trt_await_ok(trt_recv(&channel, &self->x));
+        trt_return(self->x);
+    }
+}
+static trt_handle(receiver) receiving;
+static void aborts_receiver(void) { trt_abort(receiving); }
+static void sends_one(void)
+{
+    int one = 1;
+    MODEL_CHECK(trt_try_send(&channel, &one) == TRT_OK);
+}
+static void channel_abort(void)
+{
+    unsigned long a, b;
+    int out = 0;
+    trt_status_code status;
+    start();
+    MODEL_CHECK(trt_channel_init(&channel, 1) == TRT_OK);
+    receiving = trt_spawn_on(runtime, receiver);
+    a = thread(0, sends_one);
+    b = thread(1, aborts_receiver);
+    status = trt_join_thread(receiving, &out);
+    model_join(a);
+    model_join(b);
+    MODEL_CHECK(status == TRT_OK ? out == 1 : status == TRT_CANCELLED);
+    MODEL_CHECK(trt_channel_len(&channel) == (status != TRT_OK));
+    finish();
+    trt_channel_free(&channel);
+}
+
+/* ---- semaphore ---- */
+
+static trt_semaphore semaphore;
+struct taker { trt_permit permit; };
+trt_async(int, taker)
+{
+    trt_body {
+        trt_await_ok(trt_acquire_many(&semaphore, 2, &self->permit));
+        trt_return(1);
+    }
+    trt_cleanup { trt_release(&self->permit); }
+}
+static trt_handle(taker) taking;
+static void aborts_taker(void) { trt_abort(taking); }
+static void adds(void) { MODEL_CHECK(trt_add_permits(&semaphore, 1) == TRT_OK); }
+static void closes_semaphore(void) { trt_semaphore_close(&semaphore); }
+static void semaphore_of(void (*one)(void), void (*other)(void))
+{
+    unsigned long a, b;
+    trt_status_code status;
+    MODEL_CHECK(trt_semaphore_init(&semaphore, 1) == TRT_OK);
+    start();
+    taking = trt_spawn_on(runtime, taker);
+    a = thread(0, one);
+    b = thread(1, other);
+    status = trt_join_thread(taking, NULL);
+    MODEL_CHECK(status == TRT_OK || status == TRT_CANCELLED || status == TRT_CLOSED);
+    model_join(a);
+    model_join(b);
+    MODEL_CHECK(trt_available_permits(&semaphore) == 2);
+    finish();
+}
+static void semaphore_abort(void) { semaphore_of(adds, aborts_taker); }
+static void semaphore_close(void) { semaphore_of(adds, closes_semaphore); }
+
+/* Threads that only try: nothing is lost, nothing is taken twice. */
+static void tries(void)
+{
+    trt_permit p = {NULL, 0};
+    if (trt_try_acquire_many(&semaphore, 2, &p)) trt_release(&p);
+    if (trt_try_acquire(&semaphore, &p)) trt_release(&p);
+}
+static void semaphore_try(void)
+{
+    unsigned long a, b;
+    MODEL_CHECK(trt_semaphore_init(&semaphore, 2) == TRT_OK);
+    a = thread(0, tries);
+    b = thread(1, tries);
+    tries();
+    model_join(a);
+    model_join(b);
+    MODEL_CHECK(trt_available_permits(&semaphore) == 2);
+}
+
+/* ---- oneshot, once, barrier ---- */
+
+typedef trt_oneshot(int) answer;
+static answer reply;
+struct asks { int x; };
+trt_async(int, asks)
+{
+    trt_body {
+        trt_await_ok(trt_oneshot_recv(&reply, &self->x));
+        trt_return(self->x);
+    }
+}
+static int answered;
+static void answers(void) { answered = trt_oneshot_send(&reply, 3) == TRT_OK; }
+static void closes_reply(void) { trt_oneshot_close(&reply); }
+static void oneshot(void)
+{
+    unsigned long a, b;
+    int out = 0;
+    trt_status_code status;
+    memset(&reply, 0, sizeof reply);
+    start();
+    a = thread(0, answers);
+    b = thread(1, closes_reply);
+    status = trt_block_on(runtime, asks, &out);
+    model_join(a);
+    model_join(b);
+    MODEL_CHECK(status == TRT_OK ? out == 3 && answered : status == TRT_CLOSED && !answered);
+    finish();
+}
+
+/* Two runtimes on two threads share the object. */
+static const trt_config here = {.current_thread = true, .stall_after = -1};
+static trt_once once;
+static int initialised;
+struct initialises { bool first; };
+trt_async(int, initialises)
+{
+    trt_body {
+        trt_await_ok(trt_once_enter(&once, &self->first));
+        if (self->first && !initialised++) trt_once_failed(&once); /* the first one fails */
+        else if (self->first) trt_once_done(&once);
+        trt_return(self->first);
+    }
+}
+static void initialises_here(void)
+{
+    trt_status_code status = trt_run_with(&here, initialises, NULL);
+    MODEL_CHECK(status == TRT_OK);
+}
+static void once_two(void)
+{
+    unsigned long a;
+    memset(&once, 0, sizeof once);
+    initialised = 0;
+    a = thread(0, initialises_here);
+    model_refuse_threads(0);
+    initialises_here();
+    model_join(a);
+    MODEL_CHECK(initialised >= 1);
+}
+
+static trt_barrier barrier;
+static trt_a32_ leaders;
+struct meets { bool leader; };
+trt_async(int, meets)
+{
+    trt_body {
+        trt_await_ok(trt_barrier_wait(&barrier, &self->leader));
+        if (self->leader) TRT_ADD_(&leaders, 1u, relaxed);
+    }
+}
+static void meets_here(void) { MODEL_CHECK(trt_run_with(&here, meets, NULL) == TRT_OK); }
+static void barrier_two(void)
+{
+    unsigned long a;
+    TRT_STORE_(&leaders, 0u, relaxed);
+    MODEL_CHECK(trt_barrier_init(&barrier, 2) == TRT_OK);
+    a = thread(0, meets_here);
+    model_refuse_threads(0);
+    meets_here();
+    model_join(a);
+    MODEL_CHECK(TRT_LOAD_(&leaders, seq_cst) == 1);
+}
+
+/* The last two references go at once. */
+static int destroyed;
+static void destroys(void *p)
+{
+    MODEL_CHECK(*(int *)p == 5);
+    destroyed++;
+}
+static int *counted;
+static void drops(void)
+{
+    int *mine = counted;
+    trt_arc_drop(mine);
+}
+static void arc(void)
+{
+    unsigned long a;
+    destroyed = 0;
+    counted = (int *)trt_arc_new(sizeof *counted, destroys);
+    *counted = 5;
+    (void)trt_arc_clone(counted);
+    a = thread(0, drops);
+    drops();
+    model_join(a);
+    MODEL_CHECK(destroyed == 1);
+}
+
+#define BOUND(n) .exhaust = (n) + 1
+#define WEAK(n) .weak = 1, .stale = (n)
+static const model_scenario scenarios[] = {
+    {.name = "ring", .run = ring, BOUND(3), WEAK(1)},
+    {.name = "ring_overflow", .run = ring_overflow, BOUND(2), WEAK(1)},
+    {.name = "ring_two_thieves", .run = ring_two_thieves, BOUND(2)},
+    {.name = "deque", .run = deque, BOUND(3), WEAK(2)},
+    {.name = "deque_two_thieves", .run = deque_two_thieves, BOUND(2), WEAK(2)},
+    {.name = "inject_queue", .run = inject_queue, BOUND(4), WEAK(1)},
+    {.name = "idle_one", .run = idle_one, BOUND(2), WEAK(1)},
+    {.name = "idle_two", .run = idle_two, BOUND(1), WEAK(1)},
+    {.name = "idle_two_for_one", .run = idle_two_for_one, BOUND(2)},
+    {.name = "driver", .run = driver, BOUND(3), WEAK(1)},
+    {.name = "wheel_cancel", .run = wheel_cancel, BOUND(6), WEAK(1)},
+    {.name = "claim_abort", .run = claim_abort, BOUND(2)},
+    {.name = "claim_timeout", .run = claim_timeout, BOUND(2), WEAK(1), .early = 1},
+    {.name = "claim_all", .run = claim_all, BOUND(1), .early = 1, WEAK(1)},
+    {.name = "notify_all", .run = notify_all, BOUND(2)},
+    {.name = "join_join", .run = join_join, BOUND(3), WEAK(1)},
+    {.name = "join_detach", .run = join_detach, BOUND(3), WEAK(1)},
+    {.name = "join_abort", .run = join_abort, BOUND(3), WEAK(1)},
+    {.name = "joiner_abort", .run = joiner_abort, BOUND(2)},
+    {.name = "channel_bounded", .run = channel_bounded, BOUND(4), WEAK(1), .spurious = 1},
+    {.name = "channel_unbounded", .run = channel_unbounded, BOUND(4), WEAK(1), .spurious = 1},
+    {.name = "channel_abort", .run = channel_abort, BOUND(2)},
+    {.name = "semaphore_abort", .run = semaphore_abort, BOUND(2)},
+    {.name = "semaphore_close", .run = semaphore_close, BOUND(2)},
+    {.name = "semaphore_try", .run = semaphore_try, BOUND(3), WEAK(1)},
+    {.name = "oneshot", .run = oneshot, BOUND(2), WEAK(1)},
+    {.name = "once_two", .run = once_two, BOUND(2)},
+    {.name = "barrier_two", .run = barrier_two, BOUND(2)},
+    {.name = "arc", .run = arc, .exhaust = 100, .weak = 1},
+};
+
+int main(int argc, char **argv)
+{
+    return model_main(argc, argv, scenarios, sizeof scenarios / sizeof *scenarios);
+}

@@ -1,0 +1,1256 @@
+/* runtime.c - whole runtimes under the model: workers, pool, shutdown, threads that call in from outside. */
+#define _GNU_SOURCE /* fmemopen */
+#include "model.h"
+#define TASKRT_IMPLEMENTATION
+#define TASKRT_TEST_RING 4
+#define TASKRT_TEST_BUDGET 4
+#define TASKRT_TEST_DEQUE 2
+#define TASKRT_TEST_BATCH 2
+#define TASKRT_TEST_MAINTENANCE 7
+#include TASKRT_H_PATH
+
+_Static_assert(sizeof(trt_self_) <= 1024, "the model has room for it");
+
+static trt_runtime *runtime;
+static trt_a32_ cleanups, seen; /* counted by tasks on any worker */
+
+#define COUNT(counter) ((void)TRT_ADD_(&(counter), 1u, relaxed))
+#define COUNTED(counter) TRT_LOAD_(&(counter), seq_cst)
+
+static void start(trt_config config)
+{
+    TRT_STORE_(&cleanups, 0u, relaxed);
+    TRT_STORE_(&seen, 0u, relaxed);
+    config.stall_after = -1;
+    MODEL_CHECK(trt_runtime_start(&runtime, &config) == TRT_OK);
+}
+static void start_workers(size_t n) { start((trt_config){.workers = n}); }
+static void finish(void)
+{
+    trt_metrics_info m;
+    trt_metrics(runtime, &m);
+    MODEL_CHECK(trt_runtime_free(runtime) == TRT_OK);
+    runtime = NULL;
+}
+
+/* What the scenarios' threads do. */
+static void (*part[4])(void);
+static void part_main(void *which) { part[(uintptr_t)which](); }
+static unsigned long thread(uintptr_t which, void (*run)(void))
+{
+    part[which] = run;
+    return model_start(part_main, (void *)which);
+}
+
+struct value { int v; };
+trt_async(int, value)
+{
+    trt_body { trt_return(self->v); }
+}
+
+struct yields { int n, i, v; };
+trt_async(int, yields)
+{
+    trt_body {
+        for (self->i = 0; self->i < self->n; self->i++) trt_await(trt_yield());
+        trt_return(self->v);
+    }
+    trt_cleanup { COUNT(cleanups); }
+}
+
+/* ---- spawn, join, abort, detach ---- */
+
+struct joins { trt_handle(value) a, b; int x, y; };
+trt_async(int, joins)
+{
+    trt_body {
+        self->a = trt_spawn(value, .v = 1);
+        self->b = trt_spawn(value, .v = 2);
+        trt_await(trt_join(self->b, &self->y));
+        trt_await(trt_join(self->a, &self->x));
+        trt_return(self->x + self->y);
+    }
+}
+static void spawn_join(void)
+{
+    int sum = 0;
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, joins, &sum) == TRT_OK);
+    MODEL_CHECK(sum == 3);
+    finish();
+}
+
+/* More than a ring holds: overflow, steals by halves, the slabs' batches. */
+struct many { trt_handle(yields) h[9]; int i, x, sum; };
+trt_async(int, many)
+{
+    trt_body {
+        for (self->i = 0; self->i < 9; self->i++)
+            self->h[self->i] = trt_spawn(yields, .n = self->i % 2, .v = self->i);
+        for (self->i = 0; self->i < 9; self->i++) {
+            trt_await(trt_join(self->h[self->i], &self->x));
+            MODEL_CHECK(trt_status() == TRT_OK && self->x == self->i);
+            self->sum += self->x;
+        }
+        trt_return(self->sum);
+    }
+}
+static void spawn_many(void)
+{
+    int sum = 0;
+    start_workers(3);
+    MODEL_CHECK(trt_block_on(runtime, many, &sum) == TRT_OK);
+    MODEL_CHECK(sum == 36 && COUNTED(cleanups) == 9);
+    finish();
+}
+
+/* A notify, an abort and the end, all at once; the joiner sees one outcome and one cleanup. */
+static trt_notify bell;
+static int cleaned; /* plain: the joiner sees what the cleanup did */
+struct waits { int *cleaned; };
+trt_async(int, waits)
+{
+    trt_body {
+        trt_await(trt_notified(&bell));
+        trt_await(trt_yield());
+        trt_return(7);
+    }
+    trt_cleanup {
+        trt_await(trt_yield());
+        ++*self->cleaned;
+    }
+}
+static trt_handle(waits) waiting;
+static void aborts(void) { trt_abort(waiting); }
+static void rings(void) { trt_notify_one(&bell); }
+static void abort_races(void)
+{
+    int out = 0;
+    unsigned long a, b;
+    trt_status_code status;
+    memset(&bell, 0, sizeof bell);
+    cleaned = 0;
+    start_workers(2);
+    waiting = trt_spawn_on(runtime, waits, .cleaned = &cleaned);
+    a = thread(0, aborts);
+    b = thread(1, rings);
+    status = trt_join_thread(waiting, &out);
+    MODEL_CHECK((status == TRT_OK && out == 7) || (status == TRT_CANCELLED && out == 0));
+    MODEL_CHECK(cleaned == 1);
+    model_join(a);
+    model_join(b);
+    finish();
+}
+
+/* The runtime is freed while the thread that has rung is still on its way out. */
+static void free_behind_wake(void)
+{
+    unsigned long a;
+    memset(&bell, 0, sizeof bell);
+    cleaned = 0;
+    start((trt_config){.workers = 1, .current_thread = model_choose(2)});
+    waiting = trt_spawn_on(runtime, waits, .cleaned = &cleaned);
+    a = thread(0, rings);
+    MODEL_CHECK(trt_join_thread(waiting, NULL) == TRT_OK);
+    finish();
+    model_join(a);
+}
+
+/* Two joiners of one task, one of them aborted; a detach beside them. */
+static trt_handle(yields) shared;
+struct joiner { int x; };
+trt_async(int, joiner)
+{
+    trt_body {
+        trt_await(trt_join(shared, &self->x));
+        MODEL_CHECK(trt_status() == TRT_OK ? self->x == 5 : trt_status() == TRT_MISUSE);
+        if (trt_status() == TRT_OK) COUNT(seen);
+    }
+}
+static trt_handle(joiner) joiners[2];
+static void aborts_joiner(void) { trt_abort(joiners[0]); }
+static void detaches(void) { trt_detach(shared); }
+static void join_races(void)
+{
+    unsigned long a;
+    start_workers(2);
+    shared = trt_spawn_on(runtime, yields, .n = 1, .v = 5);
+    joiners[0] = trt_spawn_on(runtime, joiner);
+    joiners[1] = trt_spawn_on(runtime, joiner);
+    a = thread(0, aborts_joiner);
+    (void)trt_join_thread(joiners[0], NULL);
+    MODEL_CHECK(trt_join_thread(joiners[1], NULL) == TRT_OK);
+    model_join(a);
+    trt_detach(shared);
+    MODEL_CHECK(COUNTED(seen) <= 1);
+    finish();
+}
+static void detach_races(void)
+{
+    unsigned long a;
+    trt_status_code status;
+    int out = 0;
+    start_workers(2);
+    shared = trt_spawn_on(runtime, yields, .n = 1, .v = 5);
+    a = thread(0, detaches);
+    status = trt_join_thread(shared, &out);
+    MODEL_CHECK(status == TRT_OK ? out == 5 : status == TRT_MISUSE);
+    model_join(a);
+    finish();
+    MODEL_CHECK(COUNTED(cleanups) == 1);
+}
+
+/* ---- sets ---- */
+
+struct crew { trt_join_set(yields) set; int i, x, ok, cancelled; };
+trt_async(int, crew)
+{
+    trt_body {
+        for (self->i = 0; self->i < 4; self->i++) trt_spawn_in(&self->set, yields, .n = self->i, .v = 1);
+        trt_await(trt_join_next(&self->set, &self->x));
+        MODEL_CHECK(trt_status() == TRT_OK && self->x == 1);
+        trt_abort_all(&self->set);
+        for (;;) {
+            trt_await(trt_join_next(&self->set, &self->x));
+            if (trt_status() == TRT_EMPTY) break;
+            if (trt_status() == TRT_OK) self->ok++;
+            else self->cancelled++;
+        }
+        trt_return(self->ok + self->cancelled);
+    }
+}
+static void join_set(void)
+{
+    int n = 0;
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, crew, &n) == TRT_OK);
+    MODEL_CHECK(n == 3 && COUNTED(cleanups) == 4);
+    finish();
+}
+
+/* Members that are let go run on, while the set's owner ends. */
+struct lets_go { trt_join_set(yields) set; int i, x; };
+trt_async(int, lets_go)
+{
+    trt_body {
+        for (self->i = 0; self->i < 3; self->i++) trt_spawn_in(&self->set, yields, .n = self->i);
+        if (trt_try_join_next(&self->set, &self->x) == TRT_PENDING) trt_await(trt_yield());
+        trt_detach_all(&self->set);
+        trt_spawn_in(&self->set, yields, .n = 0);
+        trt_await(trt_join_next(&self->set, &self->x));
+        MODEL_CHECK(trt_status() == TRT_OK && trt_set_len(&self->set) == 0);
+    }
+}
+static void set_let_go(void)
+{
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, lets_go, NULL) == TRT_OK);
+    finish();
+    MODEL_CHECK(COUNTED(cleanups) == 4);
+}
+
+/* A set is left full: its frame ends after its members. An abort comes at any time. */
+struct leaves { trt_join_set(yields) set; int i, x; };
+trt_async(int, leaves)
+{
+    trt_body {
+        for (self->i = 0; self->i < 3; self->i++) trt_spawn_in(&self->set, yields, .n = self->i, .v = 1);
+        trt_await(trt_join_next(&self->set, &self->x));
+        if (self->x) trt_await(trt_set_shutdown(&self->set));
+        trt_spawn_in(&self->set, yields, .n = 2);
+        trt_return(1);
+    }
+}
+static trt_handle(leaves) leaving;
+static void aborts_leaving(void) { trt_abort(leaving); }
+static void set_left(void)
+{
+    unsigned long a;
+    trt_status_code status;
+    start_workers(2);
+    leaving = trt_spawn_on(runtime, leaves);
+    a = thread(0, aborts_leaving);
+    status = trt_join_thread(leaving, NULL);
+    MODEL_CHECK(status == TRT_OK || status == TRT_CANCELLED);
+    model_join(a);
+    finish();
+}
+
+/* ---- the pool ---- */
+
+struct job { int v; };
+trt_blocking_fn(int, job)
+{
+    COUNT(seen);
+    if (trt_cancelled()) return -1;
+    return self->v;
+}
+
+struct uses_pool { trt_job(job) job; trt_handle(job) a, b; int x, y; };
+trt_async(int, uses_pool)
+{
+    trt_body {
+        self->a = trt_spawn_blocking(job, .v = 1);
+        self->b = trt_spawn_blocking(job, .v = 2);
+        trt_abort(self->b);
+        trt_await(trt_blocking(job, &self->job, .v = 3));
+        MODEL_CHECK(trt_status() == TRT_OK && self->job.out == 3);
+        trt_await(trt_join(self->a, &self->x));
+        MODEL_CHECK(trt_status() == TRT_OK && self->x == 1);
+        trt_await(trt_join(self->b, &self->y));
+        MODEL_CHECK(trt_status() == TRT_CANCELLED || self->y == 2 || self->y == -1);
+        trt_return(self->x);
+    }
+}
+static void pool(void)
+{
+    start((trt_config){.workers = 1, .max_blocking_threads = 2, .blocking_keep_alive = trt_ms(1)});
+    MODEL_CHECK(trt_block_on(runtime, uses_pool, NULL) == TRT_OK);
+    finish();
+}
+
+/* A thread's time is up just as a job comes. */
+struct job_after { trt_job(job) job; };
+trt_async(int, job_after)
+{
+    trt_body {
+        trt_await(trt_blocking(job, &self->job, .v = 1));
+        trt_await(trt_sleep(trt_ms(2)));
+        trt_await(trt_blocking(job, &self->job, .v = 2));
+        trt_return(self->job.out);
+    }
+}
+static void pool_keep_alive(void)
+{
+    int out = 0;
+    start((trt_config){.workers = 1, .max_blocking_threads = 1, .blocking_keep_alive = trt_ms(2)});
+    MODEL_CHECK(trt_block_on(runtime, job_after, &out) == TRT_OK && out == 2);
+    finish();
+}
+
+/* Strands that await jobs are aborted: queued ones are skipped, running ones waited for. */
+struct job_waiter { trt_job(job) job; };
+trt_async(int, job_waiter)
+{
+    trt_body {
+        trt_await(trt_blocking(job, &self->job, .v = 1));
+        trt_return(self->job.out);
+    }
+    trt_cleanup { COUNT(cleanups); }
+}
+static trt_handle(job_waiter) job_waiters[2];
+static void aborts_job_waiters(void)
+{
+    trt_abort(job_waiters[1]);
+    trt_abort(job_waiters[0]);
+}
+static void pool_abort(void)
+{
+    unsigned long a;
+    start((trt_config){.workers = 1, .max_blocking_threads = 1});
+    for (int i = 0; i < 2; i++) job_waiters[i] = trt_spawn_on(runtime, job_waiter);
+    a = thread(0, aborts_job_waiters);
+    for (int i = 0; i < 2; i++) {
+        int out = 0;
+        trt_status_code status = trt_join_thread(job_waiters[i], &out);
+        MODEL_CHECK(status == TRT_OK ? out == 1 || out == -1 : status == TRT_CANCELLED);
+    }
+    model_join(a);
+    finish();
+    MODEL_CHECK(COUNTED(cleanups) == 2);
+}
+
+/* No thread can be made for the pool, or only the first. */
+static void pool_refused(void)
+{
+    trt_handle(job) h;
+    int out = 0;
+    trt_status_code status;
+    start_workers(1);
+    model_refuse_threads(model_choose(2));
+    h = trt_spawn_blocking_on(runtime, job, .v = 4);
+    status = trt_join_thread(h, &out);
+    MODEL_CHECK(status == TRT_NO_MEMORY || (status == TRT_OK && out == 4));
+    status = trt_block_on(runtime, job_waiter, &out);
+    MODEL_CHECK(status == TRT_OK);
+    finish();
+}
+
+/* ---- forks ---- */
+
+struct fib { int n, a, b; };
+trt_async_decl(int, fib);
+trt_async_def(int, fib)
+{
+    trt_body {
+        if (self->n < 2) trt_return(self->n);
+        trt_fork(fib, &self->a, .n = self->n - 1);
+        trt_fork(fib, &self->b, .n = self->n - 2);
+        trt_await_ok(trt_sync());
+        trt_return(self->a + self->b);
+    }
+    trt_cleanup { COUNT(cleanups); }
+}
+static void fork_sync(void)
+{
+    int out = 0;
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, fib, &out, .n = 4) == TRT_OK && out == 3);
+    MODEL_CHECK(COUNTED(cleanups) == 9);
+    finish();
+}
+
+/* The scope is aborted, or left without a sync; the forks end before its cleanup. */
+struct scope { int a, b, c, early, *cleaned; };
+trt_async(int, scope)
+{
+    trt_body {
+        trt_fork(yields, &self->a, .n = 1, .v = 1);
+        trt_fork(yields, &self->b, .n = 2, .v = 2);
+        trt_fork(yields, &self->c, .n = 0, .v = 3);
+        if (self->early) trt_return(0);
+        trt_await_ok(trt_sync());
+        trt_return(self->a + self->b + self->c);
+    }
+    trt_cleanup { MODEL_CHECK(COUNTED(cleanups) == 3 || COUNTED(cleanups) == 0); }
+}
+static trt_handle(scope) scoped;
+static void aborts_scope(void) { trt_abort(scoped); }
+static void fork_abort(void)
+{
+    unsigned long a;
+    int out = 0;
+    trt_status_code status;
+    start_workers(2);
+    scoped = trt_spawn_on(runtime, scope, .early = model_choose(2));
+    a = thread(0, aborts_scope);
+    status = trt_join_thread(scoped, &out);
+    MODEL_CHECK(status == TRT_OK ? out == 6 || out == 0 : status == TRT_CANCELLED);
+    model_join(a);
+    finish();
+}
+
+/* ---- any, all, deadlines ---- */
+
+typedef trt_channel(int) ints;
+static ints channel;
+struct chooses { int x, y, got; trt_frame(yields) child; };
+trt_async(int, chooses)
+{
+    trt_body {
+        trt_await_any(trt_recv(&channel, &self->x), trt_notified(&bell), trt_sleep(trt_ms(1)));
+        if (trt_chosen() == 0 && trt_status() == TRT_OK) self->got++;
+        trt_await(trt_within(trt_ms(1), trt_recv(&channel, &self->y)));
+        MODEL_CHECK(trt_status() == TRT_OK || trt_status() == TRT_TIMED_OUT);
+        if (trt_status() == TRT_OK) self->got++;
+        trt_await_all(trt_call(yields, &self->child, .n = 1, .v = 3), trt_yield());
+        MODEL_CHECK(self->child.out == 3);
+        trt_return(self->got);
+    }
+}
+static void sends_two(void)
+{
+    MODEL_CHECK(trt_send_thread(&channel, &(int){1}) == TRT_OK);
+    trt_notify_one(&bell);
+    MODEL_CHECK(trt_try_send(&channel, &(int){2}) != TRT_CLOSED);
+}
+static void any_within(void)
+{
+    unsigned long a;
+    int got = 0, left;
+    start_workers(2);
+    memset(&bell, 0, sizeof bell);
+    MODEL_CHECK(trt_channel_init(&channel, 2) == TRT_OK);
+    a = thread(0, sends_two);
+    MODEL_CHECK(trt_block_on(runtime, chooses, &got) == TRT_OK);
+    model_join(a);
+    for (left = 0; trt_try_recv(&channel, NULL) == TRT_OK;) left++;
+    MODEL_CHECK(got + left == 2);
+    finish();
+    trt_channel_free(&channel);
+}
+
+/* Losers that take time: a called child with a cleanup that awaits, a running job. */
+struct lingers { int x; };
+trt_async(int, lingers)
+{
+    trt_body { trt_await(trt_sleep_until(INT64_MAX)); }
+    trt_cleanup {
+        trt_await(trt_yield());
+        COUNT(cleanups);
+    }
+}
+struct races { trt_frame(lingers) slow; trt_frame(yields) quick; trt_job(job) job; };
+trt_async(int, races)
+{
+    trt_body {
+        trt_await_any(trt_call(lingers, &self->slow), trt_call(yields, &self->quick, .n = 1, .v = 1),
+                      trt_blocking(job, &self->job, .v = 2));
+        MODEL_CHECK(trt_status() == TRT_OK && trt_chosen() != 0);
+        MODEL_CHECK(COUNTED(cleanups) >= 1);
+        trt_return(trt_chosen());
+    }
+}
+static trt_handle(races) racing;
+static void aborts_races(void) { trt_abort(racing); }
+static void any_losers(void)
+{
+    unsigned long a;
+    trt_status_code status;
+    start_workers(2);
+    racing = trt_spawn_on(runtime, races);
+    a = thread(0, aborts_races);
+    status = trt_join_thread(racing, NULL);
+    MODEL_CHECK(status == TRT_OK || status == TRT_CANCELLED);
+    model_join(a);
+    finish();
+}
+
+/* try_all: one fails, the rest is ended; each operation of another kind, and all may end elsewhere. */
+struct fails { int n, i; };
+trt_async(int, fails)
+{
+    trt_body {
+        for (self->i = 0; self->i < self->n; self->i++) trt_await(trt_yield());
+        trt_fail(TRT_FULL);
+    }
+    trt_cleanup { COUNT(cleanups); }
+}
+struct tries_all {
+    trt_frame(fails) child;
+    trt_handle(yields) h;
+    trt_permit permit;
+    int x, y;
+};
+static trt_semaphore none;
+trt_async(int, tries_all)
+{
+    trt_body {
+        self->h = trt_spawn(yields, .n = 1, .v = 4);
+        trt_await_try_all(trt_call(fails, &self->child, .n = 1), trt_join(self->h, &self->x),
+                          trt_acquire(&none, &self->permit), trt_recv(&channel, &self->y));
+        MODEL_CHECK(trt_status() == TRT_FULL && trt_chosen() == 0);
+        if (trt_status_of(1) != TRT_OK) trt_await(trt_join(self->h, &self->x));
+        MODEL_CHECK(self->x == 4);
+        trt_return(1);
+    }
+    trt_cleanup {
+        trt_release(&self->permit);
+        trt_await(trt_stop(self->h));
+    }
+}
+static void sends_and_adds(void)
+{
+    (void)trt_try_send(&channel, &(int){2});
+    (void)trt_add_permits(&none, 1);
+}
+static trt_handle(tries_all) trying;
+static void aborts_trying(void) { trt_abort(trying); }
+static void try_all(void)
+{
+    unsigned long a, b;
+    trt_status_code status;
+    MODEL_CHECK(trt_channel_init(&channel, 1) == TRT_OK && trt_semaphore_init(&none, 0) == TRT_OK);
+    start_workers(2);
+    trying = trt_spawn_on(runtime, tries_all);
+    a = thread(0, sends_and_adds);
+    b = thread(1, aborts_trying);
+    status = trt_join_thread(trying, NULL);
+    MODEL_CHECK(status == TRT_OK || status == TRT_CANCELLED);
+    model_join(a);
+    model_join(b);
+    MODEL_CHECK(trt_available_permits(&none) == 1);
+    finish();
+    trt_channel_free(&channel);
+}
+
+/* ---- panics ---- */
+
+struct breaks { int when; };
+trt_async(int, breaks)
+{
+    trt_body {
+        if (self->when) trt_await(trt_yield());
+        trt_panic("broken %d", self->when);
+    }
+    trt_cleanup { COUNT(cleanups); }
+}
+struct sees_panics { trt_handle(breaks) h; int x, y; };
+trt_async(int, sees_panics)
+{
+    trt_body {
+        self->h = trt_spawn(breaks, .when = 1);
+        trt_await(trt_join(self->h, &self->x));
+        MODEL_CHECK(trt_status() == TRT_PANICKED && trt_failure() && strstr(trt_failure()->message, "broken 1"));
+        trt_fork(breaks, &self->x, .when = 1);
+        trt_fork(yields, &self->y, .n = 1, .v = 2);
+        trt_fork(breaks, NULL, .when = 0);
+        trt_await(trt_sync());
+        MODEL_CHECK(trt_status() == TRT_PANICKED && trt_failure());
+        trt_return(self->y);
+    }
+}
+static void panics(void)
+{
+    int out = 0;
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, sees_panics, &out) == TRT_OK && out == 2);
+    MODEL_CHECK(trt_block_on(runtime, breaks, &out) == TRT_PANICKED && trt_failure());
+    finish();
+}
+
+/* ---- threads that call in ---- */
+
+static void blocks_on(void)
+{
+    int sum = 0;
+    MODEL_CHECK(trt_block_on(runtime, joins, &sum) == TRT_OK && sum == 3);
+}
+static void block_on_two(void)
+{
+    unsigned long a;
+    start_workers(1);
+    a = thread(0, blocks_on);
+    blocks_on();
+    model_join(a);
+    finish();
+}
+
+/* Two threads drive one current-thread runtime, by turns. */
+static void sleeps_and_blocks_on(void)
+{
+    int v = 0;
+    MODEL_CHECK(trt_block_on(runtime, yields, &v, .n = 2, .v = 4) == TRT_OK && v == 4);
+}
+static void current_thread(void)
+{
+    unsigned long a;
+    start((trt_config){.current_thread = true});
+    a = thread(0, sleeps_and_blocks_on);
+    blocks_on();
+    model_join(a);
+    finish();
+}
+
+/* One waits for what only the other can bring. */
+struct hears { int i; };
+trt_async(int, hears)
+{
+    trt_body {
+        trt_await(trt_notified(&bell));
+        trt_return(1);
+    }
+}
+static void hears_bell(void) { MODEL_CHECK(trt_block_on(runtime, hears, NULL) == TRT_OK); }
+struct tolls { trt_handle(value) h; };
+trt_async(int, tolls)
+{
+    trt_body {
+        self->h = trt_spawn(value, .v = 1);
+        trt_notify_one(&bell);
+        trt_await(trt_join(self->h, NULL));
+    }
+}
+static void current_thread_handover(void)
+{
+    unsigned long a;
+    memset(&bell, 0, sizeof bell);
+    start((trt_config){.current_thread = true});
+    a = thread(0, hears_bell);
+    MODEL_CHECK(trt_block_on(runtime, tolls, NULL) == TRT_OK);
+    model_join(a);
+    finish();
+}
+
+/* Entries from outside, while the workers fall asleep. */
+static void injects(void)
+{
+    trt_handle(value) h = trt_spawn_on(runtime, value, .v = 1), g = trt_spawn_on(runtime, value, .v = 2);
+    int out = 0;
+    MODEL_CHECK(trt_join_thread(g, &out) == TRT_OK && out == 2);
+    MODEL_CHECK(trt_join_thread(h, &out) == TRT_OK && out == 1);
+}
+static void inject(void)
+{
+    unsigned long a, b;
+    start_workers(2);
+    a = thread(0, injects);
+    b = thread(1, injects);
+    injects();
+    model_join(a);
+    model_join(b);
+    MODEL_CHECK(model_elapsed() < trt_s(1)); /* nobody was rescued by a time-out */
+    finish();
+}
+
+/* Two runtimes: tasks of one join, and send to, tasks of the other; one is shut down meanwhile. */
+static trt_runtime *second;
+static trt_handle(yields) far;
+struct joins_far { int x; };
+trt_async(int, joins_far)
+{
+    trt_body {
+        trt_await(trt_join(far, &self->x));
+        MODEL_CHECK(trt_status() == TRT_OK || trt_status() == TRT_CANCELLED);
+        (void)trt_try_send(&channel, &self->x);
+    }
+}
+static void frees_second(void) { MODEL_CHECK(trt_runtime_shutdown(second, 0) != TRT_MISUSE); }
+static void two_runtimes(void)
+{
+    unsigned long a;
+    int x = 0;
+    trt_config config = {.workers = 1, .stall_after = -1};
+    start_workers(1);
+    MODEL_CHECK(trt_channel_init(&channel, 1) == TRT_OK);
+    MODEL_CHECK(trt_runtime_start(&second, &config) == TRT_OK);
+    far = trt_spawn_on(second, yields, .n = 1, .v = 6);
+    a = thread(0, frees_second);
+    MODEL_CHECK(trt_block_on(runtime, joins_far, NULL) == TRT_OK);
+    MODEL_CHECK(trt_recv_thread(&channel, &x) == TRT_OK && (x == 6 || x == 0));
+    model_join(a);
+    MODEL_CHECK(trt_runtime_free(second) == TRT_OK);
+    finish();
+    trt_channel_free(&channel);
+}
+
+/* The virtual clock waits for jobs, and jumps otherwise. */
+struct virtual_task { trt_job(job) job; trt_instant start; trt_handle(job) h; };
+trt_async(int, virtual_task)
+{
+    trt_body {
+        self->start = trt_now();
+        self->h = trt_spawn_blocking(job, .v = 1);
+        trt_await(trt_within(trt_s(5), trt_blocking(job, &self->job, .v = 2)));
+        MODEL_CHECK(trt_status() == TRT_OK && trt_now() == self->start);
+        trt_await(trt_sleep(trt_s(60)));
+        MODEL_CHECK(trt_now() == self->start + trt_s(60));
+        trt_await(trt_join(self->h, NULL));
+        trt_return(1);
+    }
+}
+static void virtual_clock(void)
+{
+    start((trt_config){.virtual_clock = true, .max_blocking_threads = 2});
+    MODEL_CHECK(trt_block_on(runtime, virtual_task, NULL) == TRT_OK);
+    finish();
+}
+
+/* ---- shutdown ---- */
+
+struct shuts { int x; };
+trt_async(int, shuts)
+{
+    trt_body {
+        trt_await(trt_yield());
+        MODEL_CHECK(trt_runtime_shutdown(trt_current(), 0) == TRT_PENDING);
+        trt_await(trt_sleep_until(INT64_MAX));
+        MODEL_CHECK(!"an await completed after the shutdown");
+    }
+    trt_cleanup {
+        trt_await(trt_yield());
+        COUNT(cleanups);
+    }
+}
+struct spawns { trt_handle(yields) h; int i, x; };
+trt_async(int, spawns)
+{
+    trt_body {
+        for (self->i = 0; self->i < 3; self->i++) {
+            self->h = trt_spawn(yields, .n = 1);
+            trt_await(trt_join(self->h, &self->x));
+        }
+    }
+    trt_cleanup { trt_detach(self->h); }
+}
+static void shuts_down(void) { MODEL_CHECK(trt_runtime_shutdown(runtime, -1) == TRT_OK); }
+static void shutdown_races(void)
+{
+    unsigned long a, b;
+    trt_handle(shuts) h;
+    trt_handle(spawns) g;
+    start_workers(2);
+    h = trt_spawn_on(runtime, shuts);
+    g = trt_spawn_on(runtime, spawns);
+    a = thread(0, shuts_down);
+    b = thread(1, shuts_down);
+    trt_detach(g);
+    MODEL_CHECK(trt_join_thread(h, NULL) == TRT_CANCELLED);
+    MODEL_CHECK(trt_block_on(runtime, value, NULL) != TRT_MISUSE);
+    model_join(a);
+    model_join(b);
+    finish();
+    MODEL_CHECK(COUNTED(cleanups) >= 1);
+}
+
+/* What is left of a cleanup at the deadline is given up; a joiner outside hears of it. */
+struct stubborn { trt_permit permit; };
+trt_async(int, stubborn)
+{
+    trt_body { trt_await(trt_sleep_until(INT64_MAX)); }
+    trt_cleanup { trt_await(trt_notified(&bell)); }
+}
+static trt_handle(stubborn) never;
+static void joins_never(void)
+{
+    trt_status_code status = trt_join_thread(never, NULL);
+    MODEL_CHECK(status == TRT_CANCELLED);
+}
+static void shutdown_gives_up(void)
+{
+    unsigned long a;
+    trt_status_code status;
+    memset(&bell, 0, sizeof bell);
+    start((trt_config){.workers = 2, .current_thread = model_choose(2)});
+    never = trt_spawn_on(runtime, stubborn);
+    a = thread(0, joins_never);
+    status = trt_runtime_shutdown(runtime, trt_ms(1));
+    MODEL_CHECK(status == TRT_OK || status == TRT_TIMED_OUT);
+    model_join(a);
+    finish();
+}
+
+/* Jobs that run, wait in the queue, or come too late. */
+struct held { trt_a32_ *gate; };
+trt_blocking_fn(int, held)
+{
+    while (!TRT_LOAD_(self->gate, acquire)) trt_os_wait_(self->gate, 0, TRT_FOREVER_);
+    return 1;
+}
+static trt_a32_ gate;
+static void opens(void)
+{
+    TRT_STORE_(&gate, 1u, release);
+    trt_os_wake_(&gate, INT_MAX);
+}
+static void shutdown_jobs(void)
+{
+    trt_handle(held) h;
+    trt_handle(job) g;
+    unsigned long a;
+    trt_status_code status;
+    TRT_STORE_(&gate, 0u, relaxed);
+    start((trt_config){.workers = 1, .max_blocking_threads = 1, .blocking_keep_alive = trt_ms(1)});
+    h = trt_spawn_blocking_on(runtime, held, .gate = &gate);
+    g = trt_spawn_blocking_on(runtime, job, .v = 1);
+    a = thread(0, opens);
+    status = trt_runtime_shutdown(runtime, model_choose(2) ? -1 : trt_ms(1));
+    MODEL_CHECK(status == TRT_OK || status == TRT_TIMED_OUT);
+    status = trt_join_thread(h, NULL);
+    MODEL_CHECK(status == TRT_OK || status == TRT_CANCELLED);
+    status = trt_join_thread(g, NULL);
+    MODEL_CHECK(status == TRT_OK || status == TRT_CANCELLED);
+    model_join(a);
+    finish();
+}
+
+/* ---- time ---- */
+
+struct sleeper { trt_duration d; };
+trt_async(int, sleeper)
+{
+    trt_body {
+        trt_await(trt_sleep(self->d));
+        trt_return(1);
+    }
+}
+static trt_handle(sleeper) sleepers[3];
+static void aborts_sleeper(void) { trt_abort(sleepers[0]); }
+static void timers(void)
+{
+    unsigned long a;
+    start_workers(2);
+    sleepers[0] = trt_spawn_on(runtime, sleeper, .d = trt_ms(5));
+    sleepers[1] = trt_spawn_on(runtime, sleeper, .d = trt_ms(2));
+    sleepers[2] = trt_spawn_on(runtime, sleeper, .d = trt_ms(90));
+    a = thread(0, aborts_sleeper);
+    for (int i = 0; i < 3; i++) {
+        trt_status_code status = trt_join_thread(sleepers[i], NULL);
+        MODEL_CHECK(status == TRT_OK || (!i && status == TRT_CANCELLED));
+    }
+    model_join(a);
+    MODEL_CHECK(model_elapsed() >= trt_ms(90) && model_elapsed() < trt_ms(400));
+    finish();
+}
+
+/* ---- objects ---- */
+
+static trt_a32_ sent, received;
+struct producer { int i, n; };
+trt_async(int, producer)
+{
+    trt_body {
+        for (self->i = 0; self->i < self->n; self->i++) {
+            trt_await_ok(trt_send(&channel, &self->i));
+            COUNT(sent);
+        }
+    }
+}
+struct consumer { int x; };
+trt_async(int, consumer)
+{
+    trt_body {
+        for (;;) {
+            trt_await_ok(trt_recv(&channel, &self->x));
+            COUNT(received);
+        }
+    }
+}
+static trt_handle(consumer) consumers[2];
+static void aborts_consumer(void) { trt_abort(consumers[0]); }
+static void closes(void) { trt_channel_close(&channel); }
+static void channel_races(void)
+{
+    unsigned long a, b;
+    trt_handle(producer) p;
+    uint32_t left = 0;
+    TRT_STORE_(&sent, 0u, relaxed);
+    TRT_STORE_(&received, 0u, relaxed);
+    start_workers(2);
+    MODEL_CHECK(trt_channel_init(&channel, model_choose(2) ? 1 : TRT_UNBOUNDED) == TRT_OK);
+    p = trt_spawn_on(runtime, producer, .n = 3);
+    for (int i = 0; i < 2; i++) consumers[i] = trt_spawn_on(runtime, consumer);
+    a = thread(0, aborts_consumer);
+    b = thread(1, closes);
+    (void)trt_join_thread(p, NULL);
+    for (int i = 0; i < 2; i++) (void)trt_join_thread(consumers[i], NULL);
+    model_join(a);
+    model_join(b);
+    while (trt_try_recv(&channel, NULL) == TRT_OK) left++;
+    MODEL_CHECK(COUNTED(sent) == COUNTED(received) + left);
+    finish();
+    trt_channel_free(&channel);
+}
+
+/* Plain threads at both ends, tasks between. */
+struct relays { int x; ints *from, *to; };
+trt_async(int, relays)
+{
+    trt_body {
+        trt_await_ok(trt_recv(self->from, &self->x));
+        trt_await_ok(trt_send(self->to, &self->x));
+    }
+}
+static ints back;
+static void sends_thread(void)
+{
+    for (int i = 0; i < 2; i++) MODEL_CHECK(trt_send_thread(&channel, &i) == TRT_OK);
+}
+static void thread_ends(void)
+{
+    unsigned long a;
+    trt_handle(relays) h[2];
+    int x = 0, sum = 0;
+    start_workers(2);
+    MODEL_CHECK(trt_channel_init(&channel, 1) == TRT_OK && trt_channel_init(&back, 1) == TRT_OK);
+    a = thread(0, sends_thread);
+    for (int i = 0; i < 2; i++) h[i] = trt_spawn_on(runtime, relays, .from = &channel, .to = &back);
+    for (int i = 0; i < 2; i++) {
+        MODEL_CHECK(trt_recv_thread(&back, &x) == TRT_OK);
+        sum += x;
+    }
+    for (int i = 0; i < 2; i++) MODEL_CHECK(trt_join_thread(h[i], NULL) == TRT_OK);
+    MODEL_CHECK(sum == 1);
+    model_join(a);
+    finish();
+    trt_channel_free(&channel);
+    trt_channel_free(&back);
+}
+
+/* A mutex guards plain data; one of the tasks is aborted. */
+static trt_mutex mutex;
+static trt_rwlock rwlock;
+static int guarded, written;
+struct locker { trt_guard guard; int i; };
+trt_async(int, locker)
+{
+    trt_body {
+        for (self->i = 0; self->i < 2; self->i++) {
+            trt_await_ok(trt_lock(&mutex, &self->guard));
+            guarded++;
+            trt_await_ok(trt_yield());
+            trt_unlock(&self->guard);
+            trt_await_ok(trt_write_lock(&rwlock, &self->guard));
+            written++;
+            trt_downgrade(&self->guard);
+            MODEL_CHECK(written > 0);
+            trt_unlock(&self->guard);
+        }
+    }
+    trt_cleanup { trt_unlock(&self->guard); }
+}
+static trt_handle(locker) lockers[3];
+static void aborts_locker(void) { trt_abort(lockers[1]); }
+static void locks(void)
+{
+    unsigned long a;
+    memset(&mutex, 0, sizeof mutex);
+    memset(&rwlock, 0, sizeof rwlock);
+    guarded = written = 0;
+    start_workers(2);
+    for (int i = 0; i < 3; i++) lockers[i] = trt_spawn_on(runtime, locker);
+    a = thread(0, aborts_locker);
+    for (int i = 0; i < 3; i++) (void)trt_join_thread(lockers[i], NULL);
+    model_join(a);
+    MODEL_CHECK(trt_try_lock(&mutex, &(trt_guard){0}) && trt_try_write_lock(&rwlock, &(trt_guard){0}));
+    MODEL_CHECK(guarded >= 4 && guarded <= 6 && written >= 4);
+    finish();
+}
+
+static trt_semaphore semaphore;
+struct taker { size_t n; trt_permit permit; };
+trt_async(int, taker)
+{
+    trt_body {
+        trt_await_ok(trt_acquire_many(&semaphore, self->n, &self->permit));
+        trt_await_ok(trt_yield());
+        trt_return(1);
+    }
+    trt_cleanup { trt_release(&self->permit); }
+}
+static trt_handle(taker) takers[3];
+static void aborts_taker(void) { trt_abort(takers[1]); }
+static void closes_semaphore(void) { trt_semaphore_close(&semaphore); }
+static void permits(void)
+{
+    unsigned long a, b = 0;
+    bool close = model_choose(2);
+    MODEL_CHECK(trt_semaphore_init(&semaphore, 2) == TRT_OK);
+    start_workers(2);
+    takers[0] = trt_spawn_on(runtime, taker, .n = 1);
+    takers[1] = trt_spawn_on(runtime, taker, .n = 2);
+    takers[2] = trt_spawn_on(runtime, taker, .n = 1);
+    a = thread(0, aborts_taker);
+    if (close) b = thread(1, closes_semaphore);
+    for (int i = 0; i < 3; i++) {
+        trt_status_code status = trt_join_thread(takers[i], NULL);
+        MODEL_CHECK(status == TRT_OK || (i == 1 && status == TRT_CANCELLED) || (close && status == TRT_CLOSED));
+    }
+    model_join(a);
+    if (close) model_join(b);
+    MODEL_CHECK(trt_available_permits(&semaphore) == 2);
+    finish();
+}
+
+typedef trt_oneshot(int) answer;
+typedef trt_broadcast(int) news;
+typedef trt_subscriber(int) reader;
+typedef trt_watch(int) latest;
+typedef trt_follower(int) follower;
+static answer reply;
+static news paper;
+static latest state;
+static trt_barrier barrier;
+static trt_once once;
+static int initialised;
+struct member { bool leader, first; int x, index; reader sub; follower follower; };
+trt_async(int, member)
+{
+    trt_body {
+        trt_subscribe(&paper, &self->sub);
+        trt_watch_follow(&state, &self->follower);
+        trt_await_ok(trt_once_enter(&once, &self->first));
+        if (self->first) {
+            trt_await_ok(trt_yield());
+            initialised++;
+            trt_once_done(&once);
+        }
+        MODEL_CHECK(initialised == 1);
+        trt_await_ok(trt_barrier_wait(&barrier, &self->leader));
+        if (self->leader) {
+            int three = 3;
+            trt_watch_send(&state, &three);
+            trt_broadcast_send(&paper, &three);
+            trt_oneshot_send(&reply, 3);
+        }
+        trt_await_ok(trt_broadcast_recv(&self->sub, &self->x));
+        MODEL_CHECK(self->x == 3);
+        trt_await_ok(trt_watch_changed(&self->follower, &self->x));
+        MODEL_CHECK(self->x == 3);
+        trt_unsubscribe(&self->sub);
+        trt_return(self->leader);
+    }
+}
+struct asks { int x; };
+trt_async(int, asks)
+{
+    trt_body {
+        trt_await_ok(trt_oneshot_recv(&reply, &self->x));
+        trt_return(self->x);
+    }
+}
+static void meeting(void)
+{
+    trt_handle(member) h[3];
+    trt_handle(asks) q;
+    int leaders = 0, x = 0;
+    memset(&reply, 0, sizeof reply);
+    memset(&once, 0, sizeof once);
+    initialised = 0;
+    MODEL_CHECK(trt_broadcast_init(&paper, 2) == TRT_OK && trt_watch_init(&state, &(int){0}) == TRT_OK);
+    MODEL_CHECK(trt_barrier_init(&barrier, 3) == TRT_OK);
+    start_workers(2);
+    q = trt_spawn_on(runtime, asks);
+    for (int i = 0; i < 3; i++) h[i] = trt_spawn_on(runtime, member, .index = i);
+    for (int i = 0; i < 3; i++) {
+        MODEL_CHECK(trt_join_thread(h[i], &x) == TRT_OK);
+        leaders += x;
+    }
+    MODEL_CHECK(leaders == 1);
+    MODEL_CHECK(trt_join_thread(q, &x) == TRT_OK && x == 3);
+    trt_broadcast_free(&paper);
+    finish();
+}
+
+static trt_token *root;
+struct watcher { trt_token *token; };
+trt_async(int, watcher)
+{
+    trt_body { trt_await_ok(trt_token_wait(self->token)); }
+    trt_cleanup { trt_token_free(self->token); }
+}
+static void cancels(void) { trt_token_cancel(root); }
+static void tokens(void)
+{
+    unsigned long a;
+    trt_handle(watcher) h[2];
+    start_workers(2);
+    root = trt_token_new(NULL);
+    for (int i = 0; i < 2; i++) h[i] = trt_spawn_on(runtime, watcher, .token = trt_token_new(root));
+    a = thread(0, cancels);
+    if (model_choose(2)) trt_abort(h[1]);
+    for (int i = 0; i < 2; i++) (void)trt_join_thread(h[i], NULL);
+    model_join(a);
+    trt_token_free(root);
+    finish();
+}
+
+/* ---- fds ---- */
+
+static int fd;
+struct reads { int n; };
+trt_async(int, reads)
+{
+    trt_body {
+        trt_await_ok(trt_readable(fd));
+        trt_return(1);
+    }
+}
+static trt_handle(reads) readers[2];
+static void makes_ready(void) { model_fd_ready(fd, 1 /* EPOLLIN */); }
+static void aborts_reader(void) { trt_abort(readers[0]); }
+static void fds(void)
+{
+    unsigned long a, b;
+    start_workers(2);
+    fd = model_fd();
+    for (int i = 0; i < 2; i++) readers[i] = trt_spawn_on(runtime, reads);
+    sleepers[0] = trt_spawn_on(runtime, sleeper, .d = trt_ms(3));
+    a = thread(0, makes_ready);
+    b = thread(1, aborts_reader);
+    for (int i = 0; i < 2; i++) {
+        trt_status_code status = trt_join_thread(readers[i], NULL);
+        MODEL_CHECK(status == TRT_OK || (!i && status == TRT_CANCELLED));
+    }
+    MODEL_CHECK(trt_join_thread(sleepers[0], NULL) == TRT_OK);
+    model_join(a);
+    model_join(b);
+    MODEL_CHECK(model_elapsed() < trt_ms(400));
+    finish();
+}
+
+/* ---- the watch thread, and what looks from outside ---- */
+
+static trt_a32_ helped;
+struct helper { int x; };
+trt_async(int, helper)
+{
+    trt_body {
+        TRT_STORE_(&helped, 1u, release);
+        trt_os_wake_(&helped, INT_MAX);
+    }
+}
+struct hogs { trt_handle(helper) h; };
+trt_async(int, hogs)
+{
+    trt_body {
+        self->h = trt_spawn(helper); /* in the LIFO slot, behind a task that will not give way */
+        while (!TRT_LOAD_(&helped, acquire)) trt_os_wait_(&helped, 0, TRT_FOREVER_);
+        trt_await(trt_join(self->h, NULL));
+        trt_return(1);
+    }
+}
+static void rescue(void)
+{
+    TRT_STORE_(&helped, 0u, relaxed);
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, hogs, NULL) == TRT_OK);
+    finish();
+}
+
+static void looks(void)
+{
+    trt_metrics_info m;
+    FILE *nothing = fmemopen(NULL, 4096, "w");
+    trt_dump(runtime, nothing);
+    trt_metrics(runtime, &m);
+    MODEL_CHECK(m.workers == 2);
+    fclose(nothing);
+}
+static void dump(void)
+{
+    unsigned long a;
+    start_workers(2);
+    a = thread(0, looks);
+    blocks_on();
+    sleeps_and_blocks_on();
+    model_join(a);
+    finish();
+}
+
+#define WEAK .weak = 1, .spurious = 2, .early = 2
+static const model_scenario scenarios[] = {
+    {.name = "spawn_join", .run = spawn_join, WEAK},
+    {.name = "spawn_many", .run = spawn_many, WEAK},
+    {.name = "abort_races", .run = abort_races, WEAK},
+    {.name = "free_behind_wake", .run = free_behind_wake, WEAK},
+    {.name = "join_races", .run = join_races, WEAK},
+    {.name = "detach_races", .run = detach_races, WEAK},
+    {.name = "join_set", .run = join_set, WEAK},
+    {.name = "set_left", .run = set_left, WEAK},
+    {.name = "set_let_go", .run = set_let_go, WEAK},
+    {.name = "try_all", .run = try_all, WEAK},
+    {.name = "two_runtimes", .run = two_runtimes, WEAK},
+    {.name = "virtual_clock", .run = virtual_clock, WEAK},
+    {.name = "pool", .run = pool, WEAK},
+    {.name = "pool_keep_alive", .run = pool_keep_alive, WEAK},
+    {.name = "pool_abort", .run = pool_abort, WEAK},
+    {.name = "pool_refused", .run = pool_refused, WEAK},
+    {.name = "fork_sync", .run = fork_sync, WEAK},
+    {.name = "fork_abort", .run = fork_abort, WEAK},
+    {.name = "any_within", .run = any_within, WEAK},
+    {.name = "any_losers", .run = any_losers, WEAK},
+    {.name = "panics", .run = panics, WEAK},
+    {.name = "block_on_two", .run = block_on_two, WEAK},
+    {.name = "current_thread", .run = current_thread, WEAK},
+    {.name = "current_thread_handover", .run = current_thread_handover, WEAK},
+    {.name = "inject", .run = inject, .weak = 1, .spurious = 2},
+    {.name = "shutdown_races", .run = shutdown_races, WEAK},
+    {.name = "shutdown_gives_up", .run = shutdown_gives_up, WEAK},
+    {.name = "shutdown_jobs", .run = shutdown_jobs, WEAK},
+    {.name = "timers", .run = timers, WEAK},
+    {.name = "channel_races", .run = channel_races, WEAK},
+    {.name = "thread_ends", .run = thread_ends, WEAK},
+    {.name = "locks", .run = locks, WEAK},
+    {.name = "permits", .run = permits, WEAK},
+    {.name = "meeting", .run = meeting, WEAK},
+    {.name = "tokens", .run = tokens, WEAK},
+    {.name = "fds", .run = fds, WEAK},
+    {.name = "rescue", .run = rescue, WEAK},
+    {.name = "dump", .run = dump, .weak = 1, .spurious = 2},
+};
+
+int main(int argc, char **argv)
+{
+    return model_main(argc, argv, scenarios, sizeof scenarios / sizeof *scenarios);
+}

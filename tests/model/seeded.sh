@@ -1,0 +1,59 @@
+#!/bin/sh
+# Does the model find what it is for? Each case breaks a copy of taskrt.h in one place, and names a scenario that has to
+# fail, within so many schedules (those of primitives.c are run to their end). Usage: seeded.sh DIRECTORY
+set -u
+directory=$1
+mkdir -p "$directory"
+passed=0 failed=0
+
+# name, program, scenario, what the report has to say, sed script
+bug() {
+    name=$1 program=$2 scenario=$3 says=$4 script=$5
+    mkdir -p "$directory/$name"
+    sed -e "$script" taskrt.h >"$directory/$name/taskrt.h"
+    if cmp -s taskrt.h "$directory/$name/taskrt.h"; then
+        echo "FAIL $name: the place to break was not found"
+        failed=$((failed + 1))
+        return
+    fi
+    TASKRT=$directory/$name/taskrt.h MODEL_OPTIMISE=-O1 sh tests/model/build.sh "$directory/$name" tests/model/$program.c >"$directory/$name.log" 2>&1 &&
+        "$directory/$name/$program" -n 20000 "$scenario" >>"$directory/$name.log" 2>&1
+    if [ $? -ne 0 ] && grep -q "$says" "$directory/$name.log"; then
+        grep -o 'schedule [0-9]* (.*' "$directory/$name.log" | head -n 1 | sed "s/^/$name: /"
+        passed=$((passed + 1))
+    else
+        echo "FAIL $name: not found"
+        tail -n 3 "$directory/$name.log"
+        failed=$((failed + 1))
+    fi
+}
+
+bug no_recheck_before_sleep primitives idle_one 'deadlock' \
+    's/if (!trt_any_work_(w) && !(rt->virtual_clock/if (!(rt->virtual_clock/'
+bug no_wake_after_inject primitives idle_one 'deadlock' \
+    '/^static void trt_inject_(/,/^}/s/    trt_notify_(rt);//'
+bug no_fence_in_notify primitives idle_one 'deadlock' \
+    '/^static void trt_notify_(/,/^}/s/TRT_FENCE_(&rt->sleeping);//'
+bug ring_tail_relaxed primitives ring 'not true: got' \
+    's/TRT_STORE_(&w->ring.tail, tail + 1, release);/TRT_STORE_(\&w->ring.tail, tail + 1, relaxed);/'
+bug deque_pop_without_fence primitives deque 'not true: got' \
+    '/^static inline trt_cell_ \*trt_deque_pop_(/,/^}/s/TRT_FENCE_(&d->bottom);//'
+bug unlink_without_latch primitives wheel_cancel 'data race' \
+    '/^static void trt_wheel_remove_(/,/^}/s/trt_u*n*latch_(&wheel->latch);//'
+bug end_relaxed runtime spawn_join 'data race' \
+    '/^static void trt_task_end_(/,/^}/s/acq_rel/relaxed/'
+bug cancel_wakes_nobody runtime permits 'deadlock\|livelock' \
+    '/^static void trt_acquire_cancel_(/,/^}/s/trt_permits_grant_(p, &wakes);//'
+bug latch_release_relaxed latch latch_two 'data race' \
+    's/TRT_SWAP_(latch, 0u, release)/TRT_SWAP_(latch, 0u, relaxed)/'
+bug latch_wakes_nobody latch latch_two 'deadlock' \
+    's/if (TRT_UNLIKELY_(TRT_SWAP_(latch, 0u, release) == 2)) trt_os_wake_(latch, 1);/TRT_SWAP_(latch, 0u, release);/'
+bug visitor_not_awaited runtime free_behind_wake 'freed memory\|data race' \
+    's/^    trt_visitors_wait_(rt);//'
+bug pool_thread_not_joined runtime pool 'not joined' \
+    's/if (rt->pool.has_exited) trt_os_join_(rt->pool.exited);//'
+bug region_leaked runtime spawn_join 'left behind' \
+    '/^static void trt_memory_free_(/,/^}/s/TASKRT_FREE(region);//'
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

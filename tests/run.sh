@@ -47,6 +47,16 @@ unit() { # variant, wrapper, compiler and flags
     done
 }
 
+# Does what this compiler makes with these flags run here?
+works() { # compiler and flags
+    echo 'int main(void) { return 0; }' >"$out/probe.c"
+    "$@" "$out/probe.c" -o "$out/probe" 2>/dev/null && "$out/probe" 2>/dev/null && return
+    echo "skipped: $* does not work here"
+    return 1
+}
+address='-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer'
+thread=-fsanitize=thread
+
 case $target in
 test)
     unit plain '' $CC $CFLAGS $SAN
@@ -106,6 +116,18 @@ check-san)
         echo 'skipped: no clang that checks -fsanitize=function in C'
     fi
     ;;
+check-faults)
+    TASKRT_TEST_SLOW=${TASKRT_TEST_SLOW:-10}
+    ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=0} TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}
+    export TASKRT_TEST_SLOW ASAN_OPTIONS TSAN_OPTIONS
+    sections='tests/faults.c tests/test_faults.c tests/test_memory.c'
+    unit plain '' $CC $CFLAGS $SAN
+    unit poll '' $CC $CFLAGS $SAN -DTASKRT_POLL
+    unit no-futex '' $CC $CFLAGS $SAN -DTASKRT_NO_FUTEX
+    # shellcheck disable=SC2086
+    works $CC $address && unit asan '' $CC -O1 -g $address
+    works $CC $thread && unit tsan '' $CC -O1 -g $thread
+    ;;
 check-valgrind)
     TASKRT_TEST_SLOW=${TASKRT_TEST_SLOW:-30} TASKRT_TEST_ROUNDS=${TASKRT_TEST_ROUNDS:-0.003}
     export TASKRT_TEST_SLOW TASKRT_TEST_ROUNDS
@@ -154,6 +176,7 @@ for name in $(cut -d '|' -f 1 "$steps"); do
         f=${last#*, }
         passed=$((passed + p))
         failed=$((failed + ${f%% *}))
+        sed -n "s/^\(swept\|soaked\) /$name: &/p" "$out/$name.log"
         ;;
     *)
         echo "FAIL $name: no log"

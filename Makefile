@@ -13,15 +13,16 @@ help:
 	@echo 'make check-san       the tests with gcc and clang, -O0 and -O2, under the sanitizers'
 	@echo 'make check-poll      the tests with poll() instead of epoll or kqueue'
 	@echo 'make check-faults    every allocation, thread and system call fails once, and from then on'
+	@echo 'make check-soak      a random workload on real threads with delays, SOAK_SECONDS long (3600)'
 	@echo 'make check-valgrind  the tests under valgrind'
 	@echo 'make clean           removes build/'
 	@echo
 	@echo 'Each check ends with one line: N passed, N failed. Set CC, CFLAGS, SAN or JOBS to change how it runs.'
 
-test check-compile check-san check-poll check-faults check-valgrind:
+test check-compile check-san check-poll check-faults check-soak check-valgrind:
 	@sh tests/run.sh $@
 
 clean:
 	rm -rf build
 
-.PHONY: help test check-compile check-san check-poll check-faults check-valgrind clean
+.PHONY: help test check-compile check-san check-poll check-faults check-soak check-valgrind clean

@@ -83,7 +83,6 @@ check-san)
     ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=0} UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
     TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}
     export ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS
-    address='-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer'
     for compiler in gcc clang; do
         if ! have $compiler; then
             echo "skipped: no $compiler"
@@ -127,6 +126,13 @@ check-faults)
     # shellcheck disable=SC2086
     works $CC $address && unit asan '' $CC -O1 -g $address
     works $CC $thread && unit tsan '' $CC -O1 -g $thread
+    ;;
+check-soak)
+    SOAK_SECONDS=${SOAK_SECONDS:-3600} TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}
+    export SOAK_SECONDS TSAN_OPTIONS
+    sections=tests/soak.c
+    unit plain '' $CC $CFLAGS $SAN
+    works $CC $thread && unit tsan 'env TASKRT_TEST_SLOW=10' $CC -O1 -g $thread
     ;;
 check-valgrind)
     TASKRT_TEST_SLOW=${TASKRT_TEST_SLOW:-30} TASKRT_TEST_ROUNDS=${TASKRT_TEST_ROUNDS:-0.003}

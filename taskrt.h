@@ -5114,10 +5114,10 @@ static int trt_sync_step_(trt_worker_ *w, trt_cell_ **pc)
     uint32_t pending;
     if (drain) trt_drain_begin_(c, co);
     while (co->forked_ && (child = trt_deque_pop_(w)) != NULL) {
-        if (child->up != co || (w->budget <= 0 && !drain)) {
+        bool ours = child->up == co; /* looked at while it is out of the thieves' reach */
+        if (!ours || (w->budget <= 0 && !drain)) {
             (void)trt_deque_push_(w, child); /* cannot fail: its room has just been made */
-            if (child->up != co)
-                break; /* of a parent that ran here and suspended: ours lie elsewhere */
+            if (!ours) break; /* of a parent that ran here and suspended: ours lie elsewhere */
             TRT_COUNT_(&w->yields, 1u);
             c->flags |= TRT_RETRY_;
             if (trt_abort_behind_(c)) return trt_requeue_(w, pc);

@@ -1701,24 +1701,35 @@ TASKRT_API void trt_arc_drop_(void *p);
 typedef struct trt_oneshot_ {
     trt_list_ waiters;
     trt_a32_ lock;
-    trt_a32_ state; /* empty, being filled, full, closed: see >>impl-channels */
+    trt_a32_ state; /* empty, full, closed: see >>impl-channels */
 } trt_oneshot_;
 #define trt_oneshot(T) struct { trt_oneshot_ base_; T value_; }
+#ifdef __cplusplus
+#define trt_oneshot_send(o, ...) (trt_oneshot_put_((o), (__VA_ARGS__)))
+#else
 #define trt_oneshot_send(o, ...)                                                                   \
-    (trt_oneshot_begin_(&(o)->base_)                                                               \
-         ? ((o)->value_ = (__VA_ARGS__),                                                           \
-            trt_oneshot_commit_(&(o)->base_, &(o)->value_, sizeof (o)->value_))                    \
-         : ((void)(__VA_ARGS__), (trt_status_code)TRT_CLOSED))
+    trt_oneshot_send_(&(o)->base_, &(o)->value_, (__typeof__((o)->value_)[1]){__VA_ARGS__},        \
+                      sizeof (o)->value_)
+#endif
 #define trt_oneshot_recv(o, out)                                                                   \
     trt_oneshot_recv_(&(o)->base_, &(o)->value_, sizeof (o)->value_,                               \
                       TRT_TYPED_(out, &(o)->value_))
 #define trt_oneshot_close(o) trt_oneshot_close_(&(o)->base_)
-TASKRT_API bool trt_oneshot_begin_(trt_oneshot_ *oneshot);
-TASKRT_API trt_status_code trt_oneshot_commit_(trt_oneshot_ *oneshot, const void *value,
-                                               size_t size);
+TASKRT_API trt_status_code trt_oneshot_send_(trt_oneshot_ *oneshot, void *place, const void *value,
+                                             size_t size);
 TASKRT_API trt_op trt_oneshot_recv_(trt_oneshot_ *oneshot, void *value, size_t size, void *out)
     TRT_MUST_USE_;
 TASKRT_API void trt_oneshot_close_(trt_oneshot_ *oneshot);
+#ifdef __cplusplus
+} /* extern "C" */
+template <class O, class V> trt_status_code trt_oneshot_put_(O *oneshot, const V &value)
+{
+    auto copy = oneshot->value_;
+    copy = value;
+    return trt_oneshot_send_(&oneshot->base_, &oneshot->value_, &copy, sizeof copy);
+}
+extern "C" {
+#endif
 
 /* trt_channel(T) - a queue with many senders and receivers; each message goes to one receiver.
  *
@@ -2536,6 +2547,8 @@ typedef struct trt_wheel_ {
     uint64_t now;        /* ticks processed */
     _Atomic(int64_t) next; /* nobody needs to look before this instant */
     trt_a64_ waiting;
+    trt_a32_ fresh_some; /* is there anything in... */
+    trt_list_ fresh;     /* durations that begin when their owner next looks at the clock */
     uint64_t occupied[TRT_WHEEL_LEVELS_];
     trt_list_ slot[TRT_WHEEL_LEVELS_][64];
 } trt_wheel_;
@@ -3487,16 +3500,22 @@ static void trt_wake_thread_(trt_waiter_ *w)
     trt_visitor_leaves_(rt);
 }
 
-static void trt_wake_(trt_wakes_ *wakes)
+static TRT_NOINLINE_ void trt_wake_chain_(trt_waiter_ *w, bool last)
 {
-    trt_waiter_ *w = wakes->first, *next;
-    bool many = w && w->next;
+    trt_waiter_ *next;
     for (; w; w = next) {
         next = w->next;
         if (w->mode == TRT_MODE_THREAD_) trt_wake_thread_(w);
-        else if (many) trt_schedule_last_(TRT_CONTAINER_(trt_cell_, wait, w));
+        else if (last) trt_schedule_last_(TRT_CONTAINER_(trt_cell_, wait, w));
         else trt_schedule_(TRT_CONTAINER_(trt_cell_, wait, w));
     }
+}
+
+/* One that is woken runs next, on this worker; of many none does. */
+static inline void trt_wake_(trt_wakes_ *wakes)
+{
+    trt_waiter_ *w = wakes->first;
+    if (w) trt_wake_chain_(w, w->next != NULL);
 }
 
 static void trt_list_push_(trt_list_ *list, trt_waiter_ *w)
@@ -3687,7 +3706,14 @@ static trt_op trt_op_(uint32_t kind, void *obj, void *out, uint64_t arg)
  *
  * The wheel's latch is nearly always its own worker's. Others take it to cancel (a strand may have
  * moved), and to expire what is due while the owner is stuck in a long poll.
+ *
+ * Most timers are deadlines that are never reached. So a duration is not looked up on the clock,
+ * which costs more than all the rest, when its await suspends: it goes into a list, and begins when
+ * its worker next looks at the clock, before it sleeps or after 61 polls at most (or when the watch
+ * thread finds it stuck). That makes it late, never early; and a wait that ends before costs no
+ * clock at all. On the virtual clock, which is a variable, nothing is put off.
  */
+#define TRT_FRESH_SLOT_ ((uint16_t)(TRT_WHEEL_LEVELS_ * 64))
 static uint64_t trt_tick_of_(const trt_wheel_ *wheel, trt_instant deadline)
 {
     uint64_t ns = deadline > 0 ? (uint64_t)deadline : 0;
@@ -3760,7 +3786,6 @@ static bool trt_wheel_add_(trt_wheel_ *wheel, trt_waiter_ *w)
 {
     trt_instant due;
     trt_wheel_link_(wheel, w);
-    TRT_COUNT_(&wheel->waiting, 1u);
     due = (trt_instant)w->args.arg;
     if (!wheel->exact) due = trt_tick_instant_(wheel, trt_tick_of_(wheel, due));
     if (due < 0) due = 0;
@@ -3769,9 +3794,36 @@ static bool trt_wheel_add_(trt_wheel_ *wheel, trt_waiter_ *w)
     return true;
 }
 
+/* Latch held, `w` parked: its time has not begun yet. */
+static void trt_wheel_defer_(trt_wheel_ *wheel, trt_waiter_ *w)
+{
+    w->error = TRT_FRESH_SLOT_;
+    trt_list_push_(&wheel->fresh, w);
+    TRT_STORE_(&wheel->fresh_some, 1u, relaxed);
+}
+
+/* Latch held: what was deferred begins now. True: as above, for one of them. */
+static bool trt_wheel_settle_(trt_wheel_ *wheel, trt_instant now)
+{
+    trt_waiter_ *w;
+    bool earlier = false;
+    while ((w = wheel->fresh.head) != NULL) {
+        trt_list_remove_(&wheel->fresh, w);
+        w->args.arg = (uint64_t)trt_after_(now, (trt_duration)w->args.arg);
+
+        earlier = trt_wheel_add_(wheel, w) || earlier;
+    }
+    TRT_STORE_(&wheel->fresh_some, 0u, relaxed);
+    return earlier;
+}
+
 static void trt_wheel_unlink_(trt_wheel_ *wheel, trt_waiter_ *w)
 {
     uint32_t level = w->error / 64u, slot = w->error % 64u;
+    if (w->error == TRT_FRESH_SLOT_) {
+        trt_list_remove_(&wheel->fresh, w);
+        return;
+    }
     trt_list_remove_(&wheel->slot[level][slot], w);
     if (!wheel->slot[level][slot].head) wheel->occupied[level] &= ~((uint64_t)1 << slot);
 }
@@ -4683,6 +4735,15 @@ static inline bool trt_record_(trt_worker_ *w, trt_co *co, uint32_t kind, void *
     return true;
 }
 
+/* It cannot complete now: wait, for what keeps nothing of the body's stack. */
+static bool trt_park_on_(trt_worker_ *w, trt_co *co, uint32_t kind, void *obj, void *out,
+                         uint64_t arg)
+{
+    if (TRT_UNLIKELY_(trt_on_stack_(w, obj) || trt_on_stack_(w, out)))
+        return trt_await_slowly_(co, kind, obj, out, arg);
+    return trt_record_(w, co, kind, obj, out, arg);
+}
+
 static TRT_NOINLINE_ bool trt_await_yield_(trt_co *co)
 {
     trt_worker_ *w = trt_here_.worker;
@@ -5000,7 +5061,8 @@ static bool trt_member_init_(trt_worker_ *w, trt_group_ *g, uint32_t index, cons
     m->status = TRT_PENDING;
     m->kind = (uint8_t)op->kind_;
     m->args = op->args_;
-    bound = op->kind_ == TRT_KIND_YIELD_ || ((g->flags & TRT_GROUP_ALL_) && trt_deadline_(op));
+    bound = (op->kind_ == TRT_KIND_YIELD_ && !g->deadline) ||
+            ((g->flags & TRT_GROUP_ALL_) && trt_deadline_(op));
     if (bound && !trt_member_bound_(w, m, op, (g->flags & TRT_GROUP_ALL_) != 0)) return false;
     if (m->kind == TRT_KIND_CALL_) {
         m->args.out = trt_branch_new_(w, m, (trt_co *)m->args.obj);
@@ -5042,8 +5104,12 @@ static trt_group_ *trt_group_new_(trt_worker_ *w, trt_co *co, const trt_op *op)
         m->mode = TRT_MODE_MEMBER_;
         m->index = (uint8_t)(n + g->timers++);
         m->status = TRT_PENDING;
-        m->kind = TRT_KIND_SLEEP_UNTIL_;
-        m->args.arg = (uint64_t)trt_op_deadline_(w->rt, &ops[i]);
+        m->kind = TRT_KIND_SLEEP_;
+        m->args.arg = (uint64_t)ops[i].within_;
+        if (ops[i].until_ != TRT_FOREVER_ || w->rt->virtual_clock) {
+            m->kind = TRT_KIND_SLEEP_UNTIL_;
+            m->args.arg = (uint64_t)trt_op_deadline_(w->rt, &ops[i]);
+        }
         m->args.out = &g->member[i]; /* whose deadline it is */
     }
     return g;
@@ -5145,6 +5211,13 @@ static int trt_group_step_(trt_worker_ *w, trt_cell_ **pc)
         status = trt_kinds_[m->kind].poll(c->leaf, &m->args, m);
         if (status == TRT_REFUSED_) break;
         if (status != TRT_PENDING) trt_member_done_(g, m, status);
+    }
+    if (g->deadline && g->member[0].kind == TRT_KIND_YIELD_ && trt_claim_strand_(c) != 0) {
+        g->winner = 0; /* a yield is complete when it is its turn again, whatever the time is then */
+        g->member[0].status = TRT_OK;
+        TRT_AND_(&c->state, ~(uint64_t)TRT_COMMIT_, relaxed);
+        trt_push_(w, (uintptr_t)c | TRT_OWNED_ENTRY_);
+        return TRT_STEP_GONE_;
     }
     /* Done registering: from the moment that COMMIT goes, the strand may run elsewhere. */
     s = TRT_LOAD_(&c->state, acquire);
@@ -6212,7 +6285,8 @@ static void trt_set_end_(trt_cell_ *c, trt_status_code status)
     }
     trt_unlatch_(&set->lock);
     if (taken) trt_cell_end_(c);
-    trt_wake_(&wakes);
+    /* Behind the other members that are ready: then it finds several that have ended. */
+    if (wakes.first) trt_wake_chain_(wakes.first, true);
 }
 
 /* Latch held, not empty of ended members: the next one's outcome. */
@@ -6466,7 +6540,9 @@ static trt_status_code trt_timer_register_(trt_waiter_ *w)
         trt_unlatch_(&wheel->latch);
         return TRT_REFUSED_;
     }
-    earlier = trt_wheel_add_(wheel, w);
+    TRT_COUNT_(&wheel->waiting, 1u);
+    earlier = w->kind != TRT_KIND_SLEEP_ && trt_wheel_add_(wheel, w);
+    if (w->kind == TRT_KIND_SLEEP_) trt_wheel_defer_(wheel, w);
     trt_unlatch_(&wheel->latch);
     if (earlier) trt_timer_added_(worker->rt, due);
     return TRT_PENDING;
@@ -6480,11 +6556,13 @@ static trt_status_code trt_sleep_until_poll_(trt_co *co, trt_args_ *args, trt_wa
     return w && !trt_take_(w) ? TRT_REFUSED_ : TRT_OK;
 }
 
-/* A duration counts from the await that starts it: that is where `keep` is called. */
+/* A duration counts from the await that starts it: on the virtual clock from here, where `keep` is
+ * called, else from when the wheel settles. */
 static bool trt_sleep_keep_(trt_waiter_ *w)
 {
-    w->args.arg = (uint64_t)trt_after_(trt_now_of_(trt_here_.worker->rt),
-                                       (trt_duration)w->args.arg);
+    trt_runtime *rt = trt_here_.worker->rt;
+    if (!rt->virtual_clock) return true;
+    w->args.arg = (uint64_t)trt_after_(trt_now_of_(rt), (trt_duration)w->args.arg);
     w->kind = TRT_KIND_SLEEP_UNTIL_;
     return true;
 }
@@ -6492,8 +6570,8 @@ static bool trt_sleep_keep_(trt_waiter_ *w)
 static trt_status_code trt_sleep_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
 {
     (void)co;
-    (void)w;
-    return (trt_duration)args->arg > 0 ? TRT_PENDING : TRT_OK;
+    if ((trt_duration)args->arg > 0) return w ? trt_timer_register_(w) : TRT_PENDING;
+    return w && !trt_take_(w) ? TRT_REFUSED_ : TRT_OK;
 }
 
 static void trt_timer_cancel_(trt_waiter_ *w)
@@ -7612,8 +7690,20 @@ static void trt_timer_added_(trt_runtime *rt, trt_instant due)
         trt_driver_again_(rt);
 }
 
+static void trt_settle_timers_(trt_worker_ *of, trt_instant now)
+{
+    trt_instant due;
+    bool earlier;
+    trt_latch_(&of->wheel.latch);
+    earlier = trt_wheel_settle_(&of->wheel, now);
+    due = TRT_LOAD_(&of->wheel.next, relaxed);
+    trt_unlatch_(&of->wheel.latch);
+    if (earlier) trt_timer_added_(of->rt, due);
+}
+
 static void trt_run_timers_(trt_worker_ *by, trt_worker_ *of, trt_instant now)
 {
+    if (TRT_LOAD_(&of->wheel.fresh_some, relaxed)) trt_settle_timers_(of, now);
     if (now >= TRT_LOAD_(&of->wheel.next, relaxed)) trt_wheel_run_(by, &of->wheel, now);
 }
 
@@ -7757,7 +7847,8 @@ static bool trt_maintain_(trt_worker_ *w)
     trt_cell_ *fork;
     if (!rt->virtual_clock) {
         if (w->tick % (4 * TRT_MAINTENANCE_) == 0) trt_run_all_timers_(w);
-        else if (TRT_LOAD_(&w->wheel.next, relaxed) != TRT_FOREVER_)
+        else if (TRT_LOAD_(&w->wheel.next, relaxed) != TRT_FOREVER_ ||
+                 TRT_LOAD_(&w->wheel.fresh_some, relaxed))
             trt_run_timers_(w, w, trt_clock_());
     }
     if (TRT_LOAD_(&rt->fds_waiting, relaxed) && TRT_LOAD_(&rt->driver, relaxed) == 0 &&
@@ -8042,6 +8133,7 @@ static void trt_watch_worker_(trt_runtime *rt, trt_worker_ *w, trt_instant now)
         w->reported = false;
         return;
     }
+    if (TRT_LOAD_(&w->wheel.fresh_some, relaxed)) trt_settle_timers_(w, now);
     trt_rescue_(rt, w);
     if (w->reported || rt->config.stall_after < 0 || now - w->seen_at < rt->config.stall_after)
         return;
@@ -8587,6 +8679,22 @@ static trt_status_code trt_notified_poll_(trt_co *co, trt_args_ *a, trt_waiter_ 
     return status;
 }
 
+static TRT_NOINLINE_ bool trt_await_notified_(trt_co *co, void *notify, uint64_t rounds)
+{
+    trt_worker_ *w = trt_here_.worker;
+    trt_notify *n = (trt_notify *)notify;
+    bool complete;
+    if (!trt_may_try_(w, co)) return trt_await_slowly_(co, TRT_KIND_NOTIFIED_, n, NULL, rounds);
+    if (!TRT_LOAD_(&n->permit_, relaxed) && TRT_LOAD_(&n->rounds_, relaxed) == rounds)
+        return trt_park_on_(w, co, TRT_KIND_NOTIFIED_, n, NULL, rounds);
+    trt_latch_(&n->lock_);
+    complete = TRT_LOAD_(&n->rounds_, relaxed) == rounds && TRT_LOAD_(&n->permit_, relaxed);
+    if (complete) TRT_STORE_(&n->permit_, 0u, relaxed);
+    trt_unlatch_(&n->lock_);
+    if (!complete) return trt_await_slowly_(co, TRT_KIND_NOTIFIED_, n, NULL, rounds);
+    return trt_done_(w, co, TRT_OK);
+}
+
 static void trt_notified_cancel_(trt_waiter_ *w)
 {
     trt_notify *n = w->args.obj;
@@ -8999,47 +9107,46 @@ static void *trt_unconst_(const void *p) { return (void *)(uintptr_t)p; }
 
 /* ---- oneshot
  *
- *     EMPTY --begin--> FILLING --commit--> FULL --receive--> CLOSED
- *       |                 |  \--commit, somebody waits--------^  ^
- *       \----- close -----+--------------------------------------/
+ *     EMPTY --send--> FULL --receive--> CLOSED
+ *       \---- send, somebody waits; close --^
  *
- * The sending macro writes the value between begin and commit, without the latch: nobody reads it
- * before FULL. A close that comes while it is being written wins, and the commit gives TRT_CLOSED:
- * the expression that makes the value may panic, and a receiver must not wait for a commit that
- * never comes. A close after the commit changes nothing, the value stays to be received.
+ * A close after the send changes nothing, the value stays to be received. The state changes under
+ * the latch only, so all its loads and stores are relaxed.
  */
 #define TRT_ONESHOT_EMPTY_ 0u
-#define TRT_ONESHOT_FILLING_ 1u
-#define TRT_ONESHOT_FULL_ 2u
-#define TRT_ONESHOT_CLOSED_ 3u
+#define TRT_ONESHOT_FULL_ 1u
+#define TRT_ONESHOT_CLOSED_ 2u
 #define TRT_ONESHOT_SIZE_BITS_ 48 /* of the op's arg; the offset of the value is in the rest */
 
-TRT_DEF_ bool trt_oneshot_begin_(trt_oneshot_ *oneshot)
-{
-    uint32_t state = TRT_ONESHOT_EMPTY_;
-    /* Relaxed: it only claims the right to write; the value is published under the latch. */
-    return TRT_CAS_(&oneshot->state, &state, TRT_ONESHOT_FILLING_, relaxed);
-}
-
-TRT_DEF_ trt_status_code trt_oneshot_commit_(trt_oneshot_ *oneshot, const void *value, size_t size)
+TRT_DEF_ trt_status_code trt_oneshot_send_(trt_oneshot_ *oneshot, void *place, const void *value,
+                                           size_t size)
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
     trt_status_code status = TRT_OK;
     trt_waiter_ *w;
     trt_latch_(&oneshot->lock);
-    /* All relaxed: but for begin, the state changes under the latch only. */
-    if (TRT_LOAD_(&oneshot->state, relaxed) == TRT_ONESHOT_CLOSED_) {
+    if (TRT_LOAD_(&oneshot->state, relaxed) != TRT_ONESHOT_EMPTY_) {
         status = TRT_CLOSED;
     } else if ((w = trt_complete_first_(&oneshot->waiters, TRT_OK, &wakes)) != NULL) {
         trt_copy_(w->args.out, value, size);
         trt_complete_all_(&oneshot->waiters, TRT_CLOSED, &wakes); /* there is only one value */
         TRT_STORE_(&oneshot->state, TRT_ONESHOT_CLOSED_, relaxed);
     } else {
+        trt_copy_(place, value, size);
         TRT_STORE_(&oneshot->state, TRT_ONESHOT_FULL_, relaxed);
     }
     trt_unlatch_(&oneshot->lock);
     trt_wake_(&wakes);
     return status;
+}
+
+/* Latched, and full. */
+static inline void trt_oneshot_take_(trt_oneshot_ *o, void *out, uint64_t arg)
+{
+    size_t offset = (size_t)(arg >> TRT_ONESHOT_SIZE_BITS_);
+    size_t size = (size_t)(arg & (((uint64_t)1 << TRT_ONESHOT_SIZE_BITS_) - 1));
+    TRT_STORE_(&o->state, TRT_ONESHOT_CLOSED_, relaxed);
+    trt_copy_(out, (unsigned char *)(void *)o + offset, size);
 }
 
 static trt_status_code trt_oneshot_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
@@ -9049,17 +9156,30 @@ static trt_status_code trt_oneshot_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *
     trt_status_code status;
     (void)co;
     trt_latch_(&o->lock);
-    state = TRT_LOAD_(&o->state, relaxed); /* as in commit; begin makes no difference here */
-    if (state < TRT_ONESHOT_FULL_) status = trt_enlist_(&o->waiters, w);
+    state = TRT_LOAD_(&o->state, relaxed);
+    if (state == TRT_ONESHOT_EMPTY_) status = trt_enlist_(&o->waiters, w);
     else status = trt_settle_(w, state == TRT_ONESHOT_FULL_ ? TRT_OK : TRT_CLOSED);
-    if (status == TRT_OK) {
-        size_t offset = (size_t)(a->arg >> TRT_ONESHOT_SIZE_BITS_);
-        size_t size = (size_t)(a->arg & (((uint64_t)1 << TRT_ONESHOT_SIZE_BITS_) - 1));
-        trt_copy_(a->out, (unsigned char *)(void *)o + offset, size);
-        TRT_STORE_(&o->state, TRT_ONESHOT_CLOSED_, relaxed); /* as in commit */
-    }
+    if (status == TRT_OK) trt_oneshot_take_(o, a->out, a->arg);
     trt_unlatch_(&o->lock);
     return status;
+}
+
+static TRT_NOINLINE_ bool trt_await_oneshot_(trt_co *co, void *oneshot, void *out, uint64_t arg)
+{
+    trt_worker_ *w = trt_here_.worker;
+    trt_oneshot_ *o = (trt_oneshot_ *)oneshot;
+    if (!trt_may_try_(w, co)) return trt_await_slowly_(co, TRT_KIND_ONESHOT_, oneshot, out, arg);
+    /* A look; what it misses, the registration sees under the latch. */
+    if (TRT_LOAD_(&o->state, relaxed) == TRT_ONESHOT_EMPTY_)
+        return trt_park_on_(w, co, TRT_KIND_ONESHOT_, oneshot, out, arg);
+    trt_latch_(&o->lock);
+    if (TRT_LOAD_(&o->state, relaxed) != TRT_ONESHOT_FULL_) {
+        trt_unlatch_(&o->lock);
+        return trt_await_slowly_(co, TRT_KIND_ONESHOT_, oneshot, out, arg);
+    }
+    trt_oneshot_take_(o, out, arg);
+    trt_unlatch_(&o->lock);
+    return trt_done_(w, co, TRT_OK);
 }
 
 static void trt_oneshot_cancel_(trt_waiter_ *w)
@@ -9079,8 +9199,7 @@ TRT_DEF_ void trt_oneshot_close_(trt_oneshot_ *oneshot)
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
     trt_latch_(&oneshot->lock);
-    if (TRT_LOAD_(&oneshot->state, relaxed) != TRT_ONESHOT_FULL_) { /* as in commit */
-        /* Races with begin: if begin was first, commit sees CLOSED; if not, begin fails. */
+    if (TRT_LOAD_(&oneshot->state, relaxed) != TRT_ONESHOT_FULL_) {
         TRT_STORE_(&oneshot->state, TRT_ONESHOT_CLOSED_, relaxed);
         trt_complete_all_(&oneshot->waiters, TRT_CLOSED, &wakes);
     }
@@ -9253,8 +9372,10 @@ static TRT_NOINLINE_ bool trt_await_recv_(trt_co *co, void *channel, void *out)
         return trt_await_slowly_(co, TRT_KIND_RECV_, channel, out, 0);
     trt_latch_(&c->lock);
     if (TRT_UNLIKELY_(!c->len || c->senders.head)) {
+        bool empty = !c->len && !c->closed;
         trt_unlatch_(&c->lock);
-        return trt_await_slowly_(co, TRT_KIND_RECV_, channel, out, 0);
+        return empty ? trt_park_on_(w, co, TRT_KIND_RECV_, channel, out, 0)
+                     : trt_await_slowly_(co, TRT_KIND_RECV_, channel, out, 0);
     }
     trt_channel_fetch_(c, out);
     trt_unlatch_(&c->lock);
@@ -9658,6 +9779,8 @@ TRT_ALWAYS_INLINE_ bool trt_wait_kind_(trt_co *co, trt_op *op)
     if (kind == TRT_KIND_RECV_) return trt_await_recv_(co, obj, out);
     if (kind == TRT_KIND_SEND_) return trt_await_send_(co, obj, out);
     if (kind == TRT_KIND_ACQUIRE_) return trt_await_acquire_(co, obj, out, arg);
+    if (kind == TRT_KIND_NOTIFIED_) return trt_await_notified_(co, obj, arg);
+    if (kind == TRT_KIND_ONESHOT_) return trt_await_oneshot_(co, obj, out, arg);
     if (kind == TRT_KIND_JOIN_) return trt_await_join_(co, obj, out, arg);
     if (kind == TRT_KIND_CALL_) return trt_await_call_(co, obj);
     if (kind == TRT_KIND_SYNC_) return trt_await_sync_(co);
@@ -10185,7 +10308,8 @@ static void trt_dump_wait_(FILE *to, const trt_waiter_ *w)
                 (unsigned long long)trt_id_of_((trt_cell_ *)w->args.obj, (uint32_t)w->args.arg));
     else if (w->kind == TRT_KIND_READABLE_ || w->kind == TRT_KIND_WRITABLE_)
         fprintf(to, "%s fd %d", name, (int)(uint32_t)w->args.arg);
-    else if (w->kind == TRT_KIND_SLEEP_UNTIL_ || w->kind == TRT_KIND_TICK_)
+    else if (w->kind == TRT_KIND_SLEEP_UNTIL_ || w->kind == TRT_KIND_TICK_ ||
+             (w->kind == TRT_KIND_SLEEP_ && w->error != TRT_FRESH_SLOT_))
         fprintf(to, "%s until %.3f ms", name, (double)(trt_instant)w->args.arg / 1e6);
     else fprintf(to, "%s", name);
 }

@@ -995,6 +995,9 @@ TRT_INLINE_ uint32_t trt_pc_of_(const trt_co *co, uint32_t phase)
  * moves than it filled the literal with, and a load that spans two stores that are still under way
  * waits until both are done (measured: 6 ns of a fork's 28). The empty asm keeps the words apart. */
 #if defined __GNUC__ && !defined __clang__ && !defined __cplusplus
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized" /* a word may be padding, in part or whole */
+#pragma GCC diagnostic ignored "-Wuninitialized"
 TRT_INLINE_ __attribute__((always_inline)) void trt_args_copy_(void *to, const void *from, size_t n)
 {
     char *t = (char *)to;
@@ -1010,6 +1013,7 @@ TRT_INLINE_ __attribute__((always_inline)) void trt_args_copy_(void *to, const v
         }
     if (i < n) __builtin_memcpy(t + i, f + i, n - i);
 }
+#pragma GCC diagnostic pop
 #define TRT_ARGS_COPY_(to, args) trt_args_copy_(&(to), (args), sizeof(to))
 #else
 #define TRT_ARGS_COPY_(to, args) ((void)((to) = *TRT_ARGS_PTR_(args)))
@@ -2635,7 +2639,7 @@ struct trt_runtime {
 #if defined TASKRT_POLL
     trt_a32_ polling;
     struct pollfd *poll_set;
-    size_t poll_capacity;
+    size_t poll_capacity, poll_skip;
 #endif
     trt_fds_ fds[TRT_FD_SHARDS_];
     trt_a64_ fds_waiting;
@@ -7173,10 +7177,19 @@ static int trt_poller_arm_(trt_runtime *rt, trt_fd_ *record, uint32_t interest)
     return 0;
 }
 
-/* The armed fds, behind the wake pipe. Memory failing, as many as there was room for. */
-static size_t trt_poll_set_(trt_runtime *rt)
+#define TRT_POLL_FEW_ 64u /* fds that are polled without memory */
+
+/* The armed fds, behind the wake pipe. If there is no memory for all of them: as many as there is
+ * room for, and the next ones at the next call. */
+static size_t trt_poll_set_(trt_runtime *rt, struct pollfd *few, struct pollfd **set, bool *all)
 {
-    size_t n = 1, shard;
+    size_t n = 1, shard, seen = 0, skip = rt->poll_skip;
+    size_t capacity = rt->poll_set ? rt->poll_capacity : TRT_POLL_FEW_;
+    *set = rt->poll_set ? rt->poll_set : few;
+    *all = true;
+    (*set)[0].fd = rt->poller_wake[0];
+    (*set)[0].events = POLLIN;
+    (*set)[0].revents = 0;
     for (shard = 0; shard < TRT_FD_SHARDS_; shard++) {
         trt_fds_ *fds = &rt->fds[shard];
         uint32_t i;
@@ -7185,55 +7198,52 @@ static size_t trt_poll_set_(trt_runtime *rt)
             trt_fd_ *record;
             for (record = fds->table[i]; record; record = record->next) {
                 if (!record->armed) continue;
-                if (n == rt->poll_capacity) {
-                    size_t more = rt->poll_capacity * 2;
-                    struct pollfd *set = (struct pollfd *)TASKRT_MALLOC(more * sizeof *set);
-                    if (!set) continue;
-                    memcpy(set, rt->poll_set, n * sizeof *set);
-                    TASKRT_FREE(rt->poll_set);
-                    rt->poll_set = set;
-                    rt->poll_capacity = more;
+                if (seen++ < skip) {
+                    *all = false;
+                    continue;
                 }
-                rt->poll_set[n].fd = record->fd;
-                rt->poll_set[n].events = (short)((record->armed & TRT_READ_ ? POLLIN : 0) |
-                                                 (record->armed & TRT_WRITE_ ? POLLOUT : 0));
-                rt->poll_set[n++].revents = 0;
+                if (n == capacity) {
+                    struct pollfd *more =
+                        (struct pollfd *)TASKRT_MALLOC(capacity * 2 * sizeof *more);
+                    if (!more) {
+                        *all = false;
+                        continue;
+                    }
+                    memcpy(more, *set, n * sizeof *more);
+                    TASKRT_FREE(rt->poll_set);
+                    rt->poll_set = *set = more;
+                    rt->poll_capacity = capacity *= 2;
+                }
+                (*set)[n].fd = record->fd;
+                (*set)[n].events = (short)((record->armed & TRT_READ_ ? POLLIN : 0) |
+                                           (record->armed & TRT_WRITE_ ? POLLOUT : 0));
+                (*set)[n++].revents = 0;
             }
         }
         trt_unlatch_(&fds->latch);
     }
+    rt->poll_skip = *all || skip + n - 1 >= seen ? 0 : skip + n - 1;
     return n;
 }
 
 static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
 {
+    struct pollfd few[TRT_POLL_FEW_], *set;
     size_t n, i;
     int64_t ms = timeout < 0 ? -1 : timeout / 1000000 + (timeout % 1000000 != 0);
-    if (!rt->poll_set) {
-        rt->poll_set = (struct pollfd *)TASKRT_MALLOC(16 * sizeof *rt->poll_set);
-        rt->poll_capacity = rt->poll_set ? 16 : 0;
-        if (!rt->poll_set) {
-            struct pollfd wake;
-            wake.fd = rt->poller_wake[0];
-            wake.events = POLLIN;
-            (void)TRT_SYS_(poll)(&wake, 1, ms < 0 || ms > 10 ? 10 : (int)ms);
-            return;
-        }
-    }
+    bool all;
     TRT_STORE_(&rt->polling, 1u, seq_cst); /* from here on, whoever arms interrupts */
-    rt->poll_set[0].fd = rt->poller_wake[0];
-    rt->poll_set[0].events = POLLIN;
-    rt->poll_set[0].revents = 0;
-    n = trt_poll_set_(rt);
-    if (TRT_SYS_(poll)(rt->poll_set, (nfds_t)n, ms > INT_MAX ? INT_MAX : (int)ms) < 0) n = 0;
+    n = trt_poll_set_(rt, few, &set, &all);
+    if (!all && (ms < 0 || ms > 10)) ms = 10; /* those that were left out are next */
+    if (TRT_SYS_(poll)(set, (nfds_t)n, ms > INT_MAX ? INT_MAX : (int)ms) < 0) n = 0;
     TRT_STORE_(&rt->polling, 0u, relaxed);
-    if (n && rt->poll_set[0].revents) trt_wake_pipe_drain_(rt);
+    if (n && set[0].revents) trt_wake_pipe_drain_(rt);
     for (i = 1; i < n; i++) {
-        int e = rt->poll_set[i].revents;
+        int e = set[i].revents;
         uint32_t ready = 0;
         if (e & (POLLIN | POLLHUP | POLLERR | POLLNVAL)) ready |= TRT_READ_;
         if (e & (POLLOUT | POLLHUP | POLLERR | POLLNVAL)) ready |= TRT_WRITE_;
-        if (ready) trt_fd_event_(rt, rt->poll_set[i].fd, 0, ready);
+        if (ready) trt_fd_event_(rt, set[i].fd, 0, ready);
     }
 }
 #else /* kqueue */

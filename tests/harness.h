@@ -103,6 +103,7 @@ static const harness_test *harness_current;
 static const char *harness_program = "test";
 static int harness_log = 2; /* the real stderr, also while a test captures fd 2 */
 static atomic_int harness_failures;
+static void (*harness_last_words)(void); /* if set, called before the summary is printed */
 
 #define TEST(name) TEST_WITHIN(20, name)
 #define TEST_WITHIN(seconds, name)                                                                 \
@@ -431,6 +432,8 @@ static int harness_main(int argc, char **argv)
     }
     for (const harness_test *test = harness_first; test && argc == 1; test = test->next)
         *(harness_forked(test) ? &passed : &failed) += 1;
+    if (harness_last_words)
+        harness_last_words();
     printf("%d passed, %d failed\n", passed, failed);
     return failed ? 1 : 0;
 }

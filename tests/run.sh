@@ -47,6 +47,16 @@ unit() { # variant, wrapper, compiler and flags
     done
 }
 
+# Does what this compiler makes with these flags run here?
+works() { # compiler and flags
+    echo 'int main(void) { return 0; }' >"$out/probe.c"
+    "$@" "$out/probe.c" -o "$out/probe" 2>/dev/null && "$out/probe" 2>/dev/null && return
+    echo "skipped: $* does not work here"
+    return 1
+}
+address='-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer'
+thread=-fsanitize=thread
+
 case $target in
 test)
     unit plain '' $CC $CFLAGS $SAN
@@ -73,7 +83,6 @@ check-san)
     ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=0} UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
     TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}
     export ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS
-    address='-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer'
     for compiler in gcc clang; do
         if ! have $compiler; then
             echo "skipped: no $compiler"
@@ -105,6 +114,25 @@ check-san)
     else
         echo 'skipped: no clang that checks -fsanitize=function in C'
     fi
+    ;;
+check-faults)
+    TASKRT_TEST_SLOW=${TASKRT_TEST_SLOW:-10}
+    ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=0} TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}
+    export TASKRT_TEST_SLOW ASAN_OPTIONS TSAN_OPTIONS
+    sections='tests/faults.c tests/test_faults.c tests/test_memory.c'
+    unit plain '' $CC $CFLAGS $SAN
+    unit poll '' $CC $CFLAGS $SAN -DTASKRT_POLL
+    unit no-futex '' $CC $CFLAGS $SAN -DTASKRT_NO_FUTEX
+    # shellcheck disable=SC2086
+    works $CC $address && unit asan '' $CC -O1 -g $address
+    works $CC $thread && unit tsan '' $CC -O1 -g $thread
+    ;;
+check-soak)
+    SOAK_SECONDS=${SOAK_SECONDS:-3600} TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}
+    export SOAK_SECONDS TSAN_OPTIONS
+    sections=tests/soak.c
+    unit plain '' $CC $CFLAGS $SAN
+    works $CC $thread && unit tsan 'env TASKRT_TEST_SLOW=10' $CC -O1 -g $thread
     ;;
 check-valgrind)
     TASKRT_TEST_SLOW=${TASKRT_TEST_SLOW:-30} TASKRT_TEST_ROUNDS=${TASKRT_TEST_ROUNDS:-0.003}
@@ -183,6 +211,7 @@ for name in $(cut -d '|' -f 1 "$steps"); do
         f=${last#*, }
         passed=$((passed + p))
         failed=$((failed + ${f%% *}))
+        sed -n "s/^\(swept\|soaked\) /$name: &/p" "$out/$name.log"
         ;;
     *)
         echo "FAIL $name: no log"

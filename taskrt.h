@@ -7393,7 +7393,7 @@ static bool trt_poller_ensure_(trt_runtime *rt)
     if (ready) TRT_STORE_(&rt->poller_ready, 1u, release);
     trt_unlatch_(&rt->poller_latch);
     if (!ready) return false;
-    TRT_FENCE_(&rt->driver); /* pairs with the driver's, before it looks whether there is a poller */
+    TRT_FENCE_(&rt->driver); /* pairs with the driver's, before it looks for a poller */
     trt_driver_again_(rt);   /* it sleeps on a futex: it has to move over */
     return true;
 }

@@ -309,7 +309,7 @@ static void claim_of(int timed, bool abort)
     MODEL_CHECK(status == TRT_OK ? out == 7 : (abort && status == TRT_CANCELLED) || (timed && status == TRT_TIMED_OUT));
     model_join(a);
     if (abort) model_join(b);
-    MODEL_CHECK((status != TRT_OK) == bell.permit_ && !bell.waiters_.head); /* a lost wait has consumed nothing */
+    MODEL_CHECK((status != TRT_OK) == (TRT_LOAD_(&bell.permit_, seq_cst) != 0) && !bell.waiters_.head); /* a lost wait has consumed nothing */
     finish();
 }
 static void claim_abort(void) { claim_of(0, true); }
@@ -328,7 +328,7 @@ static void notify_all(void)
     (void)trt_join_thread(waiting, NULL);
     model_join(a);
     model_join(b);
-    MODEL_CHECK(!bell.waiters_.head && !bell.permit_);
+    MODEL_CHECK(!bell.waiters_.head && !TRT_LOAD_(&bell.permit_, seq_cst));
     finish();
 }
 

@@ -572,13 +572,13 @@ extern "C" {
 #define TRT_ALIGNOF_(type) alignof(type)
 #define TRT_STATIC_ASSERT_(condition, text) static_assert(condition, text)
 typedef uint32_t trt_a32_;
-typedef uint64_t trt_a64_;
+typedef uint64_t trt_a64_ __attribute__((aligned(8))); /* as in C, also where a uint64_t has 4 */
 #else
 #define TRT_INLINE_ static inline TRT_UNUSED_
 #define TRT_ALIGNOF_(type) _Alignof(type)
 #define TRT_STATIC_ASSERT_(condition, text) _Static_assert(condition, text)
 typedef _Atomic(uint32_t) trt_a32_;
-typedef _Atomic(uint64_t) trt_a64_;
+typedef _Atomic(uint64_t) trt_a64_ __attribute__((aligned(8)));
 #endif
 
 /* ------------------------------------------------------------------------------------------------
@@ -1997,6 +1997,7 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
 #define TRT_COUNT_(p, n) TRT_STORE_((p), TRT_LOAD_((p), relaxed) + (n), relaxed)
 
 typedef _Atomic(uintptr_t) trt_aptr_;
+typedef _Atomic(int64_t) trt_ai64_ __attribute__((aligned(8))); /* as trt_a64_ */
 
 /* ------------------------------------------------------------------------------------------------
  * >>os
@@ -2446,7 +2447,7 @@ typedef struct trt_wheel_ {
     bool exact;          /* virtual clock: fire at the nanosecond, not at the end of the slot */
     uint32_t bits;       /* of a tick */
     uint64_t now;        /* ticks processed */
-    _Atomic(int64_t) next; /* nobody needs to look before this instant */
+    trt_ai64_ next; /* nobody needs to look before this instant */
     trt_a64_ waiting;
     uint64_t occupied[TRT_WHEEL_LEVELS_];
     trt_list_ slot[TRT_WHEEL_LEVELS_][64];
@@ -2523,7 +2524,7 @@ struct trt_runtime {
     trt_a64_ *idle_bits;
     size_t idle_words;
     _Alignas(TASKRT_CACHELINE) trt_a32_ driver; /* index + 1 of the worker that is it */
-    _Atomic(int64_t) driver_until;
+    trt_ai64_ driver_until;
     trt_a32_ signals;      /* TRT_SIGNAL_*: looked at between polls */
     trt_a32_ closing, stop;
     /* injection queue */
@@ -2557,9 +2558,9 @@ struct trt_runtime {
     trt_a64_ fds_waiting;
     /* current-thread runtimes: which thread drives */
     trt_a32_ driving, drive_gate;
-    _Atomic(int64_t) drive_until; /* of trt_runtime_shutdown: when to stop driving */
+    trt_ai64_ drive_until; /* of trt_runtime_shutdown: when to stop driving */
     /* the virtual clock */
-    _Atomic(int64_t) virtual_now;
+    trt_ai64_ virtual_now;
     /* the rest */
     trt_pool_ pool;
     trt_a32_ panic_latch;

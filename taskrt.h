@@ -7504,6 +7504,14 @@ static bool trt_stopped_(trt_worker_ *w, const trt_thread_waiter_ *t)
     return TRT_LOAD_(&rt->ended_gate, acquire) || trt_drive_over_(rt);
 }
 
+/* A function of its own: what is inlined into one that calls setjmp is optimised less, and gcc
+ * warns of its variables (-Wclobbered). */
+static TRT_NOINLINE_ void trt_turns_(trt_worker_ *w, const trt_thread_waiter_ *t)
+{
+    while (!trt_stopped_(w, t))
+        if (!trt_turn_(w)) trt_worker_sleep_(w);
+}
+
 /* Run until told to stop, or (current thread) until `t` is woken. Panics land here. */
 static void trt_worker_loop_(trt_worker_ *w, const trt_thread_waiter_ *volatile t)
 {
@@ -7512,8 +7520,7 @@ static void trt_worker_loop_(trt_worker_ *w, const trt_thread_waiter_ *volatile 
     w->trapped = true;
     w->driven_for = t;
     if (setjmp(w->trap) != 0) trt_recover_(worker);
-    while (!trt_stopped_(worker, t))
-        if (!trt_turn_(worker)) trt_worker_sleep_(worker);
+    trt_turns_(worker, t);
     worker->trapped = false;
     TRT_STORE_(&worker->at_cell, NULL, relaxed);
 }

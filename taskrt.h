@@ -2735,9 +2735,11 @@ static uint32_t trt_class_(size_t size)
 static size_t trt_class_size_(uint32_t class_index)
 {
     uint32_t high;
+    uint64_t size;
     if (class_index < 32) return ((size_t)class_index + 1) * 16;
     high = (class_index - 32) / 4 + 9;
-    return ((size_t)((class_index - 32) & 3) + 5) << (high - 2);
+    size = ((uint64_t)((class_index - 32) & 3) + 5) << (high - 2);
+    return size > SIZE_MAX / 2 ? SIZE_MAX / 2 : (size_t)size; /* 32 bits: nothing is as large */
 }
 
 /* Memory latch held: a piece of fresh, chunk-aligned memory. */

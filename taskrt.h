@@ -4876,11 +4876,16 @@ static void trt_call_cancel_(trt_waiter_ *m)
     trt_unlatch_(&c->latch);
 }
 
-/* A member completed on the registering thread; `taken`: trt_take_ has said yes. */
+/* A member completed on the registering thread. Of an `any`, trt_take_ has claimed, but for a poll
+ * that takes nothing: it tells of a mistake, or of a task that was never made. */
 static void trt_member_done_(trt_group_ *g, trt_waiter_ *m, trt_status_code status)
 {
     m->status = (uint8_t)status;
-    if (!(g->flags & TRT_GROUP_ALL_)) return; /* trt_take_ has claimed */
+    if (!(g->flags & TRT_GROUP_ALL_)) {
+        if (g->winner != (int8_t)m->index && trt_claim_strand_(g->cell))
+            g->winner = (int8_t)m->index;
+        return;
+    }
     if ((g->flags & TRT_GROUP_TRY_) && status != TRT_OK) {
         if (trt_claim_strand_(g->cell)) g->winner = (int8_t)m->index;
     } else if (TRT_SUB_(&g->left, 1u, acq_rel) == 1) {

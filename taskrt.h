@@ -572,13 +572,13 @@ extern "C" {
 #define TRT_ALIGNOF_(type) alignof(type)
 #define TRT_STATIC_ASSERT_(condition, text) static_assert(condition, text)
 typedef uint32_t trt_a32_;
-typedef uint64_t trt_a64_;
+typedef uint64_t trt_a64_ __attribute__((aligned(8))); /* as in C, also where a uint64_t has 4 */
 #else
 #define TRT_INLINE_ static inline TRT_UNUSED_
 #define TRT_ALIGNOF_(type) _Alignof(type)
 #define TRT_STATIC_ASSERT_(condition, text) _Static_assert(condition, text)
 typedef _Atomic(uint32_t) trt_a32_;
-typedef _Atomic(uint64_t) trt_a64_;
+typedef _Atomic(uint64_t) trt_a64_ __attribute__((aligned(8)));
 #endif
 
 /* ------------------------------------------------------------------------------------------------
@@ -2084,6 +2084,7 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
 #define TRT_COUNT_(p, n) TRT_STORE_((p), TRT_LOAD_((p), relaxed) + (n), relaxed)
 
 typedef _Atomic(uintptr_t) trt_aptr_;
+typedef _Atomic(int64_t) trt_ai64_ __attribute__((aligned(8))); /* as trt_a64_ */
 
 /* ------------------------------------------------------------------------------------------------
  * >>os
@@ -2545,7 +2546,7 @@ typedef struct trt_wheel_ {
     bool exact;          /* virtual clock: fire at the nanosecond, not at the end of the slot */
     uint32_t bits;       /* of a tick */
     uint64_t now;        /* ticks processed */
-    _Atomic(int64_t) next; /* nobody needs to look before this instant */
+    trt_ai64_ next; /* nobody needs to look before this instant */
     trt_a64_ waiting;
     trt_a32_ fresh_some; /* is there anything in... */
     trt_list_ fresh;     /* durations that begin when their owner next looks at the clock */
@@ -2624,7 +2625,7 @@ struct trt_runtime {
     trt_a64_ *idle_bits;
     size_t idle_words;
     _Alignas(TASKRT_CACHELINE) trt_a32_ driver; /* index + 1 of the worker that is it */
-    _Atomic(int64_t) driver_until;
+    trt_ai64_ driver_until;
     trt_a32_ signals;      /* TRT_SIGNAL_*: looked at between polls */
     trt_a32_ closing, stop;
     /* injection queue */
@@ -2658,9 +2659,9 @@ struct trt_runtime {
     trt_a64_ fds_waiting;
     /* current-thread runtimes: which thread drives */
     trt_a32_ driving, drive_gate;
-    _Atomic(int64_t) drive_until; /* of trt_runtime_shutdown: when to stop driving */
+    trt_ai64_ drive_until; /* of trt_runtime_shutdown: when to stop driving */
     /* the virtual clock */
-    _Atomic(int64_t) virtual_now;
+    trt_ai64_ virtual_now;
     /* the rest */
     trt_pool_ pool;
     trt_a32_ panic_latch;
@@ -2863,9 +2864,11 @@ static uint32_t trt_class_(size_t size)
 static size_t trt_class_size_(uint32_t class_index)
 {
     uint32_t high;
+    uint64_t size;
     if (class_index < 32) return ((size_t)class_index + 1) * 16;
     high = (class_index - 32) / 4 + 9;
-    return ((size_t)((class_index - 32) & 3) + 5) << (high - 2);
+    size = ((uint64_t)((class_index - 32) & 3) + 5) << (high - 2);
+    return size > SIZE_MAX / 2 ? SIZE_MAX / 2 : (size_t)size; /* 32 bits: nothing is as large */
 }
 
 /* Memory latch held: a piece of fresh, chunk-aligned memory. */
@@ -5175,11 +5178,16 @@ static void trt_call_cancel_(trt_waiter_ *m)
     trt_unlatch_(&c->latch);
 }
 
-/* A member completed on the registering thread; `taken`: trt_take_ has said yes. */
+/* A member completed on the registering thread. Of an `any`, trt_take_ has claimed, but for a poll
+ * that takes nothing: it tells of a mistake, or of a task that was never made. */
 static void trt_member_done_(trt_group_ *g, trt_waiter_ *m, trt_status_code status)
 {
     m->status = (uint8_t)status;
-    if (!(g->flags & TRT_GROUP_ALL_)) return; /* trt_take_ has claimed */
+    if (!(g->flags & TRT_GROUP_ALL_)) {
+        if (g->winner != (int8_t)m->index && trt_claim_strand_(g->cell))
+            g->winner = (int8_t)m->index;
+        return;
+    }
     if ((g->flags & TRT_GROUP_TRY_) && status != TRT_OK) {
         if (trt_claim_strand_(g->cell)) g->winner = (int8_t)m->index;
     } else if (TRT_SUB_(&g->left, 1u, acq_rel) == 1) {
@@ -7957,6 +7965,14 @@ static bool trt_stopped_(trt_worker_ *w, const trt_thread_waiter_ *t)
     return TRT_LOAD_(&rt->ended_gate, acquire) || trt_drive_over_(rt);
 }
 
+/* A function of its own: what is inlined into one that calls setjmp is optimised less, and gcc
+ * warns of its variables (-Wclobbered). */
+static TRT_NOINLINE_ void trt_turns_(trt_worker_ *w, const trt_thread_waiter_ *t)
+{
+    while (!trt_stopped_(w, t))
+        if (!trt_turn_(w)) trt_worker_sleep_(w);
+}
+
 /* Run until told to stop, or (current thread) until `t` is woken. Panics land here. */
 static void trt_worker_loop_(trt_worker_ *w, const trt_thread_waiter_ *volatile t)
 {
@@ -7965,8 +7981,7 @@ static void trt_worker_loop_(trt_worker_ *w, const trt_thread_waiter_ *volatile 
     w->trapped = true;
     w->driven_for = t;
     if (setjmp(w->trap) != 0) trt_recover_(worker);
-    while (!trt_stopped_(worker, t))
-        if (!trt_turn_(worker)) trt_worker_sleep_(worker);
+    trt_turns_(worker, t);
     worker->trapped = false;
     TRT_STORE_(&worker->at_cell, NULL, relaxed);
 }

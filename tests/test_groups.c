@@ -787,4 +787,37 @@ TEST(a_task_whose_awaits_never_wait_lets_others_run)
     CHECK_EQ(trt_run_with(&on_one_thread, never_waits, NULL), TRT_OK);
 }
 
+struct fails_behind_a_child {
+    trt_interval never_set;
+    trt_handle(later) never_made;
+    trt_frame(forever) child;
+    atomic_int cleaned;
+    int i;
+};
+trt_async(int, fails_behind_a_child)
+{
+    trt_body {
+        for (self->i = 0; self->i < 50; self->i++) { /* any begins with either */
+            trt_await_any(trt_tick(&self->never_set), trt_call(forever, &self->child, .cleaned = &self->cleaned));
+            CHECK_EQ(trt_status(), TRT_MISUSE);
+            CHECK_EQ(trt_chosen(), 0);
+            trt_await_any(trt_call(forever, &self->child, .cleaned = &self->cleaned), trt_join(self->never_made, NULL));
+            CHECK_EQ(trt_status(), TRT_MISUSE);
+            CHECK_EQ(trt_chosen(), 1);
+            trt_await_any(trt_stop(self->never_made), trt_call(forever, &self->child, .cleaned = &self->cleaned));
+            CHECK_EQ(trt_status(), TRT_OK);
+            CHECK_EQ(trt_chosen(), 0);
+            trt_await(trt_within(trt_ms(1), trt_advance(-1)));
+            CHECK_EQ(trt_status(), TRT_MISUSE);
+        }
+        trt_return(1);
+    }
+}
+TEST(what_ends_at_once_behind_a_child_ends_any)
+{
+    int out = 0;
+    CHECK_EQ(trt_run_with(&on_virtual_clock, fails_behind_a_child, &out), TRT_OK);
+    CHECK_EQ(out, 1);
+}
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

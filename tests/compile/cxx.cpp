@@ -47,6 +47,13 @@ int main()
     trt_duration d = trt_ms(5) + trt_s(0.5);
     if (d != 505000000)
         return 10;
+    static objects all; // the same layout in both languages
+    size_t offset = 0;
+    all.last = 42;
+    if (trt_join_thread(trt_spawn_blocking_on(rt, layout, &all), &offset) != TRT_OK || offset == 0)
+        return 11;
+    if (offset != size_t(reinterpret_cast<char *>(&all.last) - reinterpret_cast<char *>(&all)))
+        return 12;
     trt_runtime_free(rt);
     std::puts("ok");
     return 0;

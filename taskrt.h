@@ -5279,12 +5279,17 @@ static int trt_group_settle_(trt_worker_ *w, trt_cell_ *c)
             TRT_AND_(&c->state, ~(uint64_t)TRT_COMMIT_, relaxed);
         }
     }
-    /* The last to linger may still hold its latch: pass through it before the cells are freed. */
+    /* The last to linger may still hold its latch: pass through it before the cells, and the group,
+     * are freed. */
     for (i = 0; i < g->n; i++) {
         trt_waiter_ *m = &g->member[i];
-        if (m->kind != TRT_KIND_CALL_) continue;
-        trt_latch_(&((trt_cell_ *)m->args.out)->latch);
-        trt_unlatch_(&((trt_cell_ *)m->args.out)->latch);
+        trt_a32_ *latch = NULL;
+        if (m->kind == TRT_KIND_CALL_) latch = &((trt_cell_ *)m->args.out)->latch;
+        else if (m->kind == TRT_KIND_BLOCKING_ && m->linked == TRT_LINGERS_)
+            latch = &w->rt->pool.latch;
+        if (!latch) continue;
+        trt_latch_(latch);
+        trt_unlatch_(latch);
     }
     return trt_group_finish_(c);
 }

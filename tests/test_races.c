@@ -680,4 +680,47 @@ TEST_WITHIN(60, a_fork_that_panics_against_a_look_at_another_panic)
     CHECK_EQ(status, TRT_OK);
 }
 
+/* A loser of any that still runs on the pool has let go of the group before the group's memory is used again. */
+struct ends_when_asked { bool panics; };
+trt_blocking_fn(int, ends_when_asked)
+{
+    for (int i = 0; i < 20 && !trt_cancelled(); i++)
+        sched_yield();
+    if (self->panics)
+        trt_panic("asked to end");
+    return 1;
+}
+struct leaves_jobs { long i, n; trt_job(ends_when_asked) job, job2; };
+trt_async(int, leaves_jobs)
+{
+    trt_body {
+        for (self->i = 0; self->i < self->n; self->i++) {
+            trt_await_any(trt_blocking(ends_when_asked, &self->job, .panics = self->i % 3 == 0),
+                          trt_blocking(ends_when_asked, &self->job2), trt_sleep(trt_us(self->i % 40)));
+            CHECK(trt_status() == TRT_OK || trt_status() == TRT_PANICKED);
+        }
+        trt_return(1);
+    }
+}
+static void quiet(const trt_failure_info *failure, void *user)
+{
+    (void)failure;
+    (void)user;
+}
+struct many_leave_jobs { trt_handle(leaves_jobs) h[4]; int i; long n; };
+trt_async(int, many_leave_jobs)
+{
+    trt_body {
+        for (self->i = 0; self->i < 4; self->i++)
+            self->h[self->i] = trt_spawn(leaves_jobs, .n = self->n);
+        for (self->i = 0; self->i < 4; self->i++)
+            trt_await_ok(trt_join(self->h[self->i], NULL));
+    }
+}
+TEST_WITHIN(60, losing_jobs_let_go_of_their_group)
+{
+    const trt_config config = {.workers = 2, .on_panic = quiet};
+    CHECK_EQ(trt_run_with(&config, many_leave_jobs, NULL, .n = ROUNDS(2000)), TRT_OK);
+}
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

@@ -237,6 +237,7 @@ static void driver(void)
     wheel = &be_worker(0)->wheel;
     a = thread(0, drives);
     trt_latch_(&wheel->latch);
+    TRT_COUNT_(&wheel->waiting, 1u);
     first = trt_wheel_add_(wheel, &timer.waiter);
     trt_unlatch_(&wheel->latch);
     if (first) trt_timer_added_(runtime, (trt_instant)timer.waiter.args.arg);

@@ -261,6 +261,7 @@ static void wheel_cancel(void)
     timer.waiter.mode = TRT_MODE_THREAD_;
     timer.waiter.args.arg = (uint64_t)(trt_clock_() + trt_ms(5));
     trt_latch_(&wheel->latch);
+    TRT_COUNT_(&wheel->waiting, 1u);
     (void)trt_wheel_add_(wheel, &timer.waiter);
     trt_unlatch_(&wheel->latch);
     a = thread(0, expires);

@@ -270,7 +270,8 @@ int main(void)
 
   A sleep is never early. Timers sit in a wheel per worker with slots of 2^20 ns (1.05 ms) and
   fire at the end of their slot. A duration counts from the await that starts it, so a deadline
-  over several awaits is written with trt_sleep_until or trt_within_until.
+  over several awaits is written with trt_sleep_until or trt_within_until. On the real clock it
+  begins when the worker next reads the clock: before it sleeps, or after 61 polls at the latest.
 
   trt_interval: the first tick is at once. A tick seen more than 5 ms late is missed: TRT_BURST
   makes up for it, TRT_DELAY moves the schedule, TRT_SKIP goes on with the next in the old
@@ -5856,6 +5857,19 @@ static bool trt_name_copy_(trt_cell_ *c, const trt_type_ *type, const char *labe
     return true;
 }
 
+/* A task or job that nobody knows yet. The state that trt_start_ publishes waits in args.arg. */
+static inline void trt_task_init_(trt_cell_ *c, uint32_t kind, void *up, uint64_t state)
+{
+    c->kind = (uint8_t)kind;
+    c->flags = 0;
+    c->cleaning = 0;
+    c->up = up;
+    c->wait.kind = TRT_KIND_NONE_;
+    c->wait.error = 0;
+    c->wait.kept = 0;
+    c->wait.args.arg = TRT_FRESH_ | TRT_LIVE_ | state;
+}
+
 static trt_cell_ *trt_task_new_(trt_runtime *rt, const trt_type_ *type, const trt_how_ *from)
 {
     uint32_t how = from->flags;
@@ -5863,16 +5877,9 @@ static trt_cell_ *trt_task_new_(trt_runtime *rt, const trt_type_ *type, const tr
     size_t size = trt_tail_offset_(type) + (tail ? sizeof(trt_tail_) : 0);
     trt_cell_ *c = trt_slot_alloc_(rt, trt_class_(size));
     if (!c) return NULL;
-    c->kind = type->job ? TRT_JOB_ : TRT_TASK_;
-    c->flags = 0;
-    c->cleaning = 0;
-    c->up = how & TRT_HOW_SET_ ? from->extra : NULL;
-    c->wait.kind = TRT_KIND_NONE_;
-    c->wait.error = 0;
-    c->wait.kept = 0;
-    c->wait.args.arg = TRT_FRESH_ | TRT_LIVE_ | (type->job ? TRT_JOB_STATE_ : 0) |
-                       (how & TRT_HOW_SET_ ? TRT_SET_ : 0) |
-                       (how & TRT_HOW_DETACHED_ ? TRT_DETACHED_ : 0);
+    trt_task_init_(c, type->job ? TRT_JOB_ : TRT_TASK_, how & TRT_HOW_SET_ ? from->extra : NULL,
+                   (type->job ? TRT_JOB_STATE_ : 0u) | (how & TRT_HOW_SET_ ? TRT_SET_ : 0u) |
+                       (how & TRT_HOW_DETACHED_ ? TRT_DETACHED_ : 0u));
     if ((how & TRT_HOW_NAMED_) && !trt_name_copy_(c, type, (const char *)from->extra)) {
         trt_slot_free_(c);
         return NULL;
@@ -5924,14 +5931,7 @@ TRT_DEF_ void *trt_make_(const trt_type_ *type, const trt_how_ *how, trt_ref_ *u
     c = trt_alloc_from_(w->rt, &w->cache, trt_class_(trt_tail_offset_(type)));
     if (TRT_UNLIKELY_(!c)) return trt_make_any_(type, how, unmade, args);
     TRT_COUNT_(&w->spawned, 1u);
-    c->up = NULL;
-    c->kind = TRT_TASK_;
-    c->flags = 0;
-    c->cleaning = 0;
-    c->wait.kind = TRT_KIND_NONE_;
-    c->wait.kept = 0;
-    c->wait.error = 0;
-    c->wait.args.arg = TRT_FRESH_ | TRT_LIVE_;
+    trt_task_init_(c, TRT_TASK_, NULL, 0);
     return trt_root_init_(c, type);
 }
 

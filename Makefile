@@ -18,6 +18,7 @@ help:
 	@echo 'make check-soak      a random workload on real threads with delays, SOAK_SECONDS long (3600)'
 	@echo 'make check-valgrind  the tests under valgrind'
 	@echo 'make check-model     the implementation under a scheduler that decides every switch; SCHEDULES=1000000 SEED=fresh'
+	@echo 'make bench           the benchmarks; TOKIO_BENCH=path/to/tokio-bench measures Tokio beside, see tests/bench/run.sh'
 	@echo 'make clean           removes build/'
 	@echo
 	@echo 'Each check ends with one line: N passed, N failed. Set CC, CFLAGS, SAN or JOBS to change how it runs.'
@@ -25,7 +26,10 @@ help:
 test check-compile check-san check-poll check-faults check-soak check-valgrind check-model:
 	@sh tests/run.sh $@
 
+bench:
+	@sh tests/bench/run.sh
+
 clean:
 	rm -rf build
 
-.PHONY: help test check-compile check-san check-poll check-faults check-soak check-valgrind check-model clean
+.PHONY: help bench test check-compile check-san check-poll check-faults check-soak check-valgrind check-model clean

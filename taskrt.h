@@ -1888,7 +1888,7 @@ TASKRT_API void trt_watch_close_(trt_watch_ *watch);
 /* trt_readable, trt_writable - op: until the fd is ready, has an error, or is hung up.
  *
  * Regular files are always ready. Several tasks may wait for one fd; all of one direction are
- * woken.
+ * woken. So make it non-blocking: another task, or process, may have read before this one does.
  *
  *   returns   TRT_OK | TRT_ERRNO with trt_errno(), EBADF for one that is not open | TRT_NO_MEMORY
  *   owns      the fd stays open until the await ends; afterwards it may be closed and its number
@@ -2582,16 +2582,26 @@ typedef struct trt_worker_ {
     trt_wheel_ wheel;
     trt_thread_id_ thread;
     bool started;
+    /* waits for fds that the poller was not told of, see >>impl-fds */
+    _Atomic(struct trt_fd_ *) unsure;
+    uint32_t fd_round;
     /* watch thread only */
     uint32_t seen_poll;
     trt_instant seen_at;
     bool reported;
 } trt_worker_;
 
-typedef struct trt_fd_ {
-    struct trt_fd_ *next;
+typedef struct trt_fd_ { /* see >>impl-fds */
+    struct trt_fd_ *next, *next_unsure;
     int fd;
     uint32_t armed, generation;
+    uint32_t missed;         /* directions */
+    uint32_t round, harvest; /* when its last wait began */
+    struct {
+        uint64_t task; /* the last that waited */
+        uint32_t often;
+    } of[2]; /* each direction */
+    trt_worker_ *unsure;     /* in whose list */
     trt_list_ readers, writers;
 } trt_fd_;
 
@@ -2658,6 +2668,7 @@ struct trt_runtime {
 #endif
     trt_fds_ fds[TRT_FD_SHARDS_];
     trt_a64_ fds_waiting;
+    trt_a32_ harvest; /* counts what the poller brought in */
     /* current-thread runtimes: which thread drives */
     trt_a32_ driving, drive_gate;
     trt_ai64_ drive_until; /* of trt_runtime_shutdown: when to stop driving */
@@ -7138,18 +7149,44 @@ static bool trt_job_cancel_strand_(trt_waiter_ *w)
  * >>impl-fds
  *
  * Readiness of file descriptors. One record an fd, in 16 shards by number, each with a latch;
- * records stay until the runtime is freed. Every wait arms the poller for one shot: that checks
- * the level, so that nothing is missed, and notices an fd that was closed and opened again (the
- * kernel has forgotten it, and it is added anew, under a new generation that tells late events of
- * the old one apart). Waiters of one direction are woken together; hang-up and error wake both
- * directions.
+ * records stay until the runtime is freed. Waiters of one direction are woken together; hang-up and
+ * error wake both directions. The poller is opened by the first wait. Before, nobody needs it, and
+ * workers sleep on futexes.
  *
- * The poller is opened by the first wait. Before, nobody needs it, and workers sleep on futexes.
+ * kqueue and poll: every wait looks at the fd, and if it is not ready arms the poller for one shot.
+ *
+ * epoll: an fd stays armed, edge-triggered, from its first wait on, and a further wait of the same
+ * task makes no system call: on a busy server the next edge comes before anybody would sleep. Two
+ * things can go wrong, and neither is told by an edge: the fd was ready all the time (its reader
+ * has left some), or it was closed and its number used again (the kernel has forgotten it). So such
+ * a wait is `unsure`: its record is in a list of the worker. The worker verifies it some rounds of
+ * maintenance after the wait began. If all workers sleep, the last to fall asleep verifies all
+ * lists after a nap. If a worker is stuck, the watch thread does. To verify is to look at the level
+ * and, if the fd is not ready, to arm it again: the kernel looks once more, and an fd that it does
+ * not know is added, under a new generation that tells late events of the old one apart.
+ *
+ *   task     another task's wait for the same fd is probably one for another file: it looks and
+ *            arms, as the first does
+ *   missed   an edge came while nobody waited: the next wait begins with a look
+ *   often    above 0 waits begin with a look, because one was found ready only when it was
+ *            verified; looks that find it ready raise it, those that do not lower it
+ *   harvest  an event that was on its way when the wait began may be older than the fd that is
+ *            waited for: it counts if a look confirms it
+ *
+ * A look is poll() for one fd.
  */
 enum { TRT_READ_ = 1, TRT_WRITE_ = 2 };
+enum { TRT_FD_OFTEN_ = 8, TRT_FD_ROUNDS_ = 16, TRT_FD_NAP_NS_ = 100000 };
 
-static void trt_fd_event_(trt_runtime *rt, int fd, uint32_t generation, uint32_t ready);
+static void trt_fd_event_(trt_runtime *rt, int fd, uint32_t generation, uint32_t ready,
+                          trt_wakes_ *wakes);
 static void trt_driver_again_(trt_runtime *rt);
+
+#if defined __linux__ && !defined TASKRT_POLL
+enum { TRT_POLLER_KEEPS_ = 1 }; /* an fd stays armed */
+#else
+enum { TRT_POLLER_KEEPS_ = 0 };
+#endif
 
 #if defined __linux__ && !defined TASKRT_POLL
 static bool trt_poller_open_(trt_runtime *rt)
@@ -7181,15 +7218,19 @@ static void trt_poller_interrupt_(trt_runtime *rt)
 static int trt_poller_arm_(trt_runtime *rt, trt_fd_ *record, uint32_t interest)
 {
     struct epoll_event event;
+    uint32_t all = record->armed | interest;
     memset(&event, 0, sizeof event);
-    event.events = (uint32_t)EPOLLONESHOT |
-                   (interest & TRT_READ_ ? (uint32_t)EPOLLIN | EPOLLRDHUP : 0u) |
-                   (interest & TRT_WRITE_ ? (uint32_t)EPOLLOUT : 0u);
+    event.events = (uint32_t)EPOLLET | (all & TRT_READ_ ? (uint32_t)EPOLLIN | EPOLLRDHUP : 0u) |
+                   (all & TRT_WRITE_ ? (uint32_t)EPOLLOUT : 0u);
     event.data.u64 = (uint64_t)record->generation << 32 | (uint32_t)record->fd;
-    if (TRT_SYS_(epoll_ctl)(rt->poller, EPOLL_CTL_MOD, record->fd, &event) == 0) return 0;
-    if (errno != ENOENT) return errno;
-    event.data.u64 = (uint64_t)++record->generation << 32 | (uint32_t)record->fd;
-    return TRT_SYS_(epoll_ctl)(rt->poller, EPOLL_CTL_ADD, record->fd, &event) == 0 ? 0 : errno;
+    if (TRT_SYS_(epoll_ctl)(rt->poller, EPOLL_CTL_MOD, record->fd, &event) != 0) {
+        record->armed = 0;
+        if (errno != ENOENT) return errno;
+        event.data.u64 = (uint64_t)++record->generation << 32 | (uint32_t)record->fd;
+        if (TRT_SYS_(epoll_ctl)(rt->poller, EPOLL_CTL_ADD, record->fd, &event) != 0) return errno;
+    }
+    record->armed = all;
+    return 0;
 }
 
 static int trt_epoll_(int poller, struct epoll_event *events, int most, trt_duration timeout)
@@ -7215,15 +7256,18 @@ static int trt_epoll_(int poller, struct epoll_event *events, int most, trt_dura
 static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
 {
     struct epoll_event events[128];
+    trt_wakes_ wakes = TRT_NO_WAKES_;
     int n = trt_epoll_(rt->poller, events, 128, timeout), i;
+    TRT_ADD_(&rt->harvest, 1u, seq_cst);
     for (i = 0; i < n; i++) {
         uint32_t e = events[i].events, ready = 0;
         if (events[i].data.u64 == UINT64_MAX) continue;
         if (e & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) ready |= TRT_READ_;
         if (e & (EPOLLOUT | EPOLLHUP | EPOLLERR)) ready |= TRT_WRITE_;
         trt_fd_event_(rt, (int)(uint32_t)events[i].data.u64, (uint32_t)(events[i].data.u64 >> 32),
-                      ready);
+                      ready, &wakes);
     }
+    trt_wake_(&wakes);
 }
 
 static void trt_poller_close_(trt_runtime *rt)
@@ -7323,6 +7367,7 @@ static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
     size_t n, i;
     int64_t ms = timeout < 0 ? -1 : timeout / 1000000 + (timeout % 1000000 != 0);
     bool all;
+    trt_wakes_ wakes = TRT_NO_WAKES_;
     TRT_STORE_(&rt->polling, 1u, seq_cst); /* from here on, whoever arms interrupts */
     n = trt_poll_set_(rt, few, &set, &all);
     if (!all && (ms < 0 || ms > 10)) ms = 10; /* those that were left out are next */
@@ -7334,8 +7379,9 @@ static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
         uint32_t ready = 0;
         if (e & (POLLIN | POLLHUP | POLLERR | POLLNVAL)) ready |= TRT_READ_;
         if (e & (POLLOUT | POLLHUP | POLLERR | POLLNVAL)) ready |= TRT_WRITE_;
-        if (ready) trt_fd_event_(rt, set[i].fd, 0, ready);
+        if (ready) trt_fd_event_(rt, set[i].fd, 0, ready, &wakes);
     }
+    trt_wake_(&wakes);
 }
 #else /* kqueue */
 static bool trt_poller_open_(trt_runtime *rt)
@@ -7368,6 +7414,7 @@ static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
 {
     struct kevent events[128];
     struct timespec at;
+    trt_wakes_ wakes = TRT_NO_WAKES_;
     int n, i;
     at.tv_sec = (time_t)(timeout / 1000000000);
     at.tv_nsec = (long)(timeout % 1000000000);
@@ -7379,8 +7426,9 @@ static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
             continue;
         }
         if (events[i].flags & (EV_EOF | EV_ERROR)) ready = TRT_READ_ | TRT_WRITE_;
-        trt_fd_event_(rt, (int)events[i].ident, 0, ready);
+        trt_fd_event_(rt, (int)events[i].ident, 0, ready, &wakes);
     }
+    trt_wake_(&wakes);
 }
 #endif
 
@@ -7484,68 +7532,224 @@ static uint32_t trt_fd_interest_(const trt_fd_ *record)
            (record->writers.head ? (uint32_t)TRT_WRITE_ : 0u);
 }
 
-static void trt_fd_event_(trt_runtime *rt, int fd, uint32_t generation, uint32_t ready)
-{
-    trt_fds_ *fds = trt_shard_(rt, fd);
-    trt_wakes_ wakes = TRT_NO_WAKES_;
-    trt_fd_ *record;
-    uint32_t left;
-    trt_latch_(&fds->latch);
-    record = trt_fd_record_(fds, fd, false);
-    if (record && record->generation == generation) {
-        if (ready & TRT_READ_) trt_fd_complete_(rt, &record->readers, &wakes);
-        if (ready & TRT_WRITE_) trt_fd_complete_(rt, &record->writers, &wakes);
-        left = trt_fd_interest_(record);
-        record->armed = 0;
-        if (left && trt_poller_arm_(rt, record, left) != 0) {
-            trt_fd_complete_(rt, &record->readers, &wakes); /* closed: their next call says why */
-            trt_fd_complete_(rt, &record->writers, &wakes);
-        }
-    }
-    trt_unlatch_(&fds->latch);
-    trt_wake_(&wakes);
-}
-
-/* Is it ready right now? Regular files always are; a bad fd is an error. */
-static trt_status_code trt_fd_look_(int fd, uint32_t direction, uint16_t *error)
+/* The look: which of these directions are ready right now? Regular files always are; an fd that is
+ * not open is ready to say so, in `error`. */
+static uint32_t trt_fd_look_(int fd, uint32_t directions, int *error)
 {
     struct pollfd p;
     int n;
     p.fd = fd;
-    p.events = direction == TRT_READ_ ? POLLIN : POLLOUT;
+    p.events = (short)((directions & TRT_READ_ ? POLLIN : 0) |
+                       (directions & TRT_WRITE_ ? POLLOUT : 0));
     p.revents = 0;
-    *error = EBADF;
-    if (fd < 0) return TRT_ERRNO;
     do {
         n = TRT_SYS_(poll)(&p, 1, 0);
     } while (n < 0 && errno == EINTR);
-    if (n < 0) *error = (uint16_t)errno;
-    if (n < 0 || (p.revents & POLLNVAL)) return TRT_ERRNO;
-    return n ? TRT_OK : TRT_PENDING;
+    *error = n < 0 ? errno : p.revents & POLLNVAL ? EBADF : 0;
+    if (*error || (p.revents & (POLLHUP | POLLERR))) return directions;
+    return (p.revents & POLLIN ? (uint32_t)TRT_READ_ : 0u) |
+           (p.revents & POLLOUT ? (uint32_t)TRT_WRITE_ : 0u);
 }
 
-static trt_status_code trt_fd_register_(int fd, uint32_t direction, trt_waiter_ *w)
+/* How often a look pays: much if one was missing. */
+static void trt_fd_learn_(trt_fd_ *record, uint32_t directions, int by)
 {
-    trt_runtime *rt = trt_here_.worker->rt;
+    int i;
+    for (i = 0; i < 2; i++) {
+        int often = (int)record->of[i].often + by;
+        if (!(directions & ((uint32_t)TRT_READ_ << i))) continue;
+        if (often > TRT_FD_OFTEN_) often = TRT_FD_OFTEN_;
+        record->of[i].often = often < 0 ? 0 : (uint32_t)often;
+    }
+}
+
+static void trt_fd_ready_(trt_runtime *rt, trt_fd_ *record, uint32_t ready, trt_wakes_ *wakes)
+{
+    if (ready & TRT_READ_) trt_fd_complete_(rt, &record->readers, wakes);
+    if (ready & TRT_WRITE_) trt_fd_complete_(rt, &record->writers, wakes);
+}
+
+/* Latched: arm it for those that still wait. If that fails it was closed: their next call says
+ * why. */
+static void trt_fd_rearm_(trt_runtime *rt, trt_fd_ *record, trt_wakes_ *wakes)
+{
+    uint32_t left = trt_fd_interest_(record);
+    if (left && trt_poller_arm_(rt, record, left) != 0)
+        trt_fd_ready_(rt, record, TRT_READ_ | TRT_WRITE_, wakes);
+}
+
+static void trt_fd_event_(trt_runtime *rt, int fd, uint32_t generation, uint32_t ready,
+                          trt_wakes_ *wakes)
+{
     trt_fds_ *fds = trt_shard_(rt, fd);
     trt_fd_ *record;
-    trt_status_code status = TRT_PENDING;
+    trt_latch_(&fds->latch);
+    record = trt_fd_record_(fds, fd, false);
+    if (record && record->generation == generation) {
+        uint32_t awaited = ready & trt_fd_interest_(record);
+        int error;
+        if (TRT_POLLER_KEEPS_ && awaited && record->harvest == TRT_LOAD_(&rt->harvest, relaxed))
+            awaited = trt_fd_look_(fd, awaited, &error);
+        record->missed |= ready & ~awaited;
+        trt_fd_ready_(rt, record, awaited, wakes);
+        if (!TRT_POLLER_KEEPS_) {
+            record->armed = 0;
+            trt_fd_rearm_(rt, record, wakes);
+        }
+    }
+    trt_unlatch_(&fds->latch);
+}
+
+static void trt_unsure_push_(trt_worker_ *w, trt_fd_ *record)
+{
+    trt_fd_ *head = TRT_LOAD_(&w->unsure, relaxed);
+    do {
+        record->next_unsure = head;
+    } while (!TRT_CAS_WEAK_(&w->unsure, &head, record, release));
+}
+
+/* Latched: this worker's wait goes on without a system call. */
+static void trt_fd_unsure_(trt_worker_ *w, trt_fd_ *record)
+{
+    record->harvest = TRT_LOAD_(&w->rt->harvest, seq_cst);
+    if (record->unsure && record->unsure != w) return; /* verified by the other one's rounds */
+    record->round = w->fd_round;
+    if (record->unsure) return;
+    record->unsure = w;
+    trt_unsure_push_(w, record);
+}
+
+static void trt_fd_verify_(trt_runtime *rt, trt_fd_ *record, trt_wakes_ *wakes)
+{
+    uint32_t interest = trt_fd_interest_(record), ready;
     int error;
+    if (!interest) return;
+    ready = trt_fd_look_(record->fd, interest, &error);
+    trt_fd_learn_(record, ready, TRT_FD_OFTEN_);
+    if (ready) record->armed = 0; /* for all we know: the next wait arms it */
+    trt_fd_ready_(rt, record, ready, wakes);
+    trt_fd_rearm_(rt, record, wakes);
+}
+
+/* Verify the waits that `of` is unsure of; those that began lately only if `all`. */
+static TRT_NOINLINE_ void trt_fds_verify_(trt_worker_ *of, bool all)
+{
+    trt_fd_ *record = TRT_SWAP_(&of->unsure, NULL, acquire), *next;
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    for (; record; record = next) {
+        trt_fds_ *fds = trt_shard_(of->rt, record->fd);
+        trt_latch_(&fds->latch);
+        next = record->next_unsure;
+        if (!all && trt_fd_interest_(record) && of->fd_round - record->round < TRT_FD_ROUNDS_) {
+            trt_unsure_push_(of, record);
+        } else {
+            record->unsure = NULL;
+            trt_fd_verify_(of->rt, record, &wakes);
+        }
+        trt_unlatch_(&fds->latch);
+    }
+    trt_wake_(&wakes);
+}
+
+static void trt_fds_verify_all_(trt_runtime *rt)
+{
+    size_t i;
+    for (i = 0; i < rt->n_workers; i++)
+        if (TRT_LOAD_(&rt->workers[i]->unsure, relaxed)) trt_fds_verify_(rt->workers[i], true);
+}
+
+/* Everybody sleeps: is there something to verify? */
+static bool trt_fds_unsure_(trt_runtime *rt)
+{
+    size_t i;
+    if (!TRT_POLLER_KEEPS_ || !TRT_LOAD_(&rt->fds_waiting, relaxed) ||
+        TRT_LOAD_(&rt->sleeping, seq_cst) < rt->n_workers)
+        return false;
+    for (i = 0; i < rt->n_workers; i++)
+        if (TRT_LOAD_(&rt->workers[i]->unsure, seq_cst)) return true;
+    return false;
+}
+
+/* A round of maintenance. What sleepers have left in their lists has to be verified too. */
+static void trt_fds_round_(trt_worker_ *w)
+{
+    trt_runtime *rt = w->rt;
+    uint32_t nobody = 0;
+    if (TRT_LOAD_(&rt->driver, relaxed) == 0 &&
+        TRT_CAS_(&rt->driver, &nobody, w->index + 1, seq_cst)) {
+        trt_poller_wait_(rt, 0);
+        TRT_STORE_(&rt->driver, 0u, seq_cst);
+    }
+    w->fd_round++;
+    if (TRT_LOAD_(&w->unsure, relaxed)) trt_fds_verify_(w, false);
+    if (w->fd_round % TRT_FD_ROUNDS_ == 0 && TRT_LOAD_(&rt->sleeping, relaxed))
+        trt_fds_verify_all_(rt);
+}
+
+/* The wait of a group may be over before anybody verifies it: it looks. But for a deadline that is
+ * far enough away. */
+static bool trt_fd_hurried_(trt_waiter_ *w)
+{
+    const trt_group_ *g;
+    if (w->mode != TRT_MODE_MEMBER_) return false;
+    g = trt_group_of_(w);
+    return !g->deadline || g->member[1].kind != TRT_KIND_SLEEP_ ||
+           g->member[1].args.arg < (uint64_t)trt_ms(10);
+}
+
+static uint64_t trt_fd_task_(const trt_co *co)
+{
+    return trt_id_of_(co->cell_, TRT_GENERATION_(TRT_LOAD_(&co->cell_->state, relaxed)));
+}
+
+/* Will the poller tell when it gets ready? */
+static bool trt_fd_kept_(const trt_fd_ *record, uint32_t direction, uint64_t task)
+{
+    return TRT_POLLER_KEEPS_ && (record->armed & direction) &&
+           record->of[direction - 1].task == task;
+}
+
+/* Latched: TRT_PENDING, or what the wait ends with at once. */
+static trt_status_code trt_fd_begin_(trt_runtime *rt, trt_fd_ *record, uint32_t direction,
+                                     uint64_t task, trt_waiter_ *w)
+{
+    int error = 0;
+    bool ready = false;
+    if (!trt_fd_kept_(record, direction, task)) {
+        record->of[direction - 1].task = task;
+        error = trt_poller_arm_(rt, record, trt_fd_interest_(record) | direction);
+    } else if ((record->missed & direction) || trt_fd_hurried_(w)) {
+        record->missed &= ~direction;
+        ready = trt_fd_look_(record->fd, direction, &error) != 0;
+    }
+    w->error = (uint16_t)error;
+    return error ? TRT_ERRNO : ready ? TRT_OK : TRT_PENDING;
+}
+
+static trt_status_code trt_fd_register_(trt_co *co, int fd, uint32_t direction, trt_waiter_ *w)
+{
+    trt_worker_ *worker = trt_here_.worker;
+    trt_runtime *rt = worker->rt;
+    trt_fds_ *fds = trt_shard_(rt, fd);
+    uint64_t task = trt_fd_task_(co);
+    trt_status_code status = TRT_NO_MEMORY;
+    trt_fd_ *record;
+    bool kept;
     if (!trt_poller_ensure_(rt)) {
         w->error = (uint16_t)errno;
         return trt_take_(w) ? TRT_ERRNO : TRT_REFUSED_;
     }
     trt_latch_(&fds->latch);
-    record = trt_fd_record_(fds, fd, true);
     w->args.obj = rt;
-    if (!record) {
-        status = trt_take_(w) ? TRT_NO_MEMORY : TRT_REFUSED_;
-    } else if ((error = trt_poller_arm_(rt, record, trt_fd_interest_(record) | direction)) != 0) {
-        status = trt_take_(w) ? TRT_ERRNO : TRT_REFUSED_;
-        if (status == TRT_ERRNO) w->error = (uint16_t)error;
+    record = trt_fd_record_(fds, fd, true);
+    kept = record && trt_fd_kept_(record, direction, task);
+    if (record) status = trt_fd_begin_(rt, record, direction, task, w);
+    if (status != TRT_PENDING) {
+        if (!trt_take_(w)) status = TRT_REFUSED_;
     } else if (trt_park_(w)) {
         trt_list_push_(direction == TRT_READ_ ? &record->readers : &record->writers, w);
         TRT_ADD_(&rt->fds_waiting, 1u, relaxed);
+        if (kept) trt_fd_unsure_(worker, record);
     } else {
         status = TRT_REFUSED_;
     }
@@ -7553,15 +7757,32 @@ static trt_status_code trt_fd_register_(int fd, uint32_t direction, trt_waiter_ 
     return status;
 }
 
+/* Before the wait: is it ready now? No, as far as anybody knows, if the poller would have told. */
+static bool trt_fd_try_(trt_co *co, int fd, uint32_t direction, int *error)
+{
+    trt_fds_ *fds = trt_shard_(trt_here_.worker->rt, fd);
+    trt_fd_ *record;
+    bool kept, ready = false;
+    trt_latch_(&fds->latch);
+    record = trt_fd_record_(fds, fd, false);
+    kept = record && trt_fd_kept_(record, direction, trt_fd_task_(co));
+    if (!kept || (record->missed & direction) || record->of[direction - 1].often) {
+        if (kept) record->missed &= ~direction;
+        ready = trt_fd_look_(fd, direction, error) != 0;
+        if (kept) trt_fd_learn_(record, direction, ready ? 2 : -1);
+    }
+    trt_unlatch_(&fds->latch);
+    return ready;
+}
+
 static trt_status_code trt_fd_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w, uint32_t direction)
 {
-    int fd = (int)(uint32_t)args->arg;
-    uint16_t error = 0;
-    trt_status_code status;
-    if (w) return trt_fd_register_(fd, direction, w);
-    status = trt_fd_look_(fd, direction, &error);
-    if (status == TRT_ERRNO) co->cell_->wait.error = error;
-    return status;
+    int fd = (int)(uint32_t)args->arg, error = EBADF;
+    if (w) return trt_fd_register_(co, fd, direction, w);
+    if (fd >= 0 && !trt_fd_try_(co, fd, direction, &error)) return TRT_PENDING;
+    if (!error) return TRT_OK;
+    co->cell_->wait.error = (uint16_t)error;
+    return TRT_ERRNO;
 }
 
 static trt_status_code trt_readable_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
@@ -7587,7 +7808,7 @@ static void trt_fd_cancel_(trt_waiter_ *w)
     if (record) {
         trt_list_remove_(w->kind == TRT_KIND_READABLE_ ? &record->readers : &record->writers, w);
         TRT_SUB_(&rt->fds_waiting, 1u, relaxed);
-        record->armed = trt_fd_interest_(record);
+        if (!TRT_POLLER_KEEPS_) record->armed = trt_fd_interest_(record);
     }
     trt_unlatch_(&fds->latch);
 }
@@ -7797,6 +8018,7 @@ static void trt_worker_sleep_(trt_worker_ *w)
     trt_a64_ *bits = &rt->idle_bits[w->index / 64];
     uint64_t mask = (uint64_t)1 << w->index % 64;
     uint32_t nobody = 0;
+    bool nap = false;
     TRT_STORE_(&w->at_cell, NULL, relaxed);
     TRT_STORE_(&w->wake, (uint32_t)TRT_ASLEEP_, seq_cst);
     TRT_ADD_(&rt->sleeping, 1u, seq_cst);
@@ -7807,18 +8029,23 @@ static void trt_worker_sleep_(trt_worker_ *w)
     }
     TRT_FENCE_(&rt->sleeping); /* pairs with trt_notify_ */
     if (!trt_any_work_(w) && !(rt->virtual_clock && trt_virtual_idle_(w))) {
+        trt_instant until = trt_sleep_limit_(rt);
+        nap = trt_fds_unsure_(rt);
+        if (nap) until = trt_after_(trt_clock_(), TRT_FD_NAP_NS_);
         TRT_COUNT_(&w->parks, 1u);
         if (TRT_CAS_(&rt->driver, &nobody, w->index + 1, seq_cst)) {
-            trt_driver_sleep_(w, trt_sleep_limit_(rt));
+            trt_driver_sleep_(w, until);
             TRT_STORE_(&rt->driver, 0u, seq_cst);
             if (!rt->virtual_clock) trt_run_all_timers_(w);
         } else {
-            while (TRT_LOAD_(&w->wake, acquire) == TRT_ASLEEP_)
-                trt_os_wait_(&w->wake, TRT_ASLEEP_, TRT_FOREVER_);
+            while (TRT_LOAD_(&w->wake, acquire) == TRT_ASLEEP_ && (!nap || trt_clock_() < until))
+                trt_os_wait_(&w->wake, TRT_ASLEEP_, nap ? until : TRT_FOREVER_);
         }
+        nap = nap && trt_clock_() >= until;
     }
     if (TRT_AND_(bits, ~mask, seq_cst) & mask) TRT_SUB_(&rt->sleeping, 1u, seq_cst);
     else w->searching = true; /* woken by name: trt_notify_slow_ has counted us */
+    if (nap) trt_fds_verify_all_(rt);
     trt_watch_wake_(rt);
 }
 
@@ -7855,7 +8082,6 @@ static void trt_found_(trt_worker_ *w)
 static bool trt_maintain_(trt_worker_ *w)
 {
     trt_runtime *rt = w->rt;
-    uint32_t nobody = 0;
     uintptr_t entry;
     trt_cell_ *fork;
     if (!rt->virtual_clock) {
@@ -7864,11 +8090,7 @@ static bool trt_maintain_(trt_worker_ *w)
                  TRT_LOAD_(&w->wheel.fresh_some, relaxed))
             trt_run_timers_(w, w, trt_clock_());
     }
-    if (TRT_LOAD_(&rt->fds_waiting, relaxed) && TRT_LOAD_(&rt->driver, relaxed) == 0 &&
-        TRT_CAS_(&rt->driver, &nobody, w->index + 1, seq_cst)) {
-        trt_poller_wait_(rt, 0);
-        TRT_STORE_(&rt->driver, 0u, seq_cst);
-    }
+    if (TRT_LOAD_(&rt->fds_waiting, relaxed)) trt_fds_round_(w);
     fork = trt_deque_empty_(w) ? NULL : trt_deque_steal_(w); /* its oldest: nobody starves */
     if (fork) {
         trt_found_(w);
@@ -8072,6 +8294,7 @@ static bool trt_virtual_idle_(trt_worker_ *w)
     trt_unlatch_(&rt->pool.latch);
     if (jobs || trt_any_work_(w)) return false;
     if (TRT_LOAD_(&rt->fds_waiting, relaxed)) { /* what is ready now comes before the next timer */
+        trt_fds_verify_all_(rt);
         trt_poller_wait_(rt, 0);
         if (trt_any_work_(w)) return true;
     }
@@ -8154,6 +8377,7 @@ static void trt_watch_worker_(trt_runtime *rt, trt_worker_ *w, trt_instant now)
         return;
     }
     if (TRT_LOAD_(&w->wheel.fresh_some, relaxed)) trt_settle_timers_(w, now);
+    trt_fds_verify_all_(rt);
     trt_rescue_(rt, w);
     if (w->reported || rt->config.stall_after < 0 || now - w->seen_at < rt->config.stall_after)
         return;

@@ -1159,6 +1159,50 @@ static void fds(void)
     finish();
 }
 
+/* The second wait of a task makes no system call: what was left is found all the same, and so is what comes later, in
+ * this file or in another of the same number. */
+static trt_a32_ may_go;
+static int fd_first;
+static void makes_first_ready(void) { model_fd_ready(fd_first, 1); }
+static void makes_ready_when_told(void)
+{
+    while (!TRT_LOAD_(&may_go, acquire)) trt_os_wait_(&may_go, 0, TRT_FOREVER_);
+    model_fd_ready(fd, 1);
+}
+struct reads_twice { int how; };
+trt_async(int, reads_twice)
+{
+    trt_body {
+        trt_await_ok(trt_readable(fd));
+        self->how = model_choose(3);
+        if (self->how == 1) model_fd_unready(fd, 1);
+        if (self->how == 2) {
+            model_sys_close(fd);
+            fd = model_fd();
+        }
+        TRT_STORE_(&may_go, 1u, release);
+        trt_os_wake_(&may_go, INT_MAX);
+        trt_await_ok(trt_readable(fd));
+        trt_return(1);
+    }
+}
+static void fds_twice(void)
+{
+    trt_handle(reads_twice) h;
+    unsigned long a, b;
+    TRT_STORE_(&may_go, 0u, relaxed);
+    start_workers(2);
+    fd = fd_first = model_fd();
+    h = trt_spawn_on(runtime, reads_twice);
+    a = thread(0, makes_first_ready);
+    b = thread(1, makes_ready_when_told);
+    MODEL_CHECK(trt_join_thread(h, NULL) == TRT_OK);
+    model_join(a);
+    model_join(b);
+    MODEL_CHECK(model_elapsed() < trt_ms(60));
+    finish();
+}
+
 /* ---- the watch thread, and what looks from outside ---- */
 
 static trt_a32_ helped;
@@ -1246,6 +1290,7 @@ static const model_scenario scenarios[] = {
     {.name = "meeting", .run = meeting, WEAK},
     {.name = "tokens", .run = tokens, WEAK},
     {.name = "fds", .run = fds, WEAK},
+    {.name = "fds_twice", .run = fds_twice, WEAK},
     {.name = "rescue", .run = rescue, WEAK},
     {.name = "dump", .run = dump, .weak = 1, .spurious = 2},
 };

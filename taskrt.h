@@ -2011,7 +2011,7 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
 #define TASKRT_TEST_MAINTENANCE 61
 #endif
 #ifndef TASKRT_TEST_SPINS
-#define TASKRT_TEST_SPINS 64
+#define TASKRT_TEST_SPINS 512
 #endif
 #define TRT_RING_ ((uint32_t)TASKRT_TEST_RING) /* entries of a local queue, a power of two */
 #define TRT_BUDGET_ TASKRT_TEST_BUDGET         /* completed-at-once operations a poll; as Tokio */
@@ -2303,13 +2303,16 @@ static size_t trt_os_threads_(void)
 #ifndef TRT_OWN_LATCH_
 /* A latch: a mutex of four bytes, free when zero. 1 is held, 2 is held and somebody sleeps for it
  * (Drepper, "Futexes Are Tricky", the second mutex). Held for a few dozen instructions, so a short
- * spin mostly suffices. */
+ * spin mostly suffices. Whoever spins looks ever more rarely (Anderson 1990): the holder keeps the
+ * cache line for several turns, which the two ends of a channel on different processors gain more
+ * from than from the quickest possible hand-over (a third of the time for a message). */
 static TRT_NOINLINE_ void trt_latch_slow_(trt_a32_ *latch)
 {
-    int spins;
-    for (spins = 0; spins < TASKRT_TEST_SPINS; spins++) {
+    int spins, pause = TASKRT_TEST_SPINS < 16 ? 1 : 16, i;
+    for (spins = 0; spins < TASKRT_TEST_SPINS; spins += pause) {
         uint32_t open = 0;
-        TRT_PAUSE_();
+        for (i = 0; i < pause; i++) TRT_PAUSE_();
+        if (pause < 128) pause *= 2;
         if (TRT_LOAD_(latch, relaxed) == 0 && TRT_CAS_(latch, &open, 1u, acquire)) return;
     }
     while (TRT_SWAP_(latch, 2u, acquire) != 0) trt_os_wait_(latch, 2, TRT_FOREVER_);
@@ -2585,6 +2588,8 @@ typedef struct trt_worker_ {
     /* waits for fds that the poller was not told of, see >>impl-fds */
     _Atomic(struct trt_fd_ *) unsure;
     uint32_t fd_round;
+    uint32_t tiny;        /* forks in a row that were not worth stealing */
+    trt_instant gave_way; /* when a budget was used up last, see trt_soon_ */
     /* watch thread only */
     uint32_t seen_poll;
     trt_instant seen_at;
@@ -2668,7 +2673,7 @@ struct trt_runtime {
 #endif
     trt_fds_ fds[TRT_FD_SHARDS_];
     trt_a64_ fds_waiting;
-    trt_a32_ harvest; /* counts what the poller brought in */
+    trt_a32_ harvest; /* counts the waits in the poller */
     /* current-thread runtimes: which thread drives */
     trt_a32_ driving, drive_gate;
     trt_ai64_ drive_until; /* of trt_runtime_shutdown: when to stop driving */
@@ -3096,6 +3101,8 @@ static void trt_memory_free_(trt_runtime *rt)
  *             oldest at the top.
  */
 #define TRT_OWNED_ENTRY_ ((uintptr_t)1)
+#define TRT_TINY_NS_ 250   /* about what it takes to steal a fork and run it if it is empty */
+#define TRT_WAKE_NS_ 20000 /* about what it takes until another worker has woken up and stolen */
 
 static void trt_notify_(trt_runtime *rt);
 static void trt_unpark_(trt_worker_ *w);
@@ -3360,6 +3367,11 @@ static uintptr_t trt_steal_(trt_worker_ *w, trt_worker_ *victim)
     n--;
     if (n) TRT_STORE_(&w->ring.tail, mine + n, release);
     return TRT_LOAD_(&w->ring.entry[(mine + n) % TRT_RING_], relaxed);
+}
+
+static uint32_t trt_ring_length_(trt_worker_ *w)
+{
+    return TRT_LOAD_(&w->ring.tail, relaxed) - (uint32_t)TRT_LOAD_(&w->ring.head, relaxed);
 }
 
 static bool trt_ring_empty_(trt_worker_ *w)
@@ -5424,17 +5436,28 @@ static bool trt_abort_behind_(trt_cell_ *c)
     return false;
 }
 
+/* The budget of a strand is used up. Is it going to be its turn again before another worker would
+ * have woken up for it? */
+static bool trt_soon_(trt_worker_ *w)
+{
+    trt_instant now = trt_clock_(), took = now - w->gave_way;
+    w->gave_way = now;
+    return took * trt_ring_length_(w) < TRT_WAKE_NS_;
+}
+
 /* A strand has given way but stays runnable: to the back of the queue. What it runs on top of goes
  * on. */
 static int trt_requeue_(trt_worker_ *w, trt_cell_ **pc)
 {
     trt_cell_ *c = *pc, *behind = NULL;
+    bool exhausted = (c->flags & TRT_RETRY_) != 0;
     if (!(c->flags & TRT_ASYNC_)) {
         behind = trt_behind_(c);
         trt_go_async_(c);
     }
     trt_push_(w, (uintptr_t)c | TRT_OWNED_ENTRY_);
-    if (!w->solo && !w->rt->current_thread && (behind || TRT_LOAD_(&w->lifo, relaxed)))
+    if (!w->solo && !w->rt->current_thread && (behind || TRT_LOAD_(&w->lifo, relaxed)) &&
+        !(exhausted && trt_soon_(w)))
         trt_notify_(w->rt);
     *pc = behind;
     return behind ? TRT_STEP_COMMIT_ : TRT_STEP_GONE_;
@@ -7170,8 +7193,9 @@ static bool trt_job_cancel_strand_(trt_waiter_ *w)
  *   missed   an edge came while nobody waited: the next wait begins with a look
  *   often    above 0 waits begin with a look, because one was found ready only when it was
  *            verified; looks that find it ready raise it, those that do not lower it
- *   harvest  an event that was on its way when the wait began may be older than the fd that is
- *            waited for: it counts if a look confirms it
+ *   harvest  if the wait began while a worker was in the poller, the event that it brings may be
+ *            older: of data that have been read since, or of another file. It counts if a look
+ *            confirms it
  *
  * A look is poll() for one fd.
  */
@@ -7257,8 +7281,9 @@ static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
 {
     struct epoll_event events[128];
     trt_wakes_ wakes = TRT_NO_WAKES_;
-    int n = trt_epoll_(rt->poller, events, 128, timeout), i;
+    int n, i;
     TRT_ADD_(&rt->harvest, 1u, seq_cst);
+    n = trt_epoll_(rt->poller, events, 128, timeout);
     for (i = 0; i < n; i++) {
         uint32_t e = events[i].events, ready = 0;
         if (events[i].data.u64 == UINT64_MAX) continue;
@@ -7611,7 +7636,6 @@ static void trt_unsure_push_(trt_worker_ *w, trt_fd_ *record)
 /* Latched: this worker's wait goes on without a system call. */
 static void trt_fd_unsure_(trt_worker_ *w, trt_fd_ *record)
 {
-    record->harvest = TRT_LOAD_(&w->rt->harvest, seq_cst);
     if (record->unsure && record->unsure != w) return; /* verified by the other one's rounds */
     record->round = w->fd_round;
     if (record->unsure) return;
@@ -7749,6 +7773,7 @@ static trt_status_code trt_fd_register_(trt_co *co, int fd, uint32_t direction, 
     } else if (trt_park_(w)) {
         trt_list_push_(direction == TRT_READ_ ? &record->readers : &record->writers, w);
         TRT_ADD_(&rt->fds_waiting, 1u, relaxed);
+        record->harvest = TRT_LOAD_(&rt->harvest, seq_cst);
         if (kept) trt_fd_unsure_(worker, record);
     } else {
         status = TRT_REFUSED_;
@@ -8106,6 +8131,31 @@ static bool trt_maintain_(trt_worker_ *w)
     return true;
 }
 
+static bool trt_any_entry_(trt_worker_ *w)
+{
+    trt_runtime *rt = w->rt;
+    size_t i;
+    if (TRT_LOAD_(&rt->inject_len, relaxed)) return true;
+    for (i = 0; i < rt->n_workers; i++)
+        if (!trt_ring_empty_(rt->workers[i])) return true;
+    return false;
+}
+
+/* A fork that does next to nothing takes longer to steal than to run, and so does its memory when
+ * it goes back: then both are faster if the thief keeps away for a while. */
+static void trt_run_stolen_(trt_worker_ *w, trt_cell_ *fork)
+{
+    trt_instant start = trt_clock_();
+    int i;
+    trt_run_fork_(w, fork);
+    if (trt_clock_() - start > TRT_TINY_NS_) {
+        w->tiny = 0;
+        return;
+    }
+    if (w->tiny < 5) w->tiny++;
+    for (i = 0; i < (TASKRT_TEST_SPINS / 16) << w->tiny && !trt_any_entry_(w); i++) TRT_PAUSE_();
+}
+
 /* Look at the others', beginning anywhere. */
 static bool trt_search_(trt_worker_ *w)
 {
@@ -8129,7 +8179,7 @@ static bool trt_search_(trt_worker_ *w)
         if (fork) TRT_COUNT_(&w->steals, 1u);
         trt_found_(w);
         w->budget = TRT_BUDGET_;
-        if (fork) trt_run_fork_(w, fork);
+        if (fork) trt_run_stolen_(w, fork);
         else trt_run_entry_(w, entry);
         return true;
     }

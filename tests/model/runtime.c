@@ -7,6 +7,7 @@
 #define TASKRT_TEST_DEQUE 2
 #define TASKRT_TEST_BATCH 2
 #define TASKRT_TEST_MAINTENANCE 7
+#define TASKRT_TEST_SPINS 1
 #include TASKRT_H_PATH
 
 _Static_assert(sizeof(trt_self_) <= 1024, "the model has room for it");

@@ -8754,6 +8754,25 @@ TRT_DEF_ void trt_notify_all(trt_notify *notify)
  * waiter leaves when its await ends: one whose abort has been asked for, but has not been carried
  * out, still counts as arrived.
  */
+/* Does it still wait? One that lost to an abort or a deadline stays linked until its strand runs. */
+static bool trt_still_waits_(trt_waiter_ *w)
+{
+    trt_cell_ *c = w->mode == TRT_MODE_MEMBER_ ? trt_group_of_(w)->cell : trt_waiting_cell_(w);
+    return (TRT_LOAD_(&c->state, acquire) & TRT_WAIT_STATE_) != 0;
+}
+
+/* Latch held, the round is about to be complete: who has been aborted counts no longer. */
+static void trt_barrier_sweep_(trt_barrier *b)
+{
+    trt_waiter_ *w = b->waiters_.head, *next;
+    for (; w; w = next) {
+        next = w->next;
+        if (trt_still_waits_(w)) continue;
+        trt_list_remove_(&b->waiters_, w);
+        b->arrived_--;
+    }
+}
+
 static trt_status_code trt_barrier_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
 {
     trt_barrier *b = a->obj;
@@ -8764,6 +8783,7 @@ static trt_status_code trt_barrier_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *
     if (!b->parties_) /* never changes after init */
         return trt_settle_(w, trt_misuse_("trt_barrier_wait", "before trt_barrier_init"));
     trt_latch_(&b->lock_);
+    if (b->parties_ - b->arrived_ <= 1) trt_barrier_sweep_(b);
     if (b->parties_ - b->arrived_ > 1) {
         status = trt_enlist_(&b->waiters_, w);
         if (w && status == TRT_PENDING) b->arrived_++;

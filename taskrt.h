@@ -5266,8 +5266,10 @@ static int trt_group_settle_(trt_worker_ *w, trt_cell_ *c)
                 trt_kinds_[m->kind].cancel(m);
             }
         }
-        /* One for the owner: whoever counts down to nothing goes on. */
-        if (TRT_LOAD_(&g->linger, relaxed) > 1) {
+        /* One for the owner: whoever counts down to nothing goes on. The acquire is for those who
+         * have counted down already: compilers look at a member's `kind` and `linked` below with
+         * one load, and its `status` lies between. */
+        if (TRT_LOAD_(&g->linger, acquire) > 1) {
             trt_park_strand_(c, TRT_SHIELD_ | TRT_COMMIT_);
             if (TRT_SUB_(&g->linger, 1u, acq_rel) > 1) {
                 uint64_t s = TRT_LOAD_(&c->state, acquire);

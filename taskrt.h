@@ -4965,9 +4965,11 @@ static uint32_t trt_kind_given_(const trt_waiter_ *member)
 /* The waiter for forks that this member of a group is, or that its branch has registered. */
 static trt_waiter_ *trt_sync_waiter_(trt_waiter_ *member)
 {
-    const trt_co *branch = (const trt_co *)member->args.obj;
+    const trt_co *branch;
     if (member->kind == TRT_KIND_SYNC_) return member->linked == 1 ? member : NULL;
-    if (member->kind != TRT_KIND_CALL_ || branch->type_ != &trt_bounded_type_) return NULL;
+    if (member->kind != TRT_KIND_CALL_) return NULL; /* its args may be written at this moment */
+    branch = (const trt_co *)member->args.obj;
+    if (branch->type_ != &trt_bounded_type_) return NULL;
     return ((const struct trt_bounded_ *)(const void *)branch)->sync;
 }
 

@@ -7869,6 +7869,7 @@ static bool trt_maintain_(trt_worker_ *w)
             trt_run_timers_(w, w, trt_clock_());
     }
     if (TRT_LOAD_(&rt->fds_waiting, relaxed) && TRT_LOAD_(&rt->driver, relaxed) == 0 &&
+        TRT_LOAD_(&rt->poller_ready, acquire) && /* with it, what the poller is */
         TRT_CAS_(&rt->driver, &nobody, w->index + 1, seq_cst)) {
         trt_poller_wait_(rt, 0);
         TRT_STORE_(&rt->driver, 0u, seq_cst);

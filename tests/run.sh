@@ -154,6 +154,10 @@ check-model)
             sh tests/model/build.sh "$out" tests/model/$program.c >"$out/$program.build" 2>&1 &
         done
         wait
+        # An abort at every step of every wait.
+        for program in abort; do
+            step "$program" "sh tests/model/build.sh '$out' tests/model/$program.c && '$out/$program' -n $((SCHEDULES / 4)) -s $SEED"
+        done
         # The other ways to sleep: condition variables, poll().
         for way in NO_FUTEX POLL; do
             build="sh tests/model/build.sh '$out' tests/model/runtime.c runtime-$way -DTASKRT_$way"

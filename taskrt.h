@@ -2672,7 +2672,7 @@ struct trt_runtime {
     trt_a32_ watch_word;   /* 0 dormant, 1 beating, 2 stop */
     trt_a64_ stalls;
     trt_a32_ dump_latch, resume_gate, names_latch;
-    trt_a32_ visitors;     /* threads from outside that are in trt_inject_ */
+    trt_a32_ visitors;     /* threads from outside between a claim, or trt_inject_, and its end */
     trt_a32_ shutdown_latch, ended_gate, ended_fence, threads_latch;
     trt_a32_ given_up;
     trt_a32_ deadlocked, exited; /* exited: workers that have left their loop */
@@ -3190,15 +3190,29 @@ static void trt_visitor_leaves_(trt_runtime *rt)
     trt_os_wake_(&trt_visitors_gate_, INT_MAX);
 }
 
-static void trt_inject_(trt_runtime *rt, uintptr_t entry)
+static void trt_visitor_comes_(trt_runtime *rt) { TRT_ADD_(&rt->visitors, 1u, seq_cst); }
+
+/* By a visitor, who leaves with it. */
+static void trt_inject_visiting_(trt_runtime *rt, uintptr_t entry)
 {
-    bool visitor = !trt_worker_here_(rt);
-    if (visitor) TRT_ADD_(&rt->visitors, 1u, seq_cst);
     trt_latch_(&rt->inject_latch);
     trt_inject_put_(rt, entry);
     trt_unlatch_(&rt->inject_latch);
     trt_notify_(rt);
-    if (visitor) trt_visitor_leaves_(rt);
+    trt_visitor_leaves_(rt);
+}
+
+static void trt_inject_(trt_runtime *rt, uintptr_t entry)
+{
+    if (!trt_worker_here_(rt)) {
+        trt_visitor_comes_(rt);
+        trt_inject_visiting_(rt, entry);
+        return;
+    }
+    trt_latch_(&rt->inject_latch);
+    trt_inject_put_(rt, entry);
+    trt_unlatch_(&rt->inject_latch);
+    trt_notify_(rt);
 }
 
 static TRT_NOINLINE_ void trt_ring_full_(trt_worker_ *w, uintptr_t entry)
@@ -3453,13 +3467,20 @@ static void trt_deque_free_(trt_worker_ *w)
 /* ------------------------------------------------------------------------------------------------
  * >>wakes: from a claim to the queue
  */
-static inline void trt_schedule_(trt_cell_ *c)
+/* Claimed by trt_claim_, which has made a thread that is no worker here a visitor. */
+static inline void trt_schedule_claimed_(trt_cell_ *c, bool last)
 {
     trt_runtime *rt = trt_rt_of_(c);
     trt_worker_ *w = trt_worker_here_(rt);
     uintptr_t entry = (uintptr_t)c | TRT_OWNED_ENTRY_;
-    if (TRT_LIKELY_(w != NULL)) trt_push_lifo_(w, entry);
-    else trt_inject_(rt, entry);
+    if (TRT_UNLIKELY_(!w)) {
+        trt_inject_visiting_(rt, entry);
+    } else if (!last) {
+        trt_push_lifo_(w, entry);
+    } else {
+        trt_push_(w, entry);
+        if (!w->solo) trt_notify_(rt);
+    }
 }
 
 static void trt_schedule_last_(trt_cell_ *c) /* behind what is ready already */
@@ -3493,7 +3514,7 @@ static void trt_wake_thread_(trt_waiter_ *w)
     trt_thread_waiter_ *t = TRT_CONTAINER_(trt_thread_waiter_, waiter, w);
     trt_a32_ *word = &t->woken;
     trt_runtime *rt = t->drives;
-    if (rt) TRT_ADD_(&rt->visitors, 1u, seq_cst); /* once woken, it may free the runtime */
+    if (rt) trt_visitor_comes_(rt); /* once woken, it may free the runtime */
     TRT_STORE_(word, 1u,
                release); /* pairs with the acquire in trt_thread_block_; t may be gone now */
     trt_os_wake_(word, 1);
@@ -3510,8 +3531,7 @@ static TRT_NOINLINE_ void trt_wake_chain_(trt_waiter_ *w, bool last)
     for (; w; w = next) {
         next = w->next;
         if (w->mode == TRT_MODE_THREAD_) trt_wake_thread_(w);
-        else if (last) trt_schedule_last_(TRT_CONTAINER_(trt_cell_, wait, w));
-        else trt_schedule_(TRT_CONTAINER_(trt_cell_, wait, w));
+        else trt_schedule_claimed_(TRT_CONTAINER_(trt_cell_, wait, w), last);
     }
 }
 
@@ -3651,14 +3671,37 @@ static bool trt_claim_member_(trt_waiter_ *w, trt_status_code status, trt_wakes_
     return true;
 }
 
-/* Decide somebody else's wait: see the state essay. Latch of the object held, `w` unlinked. */
-static bool trt_claim_(trt_waiter_ *w, trt_status_code status, trt_wakes_ *wakes)
+static bool trt_claim_alone_(trt_waiter_ *w, trt_status_code status, trt_wakes_ *wakes)
 {
-    if (w->mode == TRT_MODE_MEMBER_) return trt_claim_member_(w, status, wakes);
     if (w->mode == TRT_MODE_STRAND_ && !trt_claim_strand_(trt_waiting_cell_(w))) return false;
     w->status = (uint8_t)status;
     trt_wakes_add_(wakes, w);
     return true;
+}
+
+/* From outside: the runtime may be given up and freed meanwhile, so the claimer is a visitor until
+ * the strand is in the queue. */
+static TRT_NOINLINE_ bool trt_claim_visiting_(trt_runtime *rt, trt_waiter_ *w,
+                                              trt_status_code status, trt_wakes_ *wakes)
+{
+    const trt_waiter_ *last = wakes->last;
+    bool claimed;
+    trt_visitor_comes_(rt);
+    claimed = w->mode == TRT_MODE_MEMBER_ ? trt_claim_member_(w, status, wakes)
+                                          : trt_claim_alone_(w, status, wakes);
+    if (wakes->last == last) trt_visitor_leaves_(rt); /* nothing to queue */
+    return claimed;
+}
+
+/* Decide somebody else's wait: see the state essay. Latch of the object held, `w` unlinked. */
+static bool trt_claim_(trt_waiter_ *w, trt_status_code status, trt_wakes_ *wakes)
+{
+    trt_runtime *rt;
+    if (w->mode == TRT_MODE_THREAD_) return trt_claim_alone_(w, status, wakes);
+    rt = trt_rt_of_(w->mode == TRT_MODE_MEMBER_ ? trt_group_of_(w)->cell : trt_waiting_cell_(w));
+    if (TRT_UNLIKELY_(!trt_worker_here_(rt))) return trt_claim_visiting_(rt, w, status, wakes);
+    if (w->mode == TRT_MODE_MEMBER_) return trt_claim_member_(w, status, wakes);
+    return trt_claim_alone_(w, status, wakes);
 }
 
 /* What the op only reads moves from the body's stack to where it lasts. */
@@ -10203,18 +10246,28 @@ static void trt_group_unlink_(trt_group_ *g)
     }
 }
 
-/* No thread of the runtime is left: take what was given up out of the objects that it waits for. */
+/* No thread of the runtime is left: take what was given up out of the objects that it waits for.
+ * First what still waits: it is linked, or others complete it at this moment, as visitors. Then, in
+ * state RUN, what an abort has claimed, and nobody has run since; what was completed has a status. */
 static bool trt_unlink_visit_(trt_cell_ *c, uint64_t state, void *context)
 {
-    (void)context;
-    /* RUN too: an abort may have claimed it, and nobody has run it since. */
-    if (!(state & (TRT_WAIT_STATE_ | TRT_RUN_STATE_)) || (state & TRT_JOB_STATE_)) return true;
+    bool waits = *(const bool *)context;
+    if (!(state & (waits ? TRT_WAIT_STATE_ : TRT_RUN_STATE_)) || (state & TRT_JOB_STATE_)) return true;
     if (c->flags & TRT_RETRY_) return true; /* recorded, not registered */
     if (c->wait.kind == TRT_KIND_GROUP_)
         trt_group_unlink_((trt_group_ *)c->wait.args.obj);
-    else if (c->wait.kind > TRT_KIND_GROUP_ && c->wait.status == TRT_PENDING)
+    else if (c->wait.kind > TRT_KIND_GROUP_ && (waits || c->wait.status == TRT_PENDING))
         trt_kinds_[c->wait.kind].cancel(&c->wait);
     return true;
+}
+
+static void trt_unlink_all_(trt_runtime *rt)
+{
+    bool waits = true;
+    trt_cells_(rt, trt_unlink_visit_, &waits);
+    trt_visitors_wait_(rt);
+    waits = false;
+    trt_cells_(rt, trt_unlink_visit_, &waits);
 }
 
 typedef struct trt_leak_ {
@@ -10248,8 +10301,7 @@ TRT_DEF_ trt_status_code trt_runtime_free(trt_runtime *rt)
     if (trt_in_task_()) return trt_misuse_("trt_runtime_free", "this would block a worker");
     if (!rt->begun) (void)trt_runtime_shutdown(rt, -1);
     trt_join_threads_(rt);
-    trt_visitors_wait_(rt);
-    trt_cells_(rt, trt_unlink_visit_, NULL);
+    trt_unlink_all_(rt);
     trt_cells_(rt, trt_leak_visit_, &leak);
     if (leak.n && TASKRT_DEBUG)
         trt_say_("%zu ended tasks were neither joined nor detached; one is task %llu (%s)", leak.n,

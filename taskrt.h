@@ -4160,7 +4160,7 @@ static inline void trt_count_end_(trt_runtime *rt)
     trt_worker_ *w = trt_worker_here_(rt);
     /* The release pairs with the acquire in trt_live_ and trt_metrics: counted means over. */
     if (w) TRT_STORE_(&w->ended, TRT_LOAD_(&w->ended, relaxed) + 1, release);
-    else TRT_ADD_(&rt->outside_ended, 1u, release);
+    else TRT_ADD_(&rt->outside_ended, 1u, seq_cst); /* before the look at `closing` */
 }
 
 static void trt_check_ended_(trt_runtime *rt);

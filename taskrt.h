@@ -2562,7 +2562,7 @@ typedef struct trt_worker_ {
     const char *stack_base;
     uint32_t index, tick, lifo_run;
     int32_t budget;
-    bool solo, searching, trapped, dumps;
+    bool solo, searching, trapped, dumps, saw_closing;
     const struct trt_thread_wait_state_ *driven_for; /* current thread: who waits in this loop */
     uint64_t rng;
     jmp_buf trap; /* where trt_panic lands: armed once a loop */
@@ -7836,6 +7836,22 @@ static trt_instant trt_sleep_limit_(const trt_runtime *rt)
 }
 
 static bool trt_virtual_idle_(trt_worker_ *w);
+static void trt_abort_all_live_(trt_runtime *rt);
+
+/* A shutdown looks once at what it can see. What it has missed, this worker has made, run or ended
+ * itself: so each looks once more when it sees `closing`, between two turns or behind the fence
+ * before it sleeps. */
+static bool trt_closing_unseen_(const trt_worker_ *w)
+{
+    return TRT_UNLIKELY_(TRT_LOAD_(&w->rt->closing, relaxed)) && !w->saw_closing;
+}
+
+static void trt_see_closing_(trt_worker_ *w)
+{
+    w->saw_closing = true;
+    trt_abort_all_live_(w->rt);
+    trt_check_ended_(w->rt);
+}
 
 /* Nothing to do: sleep until there is. Returns after any wake; the caller looks again. */
 static void trt_worker_sleep_(trt_worker_ *w)
@@ -7844,6 +7860,7 @@ static void trt_worker_sleep_(trt_worker_ *w)
     trt_a64_ *bits = &rt->idle_bits[w->index / 64];
     uint64_t mask = (uint64_t)1 << w->index % 64;
     uint32_t nobody = 0;
+    bool closing;
     TRT_STORE_(&w->at_cell, NULL, relaxed);
     TRT_STORE_(&w->wake, (uint32_t)TRT_ASLEEP_, seq_cst);
     TRT_ADD_(&rt->sleeping, 1u, seq_cst);
@@ -7852,8 +7869,9 @@ static void trt_worker_sleep_(trt_worker_ *w)
         w->searching = false;
         TRT_SUB_(&rt->searchers, 1u, seq_cst);
     }
-    TRT_FENCE_(&rt->sleeping); /* pairs with trt_notify_ */
-    if (!trt_any_work_(w) && !(rt->virtual_clock && trt_virtual_idle_(w))) {
+    TRT_FENCE_(&rt->sleeping); /* pairs with trt_notify_, and with trt_shutdown_begin_ */
+    closing = trt_closing_unseen_(w);
+    if (!closing && !trt_any_work_(w) && !(rt->virtual_clock && trt_virtual_idle_(w))) {
         TRT_COUNT_(&w->parks, 1u);
         if (TRT_CAS_(&rt->driver, &nobody, w->index + 1, seq_cst)) {
             trt_driver_sleep_(w, trt_sleep_limit_(rt));
@@ -7867,6 +7885,7 @@ static void trt_worker_sleep_(trt_worker_ *w)
     if (TRT_AND_(bits, ~mask, seq_cst) & mask) TRT_SUB_(&rt->sleeping, 1u, seq_cst);
     else w->searching = true; /* woken by name: trt_notify_slow_ has counted us */
     trt_watch_wake_(rt);
+    if (closing) trt_see_closing_(w);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -7905,6 +7924,7 @@ static bool trt_maintain_(trt_worker_ *w)
     uint32_t nobody = 0;
     uintptr_t entry;
     trt_cell_ *fork;
+    if (trt_closing_unseen_(w)) trt_see_closing_(w);
     if (!rt->virtual_clock) {
         if (w->tick % (4 * TRT_MAINTENANCE_) == 0) trt_run_all_timers_(w);
         else if (TRT_LOAD_(&w->wheel.next, relaxed) != TRT_FOREVER_ ||
@@ -10137,11 +10157,15 @@ static void trt_give_up_(trt_runtime *rt)
     trt_cells_(rt, trt_give_up_visit_, NULL);
 }
 
+static void trt_abort_all_live_(trt_runtime *rt) { trt_cells_(rt, trt_abort_visit_, NULL); }
+
 static void trt_shutdown_begin_(trt_runtime *rt)
 {
     if (TRT_SWAP_(&rt->closing, 1u, seq_cst)) return;
-    TRT_FENCE_(&rt->ended_fence); /* pairs with the park of a strand, see trt_park_strand_ */
-    trt_cells_(rt, trt_abort_visit_, NULL);
+    /* Pairs with the park of a strand and with the sleep of a worker: see trt_park_strand_ and
+     * trt_see_closing_. */
+    TRT_FENCE_(&rt->ended_fence);
+    trt_abort_all_live_(rt);
     trt_check_ended_(rt);
 }
 

@@ -154,8 +154,8 @@ check-model)
             sh tests/model/build.sh "$out" tests/model/$program.c >"$out/$program.build" 2>&1 &
         done
         wait
-        # An abort at every step of every wait.
-        for program in abort; do
+        # An abort, and a shutdown, at every step of everything that can be awaited.
+        for program in abort shutdown; do
             step "$program" "sh tests/model/build.sh '$out' tests/model/$program.c && '$out/$program' -n $((SCHEDULES / 4)) -s $SEED"
         done
         # The other ways to sleep: condition variables, poll().

@@ -388,6 +388,11 @@ static void wake_up(int t, bool timed_out)
         if (M.threads[__builtin_ctz(left)].deadline <= M.clock) wake_up(__builtin_ctz(left), true);
 }
 
+static void wake_awaiting(void)
+{
+    for (uint32_t left = M.awaiting; left; left &= left - 1) wake_up(__builtin_ctz(left), false);
+}
+
 /* Nobody can run: time passes, until the next who only waits for that. */
 static void pass_time(void)
 {
@@ -399,6 +404,11 @@ static void pass_time(void)
         if (M.threads[t].deadline < first) due = 0;
         first = M.threads[t].deadline;
         due |= 1u << t;
+    }
+    if (!due && M.awaiting && M.moments_are == COUNTING) { /* there will be no moment any more */
+        M.moments_are = OVER;
+        wake_awaiting();
+        return;
     }
     if (!due) model_fail("deadlock");
     wake_up(nth(due, choose(__builtin_popcount(due), -1)), true);
@@ -471,7 +481,7 @@ static bool moment_comes(void)
     M.running = true;
     if (!is_one || ++M.moments != M.moment || !M.awaiting) return false;
     if (M.at_once >= 0) M.at_once = __builtin_ctz(M.awaiting);
-    for (uint32_t left = M.awaiting; left; left &= left - 1) wake_up(__builtin_ctz(left), false);
+    wake_awaiting();
     return true;
 }
 

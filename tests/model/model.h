@@ -80,8 +80,8 @@ int model_choose(int n);             /* a choice of the scenario itself */
 int model_turn(int n);               /* the same, but one schedule after the other takes each answer in turn */
 const void *model_with(void);        /* of the scenario */
 void model_yield(void);
-bool model_await_moment(void);       /* of a sweep; steps count from the first call. False: there will be none */
-void model_end_moments(void);        /* no more of them: who awaits one is told */
+bool model_await_moment(void);       /* of a sweep; steps count from the first call. False: it will not come */
+void model_end_moments(void);        /* no more of them: who awaits one is told, as when nothing else can happen */
 int64_t model_elapsed(void);         /* of the model's clock since the run began */
 void model_refuse_threads(int from); /* pthread_create fails from the from-th call on (0: the next) */
 int model_fd(void);                  /* an fd that is not ready; model_fd_ready makes it so */

@@ -10161,7 +10161,11 @@ static void trt_abort_all_live_(trt_runtime *rt) { trt_cells_(rt, trt_abort_visi
 
 static void trt_shutdown_begin_(trt_runtime *rt)
 {
-    if (TRT_SWAP_(&rt->closing, 1u, seq_cst)) return;
+    if (TRT_SWAP_(&rt->closing, 1u, seq_cst)) {
+        /* Who was first may be on the way still; but who asks from inside ends at its next await. */
+        if (trt_here_.rt == rt) trt_abort_all_live_(rt);
+        return;
+    }
     /* Pairs with the park of a strand and with the sleep of a worker: see trt_park_strand_ and
      * trt_see_closing_. */
     TRT_FENCE_(&rt->ended_fence);

@@ -329,9 +329,12 @@ int model_choose(int n) { return choose(n, -1); }
 
 int model_turn(int n)
 {
-    int answer = (int)(M.turn % n);
+    int wish = (int)(M.turn % n), answer = 0;
     M.turn /= n;
-    return choose(n, answer);
+    if (n <= 35) return choose(n, wish);
+    for (int shift = 10; shift >= 0; shift -= 5) answer |= choose(32, wish >> shift & 31) << shift;
+    if (answer >= n) model_fail("the list does not belong to this scenario");
+    return answer;
 }
 
 const void *model_with(void) { return M.scenario->with; }
@@ -1554,13 +1557,17 @@ static void run_scenario(void)
         return;
     }
     double start = seconds(), steps = 0;
-    long most = s->exhaust ? (s->most ? s->most : 1000000) : M.schedules;
+    long most = s->exhaust ? (s->most ? s->most : 1000000) : M.schedules * (s->turns ? s->turns : 1);
     bool complete = false;
     for (M.schedule = 0; M.schedule < most && !complete; M.schedule++) {
         M.strategy = s->exhaust ? DEPTH : M.schedule % 2 ? PCT : RANDOM;
         one_run();
         steps += M.step;
         if (s->exhaust) complete = !next_list();
+    }
+    if (s->turned) {
+        M.swept[s - M.first].moments = s->turns;
+        M.swept[s - M.first].runs = M.schedule;
     }
     start = seconds() - start;
     say("%-28s %8ld schedules, %6.1f steps each, %5.2f us a step, %6.2f s, %s", s->name, M.schedule,
@@ -1650,19 +1657,21 @@ static void set_up(void)
     M.blocks = map(0, BLOCKS * sizeof(block));
 }
 
-/* What was swept, a line for each kind of moment. */
+static const char *what_is_swept(const model_scenario *s) { return s->swept ? s->swept : s->turned; }
+
+/* What was swept, a line for each kind of moment or turn. */
 static void say_swept(const model_scenario *scenarios, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         long moments = 0, runs = 0;
         if (!M.swept[i].runs) continue;
         for (size_t j = i; j < n; j++) {
-            if (!M.swept[j].runs || strcmp(scenarios[i].swept, scenarios[j].swept)) continue;
+            if (!M.swept[j].runs || strcmp(what_is_swept(&scenarios[i]), what_is_swept(&scenarios[j]))) continue;
             moments += M.swept[j].moments;
             runs += M.swept[j].runs;
             M.swept[j].runs = 0;
         }
-        printf("swept %ld %s, %ld runs\n", moments, scenarios[i].swept, runs);
+        printf("swept %ld %s, %ld runs\n", moments, what_is_swept(&scenarios[i]), runs);
     }
 }
 

@@ -65,7 +65,8 @@ typedef struct model_scenario {
     int steps;          /* limit; 0: 20,000 */
     const char *swept;  /* what its moments are called, if it is to be swept */
     bool (*moment)(void); /* is this step one? asked at each; NULL: all are. It sees what memory holds */
-    int turns;          /* schedules to sweep at least */
+    int turns;          /* schedules to sweep at least; if it is not swept: -n schedules for each of so many turns */
+    const char *turned; /* what these are called */
     const void *with;   /* for the scenario, which gets it from model_with() */
 } model_scenario;
 

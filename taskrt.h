@@ -10280,7 +10280,8 @@ static void trt_group_unlink_(trt_group_ *g)
 static bool trt_unlink_visit_(trt_cell_ *c, uint64_t state, void *context)
 {
     bool waits = *(const bool *)context;
-    if (!(state & (waits ? TRT_WAIT_STATE_ : TRT_RUN_STATE_)) || (state & TRT_JOB_STATE_)) return true;
+    uint64_t wanted = waits ? TRT_WAIT_STATE_ : TRT_RUN_STATE_;
+    if (!(state & wanted) || (state & TRT_JOB_STATE_)) return true;
     if (c->flags & TRT_RETRY_) return true; /* recorded, not registered */
     if (c->wait.kind == TRT_KIND_GROUP_)
         trt_group_unlink_((trt_group_ *)c->wait.args.obj);

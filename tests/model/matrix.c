@@ -91,8 +91,10 @@ int main(int argc, char **argv)
     for (filling = 0; filling < CELLS; filling++) {
         (void)combinations((int)(filling / BYS), (int)(filling % BYS), 1, fill);
         snprintf(names[filling], sizeof names[filling], "%s-%s", flavours[filling / BYS], bys[filling % BYS]);
-        scenarios[filling] = (model_scenario){.name = names[filling], .run = run, .weak = 1, .spurious = 2, .early = 2,
-                                              .turns = (int)number[filling], .turned = "combinations", .with = sensible[filling]};
+        scenarios[filling] = (model_scenario){.name = names[filling], .run = run, .weak = 1, .spurious = 2, .early = 2};
+        scenarios[filling].turns = (int)number[filling];
+        scenarios[filling].turned = "combinations";
+        scenarios[filling].with = sensible[filling];
     }
     return model_main(argc, argv, scenarios, CELLS);
 }

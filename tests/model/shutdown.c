@@ -1,8 +1,8 @@
 /* shutdown.c - a runtime is shut down at every step, whatever its tasks wait for, and by whomever.
  *
  * A scenario is a row of things.h, or one of those below: what is running, queued, in its cleanup or on the pool. The
- * shutdown comes from another thread, from two, from a task, from a blocking job, with a deadline, or as a free. When it
- * has returned, every cleanup has run once, nothing runs any more, and what is spawned is refused.
+ * shutdown comes from a thread, from two, from a task, from a blocking job, with a deadline, or as a free. When it has
+ * returned, every cleanup has run once, nothing runs any more, and what is spawned is refused.
  */
 #include "things.h"
 
@@ -391,7 +391,8 @@ int main(int argc, char **argv)
     static model_scenario scenarios[THINGS + STATES];
     for (size_t i = 0; i < THINGS + STATES; i++) {
         bool is_state = i < STATES;
-        scenarios[i] = (model_scenario){.weak = 1, .spurious = 2, .early = 2, .swept = "shutdown points", .turns = 3 * BYS};
+        scenarios[i] = (model_scenario){.weak = 1, .spurious = 2, .early = 2, .turns = 3 * BYS};
+        scenarios[i].swept = "shutdown points";
         scenarios[i].name = is_state ? states[i].name : things[i - STATES].name;
         scenarios[i].run = is_state ? states_run : run;
         scenarios[i].with = is_state ? (const void *)&states[i] : (const void *)&things[i - STATES];

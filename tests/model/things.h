@@ -137,7 +137,8 @@ trt_async(int, waiter)
         told[self->which].cleanups++;
         MODEL_CHECK(trt_status() == TRT_OK || (trt_status() == TRT_CANCELLED && (self->which == VICTIM || shut)));
         if (thing->holds && self->took) MODEL_CHECK(thing->holds(self));
-        if (thing->holds && self->way != IN_ALL && self->way != IN_TRY_ALL) MODEL_CHECK(thing->holds(self) == self->took);
+        if (thing->holds && self->way != IN_ALL && self->way != IN_TRY_ALL)
+            MODEL_CHECK(thing->holds(self) == self->took);
         if (thing->holds) self->took = thing->holds(self);
         while (thing->drain && self->began) {
             trt_await(thing->drain(self));
@@ -156,7 +157,10 @@ trt_async(int, waiter)
 }
 
 /* The victim in a scope of another: that one's cleanup comes after the victim's. */
-static void check_inner_ended(void) { MODEL_CHECK(told[VICTIM].ended == told[VICTIM].begun || told[VICTIM].ended == 1); }
+static void check_inner_ended(void)
+{
+    MODEL_CHECK(told[VICTIM].ended == told[VICTIM].begun || told[VICTIM].ended == 1);
+}
 
 struct caller { trt_frame(waiter) child; };
 trt_async(int, caller)
@@ -346,8 +350,9 @@ static trt_handle(party) another;
 static bool aborted_before_arrival;
 static void see_abort(struct waiter_frame_ *f, struct waiter *w)
 {
+    bool at_once = way == PLAINLY || way == WITHIN || way == IN_ANY;
     (void)f;
-    if (w->which == NEXT) aborted_before_arrival = COUNTED(abort_returned) && (way == PLAINLY || way == WITHIN || way == IN_ANY);
+    if (w->which == NEXT) aborted_before_arrival = at_once && COUNTED(abort_returned);
 }
 static void another_party(void) { another = trt_spawn_on(runtime, party); }
 /* An abort at the same time as the last arrival: the round may have counted the victim. Never one that came before
@@ -468,7 +473,10 @@ static trt_op send_big(struct waiter *w)
     w->big.v = w->big.more[0] = message(w);
     return trt_send(&big_channel, &w->big);
 }
-static void got_message(int message) { MODEL_CHECK(!(TRT_ADD_(&received, (uint32_t)message, seq_cst) & (uint32_t)message)); }
+static void got_message(int message)
+{
+    MODEL_CHECK(!(TRT_ADD_(&received, (uint32_t)message, seq_cst) & (uint32_t)message));
+}
 static void make_room(void)
 {
     int x = 0;
@@ -612,7 +620,10 @@ static void make_kid(struct waiter_frame_ *f, struct waiter *w)
     if (!trt_spawned(w->kid)) COUNT(kids_cleaned);
 }
 static trt_op join(struct waiter *w) { return trt_join(w->kid, &w->x); }
-static void look_joined(struct waiter *w) { CHECK_UNLESS_SHUT(w->took + w->drained == 1 && w->x == 5 && w->cleaned == 1); }
+static void look_joined(struct waiter *w)
+{
+    CHECK_UNLESS_SHUT(w->took + w->drained == 1 && w->x == 5 && w->cleaned == 1);
+}
 static void make_staying_kid(struct waiter_frame_ *f, struct waiter *w)
 {
     (void)f;
@@ -676,7 +687,10 @@ static void make_staying_members(struct waiter_frame_ *f, struct waiter *w)
     }
 }
 static trt_op set_shutdown(struct waiter *w) { return trt_set_shutdown(&w->set); }
-static trt_op set_shutdown_again(struct waiter *w) { return w->drained ? trt_join_next(&w->set, NULL) : trt_set_shutdown(&w->set); }
+static trt_op set_shutdown_again(struct waiter *w)
+{
+    return w->drained ? trt_join_next(&w->set, NULL) : trt_set_shutdown(&w->set);
+}
 static void look_shut_down(struct waiter *w)
 {
     MODEL_CHECK(trt_set_len(&w->set) == 0 && w->in <= 1 && w->out <= 1);
@@ -706,7 +720,8 @@ static void look_synced(struct waiter *w)
 #define PERMIT .holds = holds_permit, .pass_on = release
 #define GUARD .holds = holds_guard, .pass_on = unlock, .give = unlock_held
 #define CHANNEL .tear_down = free_channel
-#define BROADCAST .set_up = broadcast_set_up, .op = broadcast_recv, .check = check_broadcast, .tear_down = broadcast_tear_down
+#define BROADCAST                                                                                                      \
+    .set_up = broadcast_set_up, .op = broadcast_recv, .check = check_broadcast, .tear_down = broadcast_tear_down
 #define WATCH .set_up = watch_set_up, .op = watch_changed, .check = check_watch
 #define CLOSED .gives = TRT_CLOSED
 
@@ -715,27 +730,34 @@ static const struct thing things[] = {
     {"acquire_many", semaphore_set_up, .op = acquire_two, .give = add_one_and_one, PERMIT, .check = check_two_permits},
     {"acquire_held_back", semaphore_set_up_one, .op = acquire_two_and_one, .give = add_one, PERMIT,
      .check = check_two_permits, .freed_by_abort = true},
-    {"acquire_closed", semaphore_set_up, .op = acquire, .give = close_semaphore, CLOSED, .check = check_closed_semaphore},
+    {"acquire_closed", semaphore_set_up, .op = acquire, .give = close_semaphore, CLOSED,
+     .check = check_closed_semaphore},
     {"lock", mutex_set_up, .op = lock, GUARD, .check = check_mutex},
     {"read_lock", write_locked_set_up, .op = read_lock, GUARD, .check = check_rwlock},
     {"write_lock", write_locked_set_up, .op = write_lock, GUARD, .check = check_rwlock},
     {"write_lock_behind_reader", read_locked_set_up, .op = write_lock, GUARD, .check = check_rwlock},
-    {"read_lock_held_back", read_locked_set_up, .op = write_or_read_lock, GUARD, .check = check_rwlock, .freed_by_abort = true},
+    {"read_lock_held_back", read_locked_set_up, .op = write_or_read_lock, GUARD, .check = check_rwlock,
+     .freed_by_abort = true},
     {"notify_one", notify_set_up, .op = notified, .give = give_notify, .pass_on = pass_notify, .check = check_notify},
     {"notify_all", notify_set_up, .op = notified, .give = give_notify_all, .check = check_notify_all},
-    {"barrier", barrier_set_up, .prepare = see_abort, .op = barrier_wait, .instead = another_party, .pass_on = count_leader, .check = check_barrier},
-    {"once", once_set_up, .op = once_enter, .give = once_failed, .holds = holds_once, .pass_on = pass_once, .check = check_once},
+    {"barrier", barrier_set_up, .prepare = see_abort, .op = barrier_wait, .instead = another_party,
+     .pass_on = count_leader, .check = check_barrier},
+    {"once", once_set_up, .op = once_enter, .give = once_failed, .holds = holds_once, .pass_on = pass_once,
+     .check = check_once},
     {"once_done", once_set_up, .op = once_enter, .give = once_done, .look = look_not_first, .check = check_once_done},
     {"token", token_set_up, .op = token_wait, .give = cancel_token, .tear_down = token_tear_down},
     {"oneshot", oneshot_set_up, .op = oneshot_recv, .give = oneshot_send, .holds = holds_x, .check = check_oneshot,
      .refuses = TRT_CLOSED},
-    {"oneshot_closed", oneshot_set_up, .op = oneshot_recv, .give = oneshot_close, CLOSED, .check = check_oneshot_closed},
-    {"recv", empty_set_up, .op = recv, .give = send_one, .holds = holds_x, .pass_on = send_back, .check = check_one_message, CHANNEL},
+    {"oneshot_closed", oneshot_set_up, .op = oneshot_recv, .give = oneshot_close, CLOSED,
+     .check = check_oneshot_closed},
+    {"recv", empty_set_up, .op = recv, .give = send_one, .holds = holds_x, .pass_on = send_back,
+     .check = check_one_message, CHANNEL},
     {"recv_bounded", empty_bounded_set_up, .op = recv, .give = send_one, .holds = holds_x, .pass_on = send_back,
      .check = check_one_message, CHANNEL},
     {"recv_closed", empty_set_up, .op = recv, .give = close_channel, CLOSED, CHANNEL},
     {"send", full_set_up, .op = send, .give = make_room, .pass_on = pass_room, .check = check_sent, CHANNEL},
-    {"send_big", full_big_set_up, .op = send_big, .give = make_big_room, .pass_on = pass_big_room, .check = check_big_sent,
+    {"send_big", full_big_set_up, .op = send_big, .give = make_big_room, .pass_on = pass_big_room,
+     .check = check_big_sent,
      .tear_down = free_big_channel},
     {"send_closed", full_set_up, .op = send, .give = close_channel, CLOSED, .check = check_not_sent, CHANNEL},
     {"send_unbounded", empty_set_up, .op = send, .check = check_sent_at_once, CHANNEL},
@@ -753,8 +775,10 @@ static const struct thing things[] = {
     {"readable_and_writable", fd_set_up, .op = readable_and_writable, .give = make_both},
     {"call", .op = call, .give = ring, .look = look_called, .alone = true},
     {"blocking", .op = blocking, .give = open_gate, .look = look_blocked},
-    {"blocking_queued", .prepare = hold_the_pool, .op = blocking, .give = open_gate, .look = look_blocked, .alone = true},
-    {"join", .prepare = make_kid, .op = join, .give = ring, .holds = holds_x, .drain = join, .look = look_joined, .alone = true},
+    {"blocking_queued", .prepare = hold_the_pool, .op = blocking, .give = open_gate, .look = look_blocked,
+     .alone = true},
+    {"join", .prepare = make_kid, .op = join, .give = ring, .holds = holds_x, .drain = join,
+     .look = look_joined, .alone = true},
     {"join_shared", shared_set_up, .op = join_shared, .give = ring, .holds = holds_x, .check = check_shared,
      .refuses = TRT_MISUSE},
     {"join_job", .prepare = run_job, .op = join_job, .give = open_gate, .holds = holds_x, .drain = join_job,
@@ -762,7 +786,8 @@ static const struct thing things[] = {
     {"stop", .prepare = make_staying_kid, .op = stop, .drain = join_or_stop, .look = look_stopped, .alone = true},
     {"join_next", .prepare = make_members, .op = join_next, .give = ring, .holds = holds_x, .drain = join_next,
      .look = look_members, .alone = true},
-    {"set_shutdown", .prepare = make_staying_members, .op = set_shutdown, .drain = set_shutdown_again, .look = look_shut_down,
+    {"set_shutdown", .prepare = make_staying_members, .op = set_shutdown, .drain = set_shutdown_again,
+     .look = look_shut_down,
      .alone = true},
     {"sync", .prepare = fork_two, .op = sync_forks, .give = ring, .look = look_synced, .alone = true},
 };

@@ -2565,7 +2565,7 @@ typedef struct trt_worker_ {
     const char *stack_base;
     uint32_t index, tick, lifo_run;
     int32_t budget;
-    bool solo, searching, trapped, dumps;
+    bool solo, searching, trapped, dumps, saw_closing;
     const struct trt_thread_wait_state_ *driven_for; /* current thread: who waits in this loop */
     uint64_t rng;
     jmp_buf trap; /* where trt_panic lands: armed once a loop */
@@ -2688,7 +2688,7 @@ struct trt_runtime {
     trt_a32_ watch_word;   /* 0 dormant, 1 beating, 2 stop */
     trt_a64_ stalls;
     trt_a32_ dump_latch, resume_gate, names_latch;
-    trt_a32_ visitors;     /* threads from outside that are in trt_inject_ */
+    trt_a32_ visitors;     /* threads from outside between a claim, or trt_inject_, and its end */
     trt_a32_ shutdown_latch, ended_gate, ended_fence, threads_latch;
     trt_a32_ given_up;
     trt_a32_ deadlocked, exited; /* exited: workers that have left their loop */
@@ -3208,15 +3208,29 @@ static void trt_visitor_leaves_(trt_runtime *rt)
     trt_os_wake_(&trt_visitors_gate_, INT_MAX);
 }
 
-static void trt_inject_(trt_runtime *rt, uintptr_t entry)
+static void trt_visitor_comes_(trt_runtime *rt) { TRT_ADD_(&rt->visitors, 1u, seq_cst); }
+
+/* By a visitor, who leaves with it. */
+static void trt_inject_visiting_(trt_runtime *rt, uintptr_t entry)
 {
-    bool visitor = !trt_worker_here_(rt);
-    if (visitor) TRT_ADD_(&rt->visitors, 1u, seq_cst);
     trt_latch_(&rt->inject_latch);
     trt_inject_put_(rt, entry);
     trt_unlatch_(&rt->inject_latch);
     trt_notify_(rt);
-    if (visitor) trt_visitor_leaves_(rt);
+    trt_visitor_leaves_(rt);
+}
+
+static void trt_inject_(trt_runtime *rt, uintptr_t entry)
+{
+    if (!trt_worker_here_(rt)) {
+        trt_visitor_comes_(rt);
+        trt_inject_visiting_(rt, entry);
+        return;
+    }
+    trt_latch_(&rt->inject_latch);
+    trt_inject_put_(rt, entry);
+    trt_unlatch_(&rt->inject_latch);
+    trt_notify_(rt);
 }
 
 static TRT_NOINLINE_ void trt_ring_full_(trt_worker_ *w, uintptr_t entry)
@@ -3476,13 +3490,20 @@ static void trt_deque_free_(trt_worker_ *w)
 /* ------------------------------------------------------------------------------------------------
  * >>wakes: from a claim to the queue
  */
-static inline void trt_schedule_(trt_cell_ *c)
+/* Claimed by trt_claim_, which has made a thread that is no worker here a visitor. */
+static inline void trt_schedule_claimed_(trt_cell_ *c, bool last)
 {
     trt_runtime *rt = trt_rt_of_(c);
     trt_worker_ *w = trt_worker_here_(rt);
     uintptr_t entry = (uintptr_t)c | TRT_OWNED_ENTRY_;
-    if (TRT_LIKELY_(w != NULL)) trt_push_lifo_(w, entry);
-    else trt_inject_(rt, entry);
+    if (TRT_UNLIKELY_(!w)) {
+        trt_inject_visiting_(rt, entry);
+    } else if (!last) {
+        trt_push_lifo_(w, entry);
+    } else {
+        trt_push_(w, entry);
+        if (!w->solo) trt_notify_(rt);
+    }
 }
 
 static void trt_schedule_last_(trt_cell_ *c) /* behind what is ready already */
@@ -3516,7 +3537,7 @@ static void trt_wake_thread_(trt_waiter_ *w)
     trt_thread_waiter_ *t = TRT_CONTAINER_(trt_thread_waiter_, waiter, w);
     trt_a32_ *word = &t->woken;
     trt_runtime *rt = t->drives;
-    if (rt) TRT_ADD_(&rt->visitors, 1u, seq_cst); /* once woken, it may free the runtime */
+    if (rt) trt_visitor_comes_(rt); /* once woken, it may free the runtime */
     TRT_STORE_(word, 1u,
                release); /* pairs with the acquire in trt_thread_block_; t may be gone now */
     trt_os_wake_(word, 1);
@@ -3533,8 +3554,7 @@ static TRT_NOINLINE_ void trt_wake_chain_(trt_waiter_ *w, bool last)
     for (; w; w = next) {
         next = w->next;
         if (w->mode == TRT_MODE_THREAD_) trt_wake_thread_(w);
-        else if (last) trt_schedule_last_(TRT_CONTAINER_(trt_cell_, wait, w));
-        else trt_schedule_(TRT_CONTAINER_(trt_cell_, wait, w));
+        else trt_schedule_claimed_(TRT_CONTAINER_(trt_cell_, wait, w), last);
     }
 }
 
@@ -3674,14 +3694,37 @@ static bool trt_claim_member_(trt_waiter_ *w, trt_status_code status, trt_wakes_
     return true;
 }
 
-/* Decide somebody else's wait: see the state essay. Latch of the object held, `w` unlinked. */
-static bool trt_claim_(trt_waiter_ *w, trt_status_code status, trt_wakes_ *wakes)
+static bool trt_claim_alone_(trt_waiter_ *w, trt_status_code status, trt_wakes_ *wakes)
 {
-    if (w->mode == TRT_MODE_MEMBER_) return trt_claim_member_(w, status, wakes);
     if (w->mode == TRT_MODE_STRAND_ && !trt_claim_strand_(trt_waiting_cell_(w))) return false;
     w->status = (uint8_t)status;
     trt_wakes_add_(wakes, w);
     return true;
+}
+
+/* From outside: the runtime may be given up and freed meanwhile, so the claimer is a visitor until
+ * the strand is in the queue. */
+static TRT_NOINLINE_ bool trt_claim_visiting_(trt_runtime *rt, trt_waiter_ *w,
+                                              trt_status_code status, trt_wakes_ *wakes)
+{
+    const trt_waiter_ *last = wakes->last;
+    bool claimed;
+    trt_visitor_comes_(rt);
+    claimed = w->mode == TRT_MODE_MEMBER_ ? trt_claim_member_(w, status, wakes)
+                                          : trt_claim_alone_(w, status, wakes);
+    if (wakes->last == last) trt_visitor_leaves_(rt); /* nothing to queue */
+    return claimed;
+}
+
+/* Decide somebody else's wait: see the state essay. Latch of the object held, `w` unlinked. */
+static bool trt_claim_(trt_waiter_ *w, trt_status_code status, trt_wakes_ *wakes)
+{
+    trt_runtime *rt;
+    if (w->mode == TRT_MODE_THREAD_) return trt_claim_alone_(w, status, wakes);
+    rt = trt_rt_of_(w->mode == TRT_MODE_MEMBER_ ? trt_group_of_(w)->cell : trt_waiting_cell_(w));
+    if (TRT_UNLIKELY_(!trt_worker_here_(rt))) return trt_claim_visiting_(rt, w, status, wakes);
+    if (w->mode == TRT_MODE_MEMBER_) return trt_claim_member_(w, status, wakes);
+    return trt_claim_alone_(w, status, wakes);
 }
 
 /* What the op only reads moves from the body's stack to where it lasts. */
@@ -4140,7 +4183,7 @@ static inline void trt_count_end_(trt_runtime *rt)
     trt_worker_ *w = trt_worker_here_(rt);
     /* The release pairs with the acquire in trt_live_ and trt_metrics: counted means over. */
     if (w) TRT_STORE_(&w->ended, TRT_LOAD_(&w->ended, relaxed) + 1, release);
-    else TRT_ADD_(&rt->outside_ended, 1u, release);
+    else TRT_ADD_(&rt->outside_ended, 1u, seq_cst); /* before the look at `closing` */
 }
 
 static void trt_check_ended_(trt_runtime *rt);
@@ -4988,9 +5031,11 @@ static uint32_t trt_kind_given_(const trt_waiter_ *member)
 /* The waiter for forks that this member of a group is, or that its branch has registered. */
 static trt_waiter_ *trt_sync_waiter_(trt_waiter_ *member)
 {
-    const trt_co *branch = (const trt_co *)member->args.obj;
+    const trt_co *branch;
     if (member->kind == TRT_KIND_SYNC_) return member->linked == 1 ? member : NULL;
-    if (member->kind != TRT_KIND_CALL_ || branch->type_ != &trt_bounded_type_) return NULL;
+    if (member->kind != TRT_KIND_CALL_) return NULL; /* its args may be written at this moment */
+    branch = (const trt_co *)member->args.obj;
+    if (branch->type_ != &trt_bounded_type_) return NULL;
     return ((const struct trt_bounded_ *)(const void *)branch)->sync;
 }
 
@@ -5289,8 +5334,10 @@ static int trt_group_settle_(trt_worker_ *w, trt_cell_ *c)
                 trt_kinds_[m->kind].cancel(m);
             }
         }
-        /* One for the owner: whoever counts down to nothing goes on. */
-        if (TRT_LOAD_(&g->linger, relaxed) > 1) {
+        /* One for the owner: whoever counts down to nothing goes on. The acquire is for those who
+         * have counted down already: compilers look at a member's `kind` and `linked` below with
+         * one load, and its `status` lies between. */
+        if (TRT_LOAD_(&g->linger, acquire) > 1) {
             trt_park_strand_(c, TRT_SHIELD_ | TRT_COMMIT_);
             if (TRT_SUB_(&g->linger, 1u, acq_rel) > 1) {
                 uint64_t s = TRT_LOAD_(&c->state, acquire);
@@ -7700,6 +7747,7 @@ static void trt_fds_round_(trt_worker_ *w)
     trt_runtime *rt = w->rt;
     uint32_t nobody = 0;
     if (TRT_LOAD_(&rt->driver, relaxed) == 0 &&
+        TRT_LOAD_(&rt->poller_ready, acquire) && /* with it, what the poller is */
         TRT_CAS_(&rt->driver, &nobody, w->index + 1, seq_cst)) {
         trt_poller_wait_(rt, 0);
         TRT_STORE_(&rt->driver, 0u, seq_cst);
@@ -8035,6 +8083,22 @@ static trt_instant trt_sleep_limit_(const trt_runtime *rt)
 }
 
 static bool trt_virtual_idle_(trt_worker_ *w);
+static void trt_abort_all_live_(trt_runtime *rt);
+
+/* A shutdown looks once at what it can see. What it has missed, this worker has made, run or ended
+ * itself: so each looks once more when it sees `closing`, between two turns or behind the fence
+ * before it sleeps. */
+static bool trt_closing_unseen_(const trt_worker_ *w)
+{
+    return TRT_UNLIKELY_(TRT_LOAD_(&w->rt->closing, relaxed)) && !w->saw_closing;
+}
+
+static void trt_see_closing_(trt_worker_ *w)
+{
+    w->saw_closing = true;
+    trt_abort_all_live_(w->rt);
+    trt_check_ended_(w->rt);
+}
 
 /* Nothing to do: sleep until there is. Returns after any wake; the caller looks again. */
 static void trt_worker_sleep_(trt_worker_ *w)
@@ -8043,7 +8107,7 @@ static void trt_worker_sleep_(trt_worker_ *w)
     trt_a64_ *bits = &rt->idle_bits[w->index / 64];
     uint64_t mask = (uint64_t)1 << w->index % 64;
     uint32_t nobody = 0;
-    bool nap = false;
+    bool closing, nap = false;
     TRT_STORE_(&w->at_cell, NULL, relaxed);
     TRT_STORE_(&w->wake, (uint32_t)TRT_ASLEEP_, seq_cst);
     TRT_ADD_(&rt->sleeping, 1u, seq_cst);
@@ -8052,8 +8116,9 @@ static void trt_worker_sleep_(trt_worker_ *w)
         w->searching = false;
         TRT_SUB_(&rt->searchers, 1u, seq_cst);
     }
-    TRT_FENCE_(&rt->sleeping); /* pairs with trt_notify_ */
-    if (!trt_any_work_(w) && !(rt->virtual_clock && trt_virtual_idle_(w))) {
+    TRT_FENCE_(&rt->sleeping); /* pairs with trt_notify_, and with trt_shutdown_begin_ */
+    closing = trt_closing_unseen_(w);
+    if (!closing && !trt_any_work_(w) && !(rt->virtual_clock && trt_virtual_idle_(w))) {
         trt_instant until = trt_sleep_limit_(rt);
         nap = trt_fds_unsure_(rt);
         if (nap) until = trt_after_(trt_clock_(), TRT_FD_NAP_NS_);
@@ -8072,6 +8137,7 @@ static void trt_worker_sleep_(trt_worker_ *w)
     else w->searching = true; /* woken by name: trt_notify_slow_ has counted us */
     if (nap) trt_fds_verify_all_(rt);
     trt_watch_wake_(rt);
+    if (closing) trt_see_closing_(w);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -8109,6 +8175,7 @@ static bool trt_maintain_(trt_worker_ *w)
     trt_runtime *rt = w->rt;
     uintptr_t entry;
     trt_cell_ *fork;
+    if (trt_closing_unseen_(w)) trt_see_closing_(w);
     if (!rt->virtual_clock) {
         if (w->tick % (4 * TRT_MAINTENANCE_) == 0) trt_run_all_timers_(w);
         else if (TRT_LOAD_(&w->wheel.next, relaxed) != TRT_FOREVER_ ||
@@ -9028,6 +9095,25 @@ TRT_DEF_ void trt_notify_all(trt_notify *notify)
  * waiter leaves when its await ends: one whose abort has been asked for, but has not been carried
  * out, still counts as arrived.
  */
+/* Does it still wait? One that lost to an abort or a deadline stays linked until its strand runs. */
+static bool trt_still_waits_(trt_waiter_ *w)
+{
+    trt_cell_ *c = w->mode == TRT_MODE_MEMBER_ ? trt_group_of_(w)->cell : trt_waiting_cell_(w);
+    return (TRT_LOAD_(&c->state, acquire) & TRT_WAIT_STATE_) != 0;
+}
+
+/* Latch held, the round is about to be complete: who has been aborted counts no longer. */
+static void trt_barrier_sweep_(trt_barrier *b)
+{
+    trt_waiter_ *w = b->waiters_.head, *next;
+    for (; w; w = next) {
+        next = w->next;
+        if (trt_still_waits_(w)) continue;
+        trt_list_remove_(&b->waiters_, w);
+        b->arrived_--;
+    }
+}
+
 static trt_status_code trt_barrier_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
 {
     trt_barrier *b = a->obj;
@@ -9038,6 +9124,7 @@ static trt_status_code trt_barrier_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *
     if (!b->parties_) /* never changes after init */
         return trt_settle_(w, trt_misuse_("trt_barrier_wait", "before trt_barrier_init"));
     trt_latch_(&b->lock_);
+    if (b->parties_ - b->arrived_ <= 1) trt_barrier_sweep_(b);
     if (b->parties_ - b->arrived_ > 1) {
         status = trt_enlist_(&b->waiters_, w);
         if (w && status == TRT_PENDING) b->arrived_++;
@@ -10343,11 +10430,19 @@ static void trt_give_up_(trt_runtime *rt)
     trt_cells_(rt, trt_give_up_visit_, NULL);
 }
 
+static void trt_abort_all_live_(trt_runtime *rt) { trt_cells_(rt, trt_abort_visit_, NULL); }
+
 static void trt_shutdown_begin_(trt_runtime *rt)
 {
-    if (TRT_SWAP_(&rt->closing, 1u, seq_cst)) return;
-    TRT_FENCE_(&rt->ended_fence); /* pairs with the park of a strand, see trt_park_strand_ */
-    trt_cells_(rt, trt_abort_visit_, NULL);
+    if (TRT_SWAP_(&rt->closing, 1u, seq_cst)) {
+        /* Who was first may be on the way still; but who asks from inside ends at its next await. */
+        if (trt_here_.rt == rt) trt_abort_all_live_(rt);
+        return;
+    }
+    /* Pairs with the park of a strand and with the sleep of a worker: see trt_park_strand_ and
+     * trt_see_closing_. */
+    TRT_FENCE_(&rt->ended_fence);
+    trt_abort_all_live_(rt);
     trt_check_ended_(rt);
 }
 
@@ -10452,18 +10547,29 @@ static void trt_group_unlink_(trt_group_ *g)
     }
 }
 
-/* No thread of the runtime is left: take what was given up out of the objects that it waits for. */
+/* No thread of the runtime is left: take what was given up out of the objects that it waits for.
+ * First what still waits: it is linked, or others complete it at this moment, as visitors. Then, in
+ * state RUN, what an abort has claimed, and nobody has run since; what was completed has a status. */
 static bool trt_unlink_visit_(trt_cell_ *c, uint64_t state, void *context)
 {
-    (void)context;
-    /* RUN too: an abort may have claimed it, and nobody has run it since. */
-    if (!(state & (TRT_WAIT_STATE_ | TRT_RUN_STATE_)) || (state & TRT_JOB_STATE_)) return true;
+    bool waits = *(const bool *)context;
+    uint64_t wanted = waits ? TRT_WAIT_STATE_ : TRT_RUN_STATE_;
+    if (!(state & wanted) || (state & TRT_JOB_STATE_)) return true;
     if (c->flags & TRT_RETRY_) return true; /* recorded, not registered */
     if (c->wait.kind == TRT_KIND_GROUP_)
         trt_group_unlink_((trt_group_ *)c->wait.args.obj);
-    else if (c->wait.kind > TRT_KIND_GROUP_ && c->wait.status == TRT_PENDING)
+    else if (c->wait.kind > TRT_KIND_GROUP_ && (waits || c->wait.status == TRT_PENDING))
         trt_kinds_[c->wait.kind].cancel(&c->wait);
     return true;
+}
+
+static void trt_unlink_all_(trt_runtime *rt)
+{
+    bool waits = true;
+    trt_cells_(rt, trt_unlink_visit_, &waits);
+    trt_visitors_wait_(rt);
+    waits = false;
+    trt_cells_(rt, trt_unlink_visit_, &waits);
 }
 
 typedef struct trt_leak_ {
@@ -10497,8 +10603,7 @@ TRT_DEF_ trt_status_code trt_runtime_free(trt_runtime *rt)
     if (trt_in_task_()) return trt_misuse_("trt_runtime_free", "this would block a worker");
     if (!rt->begun) (void)trt_runtime_shutdown(rt, -1);
     trt_join_threads_(rt);
-    trt_visitors_wait_(rt);
-    trt_cells_(rt, trt_unlink_visit_, NULL);
+    trt_unlink_all_(rt);
     trt_cells_(rt, trt_leak_visit_, &leak);
     if (leak.n && TASKRT_DEBUG)
         trt_say_("%zu ended tasks were neither joined nor detached; one is task %llu (%s)", leak.n,

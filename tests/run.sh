@@ -154,6 +154,12 @@ check-model)
             sh tests/model/build.sh "$out" tests/model/$program.c >"$out/$program.build" 2>&1 &
         done
         wait
+        # An abort, and a shutdown, at every step of everything that can be awaited.
+        for program in abort shutdown; do
+            step "$program" "sh tests/model/build.sh '$out' tests/model/$program.c && '$out/$program' -n $((SCHEDULES / 4)) -s $SEED"
+        done
+        # The state matrix, so many schedules of each combination.
+        step matrix "sh tests/model/build.sh '$out' tests/model/matrix.c && '$out/matrix' -n $((SCHEDULES / 200)) -s $SEED"
         # The other ways to sleep: condition variables, poll().
         for way in NO_FUTEX POLL; do
             build="sh tests/model/build.sh '$out' tests/model/runtime.c runtime-$way -DTASKRT_$way"

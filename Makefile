@@ -17,6 +17,7 @@ help:
 	@echo 'make check-faults    every allocation, thread and system call fails once, and from then on'
 	@echo 'make check-soak      a random workload on real threads with delays, SOAK_SECONDS long (3600)'
 	@echo 'make check-valgrind  the tests under valgrind'
+	@echo 'make check-user      a user'"'"'s program under every tool with its defaults: all of them silent'
 	@echo 'make check-cross     the tests on other machines (qemu-user), C libraries, languages and compilers, as far as'
 	@echo '                     they are installed; CROSS="s390x musl" SECTIONS="tasks time" choose'
 	@echo 'make check-model     the implementation under a scheduler that decides every switch; SCHEDULES=1000000 SEED=fresh'
@@ -24,10 +25,10 @@ help:
 	@echo
 	@echo 'Each check ends with one line: N passed, N failed. Set CC, CFLAGS, SAN or JOBS to change how it runs.'
 
-test check-compile check-san check-poll check-faults check-soak check-valgrind check-cross check-model:
+test check-compile check-san check-poll check-faults check-soak check-valgrind check-user check-cross check-model:
 	@sh tests/run.sh $@
 
 clean:
 	rm -rf build
 
-.PHONY: help test check-compile check-san check-poll check-faults check-soak check-valgrind check-cross check-model clean
+.PHONY: help test check-compile check-san check-poll check-faults check-soak check-valgrind check-user check-cross check-model clean

@@ -225,6 +225,31 @@ check-valgrind)
         echo 'skipped: no valgrind'
     fi
     ;;
+check-user)
+    memcheck='valgrind -q --leak-check=full --show-leak-kinds=all --error-exitcode=99'
+    for compiler in gcc clang; do
+        if ! have $compiler; then
+            echo "skipped: no $compiler"
+            continue
+        fi
+        for optimise in -O2 '-O0 -g'; do
+            name=$compiler${optimise% *}
+            user() { step "$name-$1" "sh tests/user.sh '$out/$name-$1' run '$2' $compiler $optimise $3"; }
+            user plain '' ''
+            works $compiler $address && user asan '' '-fsanitize=address,undefined'
+            works $compiler $thread && user tsan '' $thread
+            # valgrind 3.19 cannot read what clang writes for -g
+            have valgrind && user valgrind "$memcheck" "$(echo "$name" | sed -n 's/^clang-O0$/-gdwarf-4/p')"
+            step "$name-symbols" "sh tests/user.sh '$out/$name-symbols' symbols $compiler $optimise"
+        done
+    done
+    # Each of these checks would fail.
+    seeded() { step "seeded-$1" "sh tests/user.sh '$out/seeded-$1' seeded $1 '$2' $CC -g $3"; }
+    for seed in THREAD FD HANDLER OUTPUT CONSTRUCTOR CALL PRINT NAME; do seeded $seed '' ''; done
+    works $CC $address && for seed in LEAK OVERRUN OVERFLOW; do seeded $seed '' '-fsanitize=address,undefined'; done
+    works $CC $thread && seeded RACE '' $thread
+    if have valgrind; then seeded REACHABLE "$memcheck" ''; else echo 'skipped: no valgrind'; fi
+    ;;
 check-cross)
     cross
     ;;

@@ -17,7 +17,7 @@ help:
 	@echo 'make check-faults    every allocation, thread and system call fails once, and from then on'
 	@echo 'make check-soak      a random workload on real threads with delays, SOAK_SECONDS long (3600)'
 	@echo 'make check-valgrind  the tests under valgrind'
-	@echo 'make check-user      a user'"'"'s program under every tool with its defaults: all of them silent'
+	@echo 'make check-user      TSan, ASan, UBSan, LSan and valgrind with their defaults find nothing in a program of a user'
 	@echo 'make check-cross     the tests on other machines (qemu-user), C libraries, languages and compilers, as far as'
 	@echo '                     they are installed; CROSS="s390x musl" SECTIONS="tasks time" choose'
 	@echo 'make check-model     the implementation under a scheduler that decides every switch; SCHEDULES=1000000 SEED=fresh'

@@ -477,10 +477,12 @@ int main(void)
   Needs   C11 with atomics and _Thread_local, gcc or clang (or a compiler that takes their
           attributes), pthreads. C++ files may include it: no coroutine can be defined there, and
           the call forms take the members in order.
-  Linux   x86-64, gcc 12 and clang 14: tested. epoll and futexes.
+  Linux   x86-64, gcc 11 and 12, clang 13 to 19; i386; musl: tested. epoll and futexes. aarch64,
+          riscv64, s390x (big-endian) and 32-bit ARM: tested under qemu-user only.
   poll    any system with poll(), or TASKRT_POLL: the backend is tested on Linux.
   kqueue  macOS, FreeBSD, OpenBSD, NetBSD, DragonFly: written, never run.
-  Others  32-bit and big-endian machines: not run. Windows: not supported.
+  Others  machines without 64-bit atomic instructions need -latomic: not run. Windows: not
+          supported.
 
 --------------------------------------------------------------------------------------------------
 >>limitations

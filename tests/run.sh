@@ -128,8 +128,8 @@ cross() {
         i386) on_machine gcc $i386 && FLAGS=$i386 compile gcc cxx ;;
         i386-time64) on_machine gcc $i386 $time64 && FLAGS="$i386 $time64" compile gcc cxx ;;
         musl) if have musl-gcc; then on_machine musl-gcc; else echo 'skipped: musl: no musl-gcc'; fi ;;
-        c17 | c2x) standard=$platform native "$CC" -O1 -g ;;
-        optimised) native "$CC" -O3 -flto=auto ;;
+        c17 | c2x) standard=$platform native $CC -O1 -g ;;
+        optimised) native $CC -O3 -flto ;;
         gcc-* | clang-*)
             native "$platform" -O2 && compile "$platform" "strict-$platform" link cxx wrong
             ;;

@@ -21,6 +21,7 @@ help:
 	@echo 'make check-cross     the tests on other machines (qemu-user), C libraries, languages and compilers, as far as'
 	@echo '                     they are installed; CROSS="s390x musl" SECTIONS="tasks time" choose'
 	@echo 'make check-model     the implementation under a scheduler that decides every switch; SCHEDULES=1000000 SEED=fresh'
+	@echo 'make bench           the benchmarks; TOKIO_BENCH=path/to/tokio-bench measures Tokio beside, see tests/bench/run.sh'
 	@echo 'make clean           removes build/'
 	@echo
 	@echo 'Each check ends with one line: N passed, N failed. Set CC, CFLAGS, SAN or JOBS to change how it runs.'
@@ -28,7 +29,10 @@ help:
 test check-compile check-san check-poll check-faults check-soak check-valgrind check-user check-cross check-model:
 	@sh tests/run.sh $@
 
+bench:
+	@sh tests/bench/run.sh
+
 clean:
 	rm -rf build
 
-.PHONY: help test check-compile check-san check-poll check-faults check-soak check-valgrind check-user check-cross check-model clean
+.PHONY: help bench test check-compile check-san check-poll check-faults check-soak check-valgrind check-user check-cross check-model clean

@@ -148,7 +148,7 @@ figures() {
 common='
     function twin(row) {
         if (row == "fork_join") return "spawn_join"
-        if (row == "timeout_ready_op") return "timeout_ready"
+        if (row == "timeout_ready_call") return "timeout_ready"
         sub(/_fork$/, "", row)
         return row
     }

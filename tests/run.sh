@@ -43,7 +43,8 @@ unit() { # variant, wrapper, compiler and flags
     shift 2
     for source in ${sections:-$(all_tests)}; do
         name=$(basename "$source" .c)
-        step "$variant-$name" "WRAPPER='$wrapper' sh tests/unit.sh '$out/$variant' $name $* -std=${standard:-c11} $warnings -pthread"
+        step "$variant-$name" \
+            "WRAPPER='$wrapper' sh tests/unit.sh '$out/$variant' $name $* -std=${standard:-c11} $warnings -pthread"
     done
 }
 
@@ -65,7 +66,7 @@ address='-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-
 thread=-fsanitize=thread
 
 # check-cross: each name in CROSS is a machine, a C library, a language or a compiler. SECTIONS="tasks time" leaves out
-# the other test programs. All is linked statically: that is all an emulator needs, and a call of libatomic would not link.
+# the other test programs. For an emulator all is linked statically: so it needs nothing else of that system.
 all_platforms='aarch64 riscv64 s390x armhf armhf-time64 i386 i386-time64 musl c17 c2x optimised
     gcc-11 gcc-12 clang-13 clang-14 clang-15 clang-16 clang-19'
 platforms=
@@ -80,7 +81,7 @@ on_machine() { # compiler and flags: the program runs under $emulator
         echo "skipped: $platform: ${emulator:+$emulator and }$* do not work here"
         return 1
     fi
-    unit "$platform" "$emulator" "$@" -O1 -g -static
+    unit "$platform" "$emulator" "$@" -O1 -g -static -Werror
     step "$platform-atomics" "sh tests/atomics.sh '$out/$platform-atomics' $*"
     ran "${1##*/} $(version "$1")"
 }
@@ -100,7 +101,7 @@ native() { # compiler and flags
         return 1
     fi
     works "$@" || return
-    unit "$platform" '' "$@"
+    unit "$platform" '' "$@" -Werror
     ran "$(version "$1")"
 }
 compile() { # compiler, parts of tests/compile/check.sh
@@ -108,7 +109,7 @@ compile() { # compiler, parts of tests/compile/check.sh
     shift
     for part in "$@"; do
         log=$platform-compile-${part%%-*}
-        step "$log" "COMPILERS=$compiler FLAGS='${FLAGS:-}' sh tests/compile/check.sh '$out/$log' $part"
+        step "$log" "COMPILERS=$compiler FLAGS='$FLAGS' sh tests/compile/check.sh '$out/$log' $part"
     done
 }
 cross() {
@@ -118,17 +119,17 @@ cross() {
     # where Debian keeps the kernel's headers for both sizes
     i386="-m32 -idirafter /usr/include/$(uname -m)-linux-gnu"
     for platform in ${CROSS:-$all_platforms}; do
-        emulator=
+        emulator='' standard=c11 FLAGS=''
         case $platform in
         aarch64) foreign aarch64 aarch64-linux-gnu ;;
         riscv64) foreign riscv64 riscv64-linux-gnu ;;
         s390x) foreign s390x s390x-linux-gnu ;;
         armhf) foreign arm arm-linux-gnueabihf ;;
         armhf-time64) foreign arm arm-linux-gnueabihf $time64 ;;
-        i386) on_machine gcc $i386 && FLAGS=$i386 compile gcc cxx ;;
-        i386-time64) on_machine gcc $i386 $time64 && FLAGS="$i386 $time64" compile gcc cxx ;;
+        i386) on_machine gcc $i386 && works g++ $i386 && FLAGS=$i386 && compile gcc cxx ;;
+        i386-time64) on_machine gcc $i386 $time64 ;;
         musl) if have musl-gcc; then on_machine musl-gcc; else echo 'skipped: musl: no musl-gcc'; fi ;;
-        c17 | c2x) standard=$platform native $CC -O1 -g ;;
+        c17 | c2x) standard=$platform && native $CC -O1 -g ;;
         optimised) native $CC -O3 -flto ;;
         gcc-* | clang-*)
             native "$platform" -O2 && compile "$platform" "strict-$platform" link cxx wrong

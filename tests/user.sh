@@ -2,7 +2,7 @@
 # The tools that a user runs on his program find nothing in it that comes from taskrt.h. Usage:
 #   user.sh DIRECTORY run WRAPPER COMPILER FLAGS...    tests/user, built as a user builds it, several times
 #   user.sh DIRECTORY symbols COMPILER FLAGS...        what the implementation brings into a program
-#   user.sh DIRECTORY seeded SEED WRAPPER COMPILER...  fails unless `run` or `symbols` sees this fault of tests/user/seeds.c
+#   user.sh DIRECTORY seeded SEED WRAPPER COMPILER...  fails unless the others see this fault of tests/user/seeds.c
 # Whatever is written beside "ok" is a failure; every tool has its default options.
 set -u
 directory=$1 part=$2
@@ -33,10 +33,14 @@ clean() { # runs, program and arguments
     done
 }
 no_symbols() { # object file: looks for what no library should bring along
-    nm "$1" >"$directory/symbols" && grep -q ' T trt_runtime_free$' "$directory/symbols" || { echo 'nm does not work'; return; }
+    if ! nm "$1" >"$directory/symbols" || ! grep -q ' T trt_runtime_free$' "$directory/symbols"; then
+        echo 'nm does not work'
+        return
+    fi
     objdump -h "$1" | grep -E '\.(preinit_array|init_array|fini_array|ctors|dtors|init|fini)'
-    calls='sigaction|signal|sigprocmask|pthread_sigmask|sigaltstack|exit|_exit|_Exit|quick_exit|atexit|on_exit|__cxa_[a-z_]*'
-    calls="$calls|pthread_atfork|pthread_key_create|fork|stdout|printf|__printf_chk|puts|putchar|setlocale|setenv|__atomic_[a-z0-9_]*"
+    calls='sigaction|signal|sigprocmask|pthread_sigmask|sigaltstack|exit|_exit|_Exit|quick_exit|atexit|on_exit'
+    calls="$calls|__cxa_[a-z_]*|pthread_atfork|pthread_key_create|fork|stdout|printf|__printf_chk|puts|putchar"
+    calls="$calls|setlocale|setenv|__atomic_[a-z0-9_]*"
     grep -E " U ($calls)(@.*)?\$" "$directory/symbols"
     # Every other name is private to the file, or taskrt's own.
     grep -E ' [A-TV-Z] ' "$directory/symbols" | grep -v ' trt_'
@@ -68,7 +72,11 @@ symbols)
     for flags in '' '-DTASKRT_POLL -DTASKRT_NO_FUTEX'; do
         "$@" $flags -std=c11 -c tests/compile/impl.c -o "$directory/impl.o" || exit
         no_symbols "$directory/impl.o" >"$directory/log"
-        if [ -s "$directory/log" ]; then bad "the object file has what no library should bring ($* $flags)" "$directory/log"; else good; fi
+        if ! [ -s "$directory/log" ]; then
+            good
+        else
+            bad "the implementation brings what no library should ($* $flags)" "$directory/log"
+        fi
     done
     ;;
 seeded)
@@ -81,7 +89,8 @@ seeded)
         if [ -s "$directory/log" ]; then good; else bad "$seed is not seen" "$directory/log"; fi
         ;;
     *)
-        "$@" $build -DSEED_$seed -DSEEDED tests/user/main.c tests/user/shop.c tests/user/seeds.c -o "$directory/shop" || exit
+        sources='tests/user/main.c tests/user/shop.c tests/user/seeds.c'
+        "$@" $build -DSEED_$seed -DSEEDED $sources -o "$directory/shop" || exit
         if clean 1 "$directory/shop"; then bad "$seed is not seen by $wrapper $*" "$directory/log"; else good; fi
         ;;
     esac

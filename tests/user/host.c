@@ -1,6 +1,6 @@
-/* Loads a library that has taskrt.h inside, uses it from two threads, unloads it, and loads it again. The threads outlive
- * the library: nothing of it may be called when they end. The main thread leaves
- * it alone: glibc keeps the thread-local variables of an unloaded library until the threads end that have used them.
+/* Loads a library that has taskrt.h inside, uses it from two threads, unloads it, and loads it again. The threads
+ * outlive the library: nothing of it may be called when they end. The main thread leaves it alone: glibc keeps the
+ * thread-local variables of an unloaded library until the threads end that have used them.
  * Prints "ok" and nothing else. Usage: host LIBRARY
  */
 #define _GNU_SOURCE
@@ -68,11 +68,13 @@ int main(int argc, char **argv)
     for (int i = 0; i < 3; i++) {
         void *library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
         MUST(library);
-        void *symbols[3] = {dlsym(library, "plugin_start"), dlsym(library, "plugin_use"), dlsym(library, "plugin_stop")};
+        void *symbols[3] = {dlsym(library, "plugin_start"), dlsym(library, "plugin_use"),
+                            dlsym(library, "plugin_stop")};
         memcpy(&start, &symbols[0], sizeof start); /* ISO C has no cast from an object pointer to a function */
         memcpy(&use, &symbols[1], sizeof use);
         memcpy(&stop, &symbols[2], sizeof stop);
-        MUST(pthread_create(&threads[0], NULL, owner, NULL) == 0 && pthread_create(&threads[1], NULL, guest, NULL) == 0);
+        MUST(pthread_create(&threads[0], NULL, owner, NULL) == 0);
+        MUST(pthread_create(&threads[1], NULL, guest, NULL) == 0);
         pthread_barrier_wait(&stopped);
         for (int k = 0; k < 5000 && entries("/proc/self/task") > tasks + 2; k++)
             nanosleep(&(struct timespec){0, 1000000}, NULL);

@@ -1,6 +1,6 @@
 /* A program as its user writes it: a shop whose customers are threads of the program itself, on two runtimes of two
- * workers, with a third that ends at once in each thread. It prints "ok", and nothing else: tests/user.sh builds it
- * without any flag of ours and runs it under every tool with its defaults, and every line that a tool writes is a failure.
+ * workers, and on short-lived ones of their own. It prints "ok", and nothing else: tests/user.sh runs it under every
+ * tool with its defaults, and every line that a tool writes is a failure.
  */
 #define _GNU_SOURCE
 #define TASKRT_IMPLEMENTATION
@@ -170,7 +170,8 @@ int main(void)
     MUST(memcmp(before, after, sizeof before) == 0);
     MUST(entries("/proc/self/fd") == fds);
     /* a thread that was joined may still be on its way out of the kernel's list */
-    for (int i = 0; i < 5000 && entries("/proc/self/task") > tasks; i++) nanosleep(&(struct timespec){0, 1000000}, NULL);
+    for (int i = 0; i < 5000 && entries("/proc/self/task") > tasks; i++)
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
     MUST(entries("/proc/self/task") <= tasks);
     MUST(atomic_load(&threads) == 0);
     MUST(atomic_load(&panics) == ROUNDS * CUSTOMERS * ((ORDERS + 15) / 16));

@@ -17,13 +17,16 @@ help:
 	@echo 'make check-faults    every allocation, thread and system call fails once, and from then on'
 	@echo 'make check-soak      a random workload on real threads with delays, SOAK_SECONDS long (3600)'
 	@echo 'make check-valgrind  the tests under valgrind'
+	@echo 'make check-user      TSan, ASan, UBSan, LSan and valgrind with their defaults find nothing in a program of a user'
+	@echo 'make check-cross     the tests on other machines (qemu-user), C libraries, languages and compilers, as far as'
+	@echo '                     they are installed; CROSS="s390x musl" SECTIONS="tasks time" choose'
 	@echo 'make check-model     the implementation under a scheduler that decides every switch; SCHEDULES=1000000 SEED=fresh'
 	@echo 'make bench           the benchmarks; TOKIO_BENCH=path/to/tokio-bench measures Tokio beside, see tests/bench/run.sh'
 	@echo 'make clean           removes build/'
 	@echo
 	@echo 'Each check ends with one line: N passed, N failed. Set CC, CFLAGS, SAN or JOBS to change how it runs.'
 
-test check-compile check-san check-poll check-faults check-soak check-valgrind check-model:
+test check-compile check-san check-poll check-faults check-soak check-valgrind check-user check-cross check-model:
 	@sh tests/run.sh $@
 
 bench:
@@ -32,4 +35,4 @@ bench:
 clean:
 	rm -rf build
 
-.PHONY: help bench test check-compile check-san check-poll check-faults check-soak check-valgrind check-model clean
+.PHONY: help bench test check-compile check-san check-poll check-faults check-soak check-valgrind check-user check-cross check-model clean

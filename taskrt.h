@@ -477,10 +477,12 @@ int main(void)
   Needs   C11 with atomics and _Thread_local, gcc or clang (or a compiler that takes their
           attributes), pthreads. C++ files may include it: no coroutine can be defined there, and
           the call forms take the members in order.
-  Linux   x86-64, gcc 12 and clang 14: tested. epoll and futexes.
+  Linux   x86-64, gcc 11 and 12, clang 13 to 19; i386; musl: tested. epoll and futexes. aarch64,
+          riscv64, s390x (big-endian) and 32-bit ARM: tested under qemu-user only.
   poll    any system with poll(), or TASKRT_POLL: the backend is tested on Linux.
   kqueue  macOS, FreeBSD, OpenBSD, NetBSD, DragonFly: written, never run.
-  Others  32-bit and big-endian machines: not run. Windows: not supported.
+  Others  machines without 64-bit atomic instructions need -latomic: not run. Windows: not
+          supported.
 
 --------------------------------------------------------------------------------------------------
 >>limitations
@@ -1941,6 +1943,7 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
 #if defined TASKRT_POLL
 #include <fcntl.h>
 #elif defined __linux__
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #else
@@ -7304,23 +7307,26 @@ static int trt_poller_arm_(trt_runtime *rt, trt_fd_ *record, uint32_t interest)
     return 0;
 }
 
+/* epoll_wait counts milliseconds. What is below is waited for by polling the poller itself, and not
+ * by epoll_pwait2: Linux has that since 5.11, valgrind reports it, and some sandboxes refuse it. */
 static int trt_epoll_(int poller, struct epoll_event *events, int most, trt_duration timeout)
 {
-    int64_t ms;
-#if defined SYS_epoll_pwait2
-    static trt_a32_ missing;
-    if (timeout > 0 && !TRT_LOAD_(&missing, relaxed)) {
-        int64_t t[2];
-        long n;
-        t[0] = timeout / 1000000000;
-        t[1] = timeout % 1000000000;
-        n = TRT_SYS_(syscall)(SYS_epoll_pwait2, poller, events, most, t, NULL, 0);
-        if (n >= 0 || errno != ENOSYS) return (int)n;
-        TRT_STORE_(&missing, 1u, relaxed);
-    }
+    int64_t ms = timeout < 0 ? -1 : timeout / 1000000;
+    if (timeout < 0 || timeout % 1000000 == 0 || ms > INT_MAX) {
+        return TRT_SYS_(epoll_wait)(poller, events, most, ms > INT_MAX ? INT_MAX : (int)ms);
+    } else {
+        struct pollfd self = {poller, POLLIN, 0};
+#if defined SYS_ppoll
+        struct { long sec, nsec; } rest = {0, (long)(timeout % 1000000)};
+        long call = SYS_ppoll;
+#else
+        struct { int64_t sec, nsec; } rest = {0, timeout % 1000000};
+        long call = SYS_ppoll_time64;
 #endif
-    ms = timeout < 0 ? -1 : timeout / 1000000 + (timeout % 1000000 != 0);
-    return TRT_SYS_(epoll_wait)(poller, events, most, ms > INT_MAX ? INT_MAX : (int)ms);
+        int n = ms ? TRT_SYS_(epoll_wait)(poller, events, most, (int)ms) : 0;
+        if (n != 0 || TRT_SYS_(syscall)(call, &self, 1, &rest, NULL, 0) <= 0) return n;
+        return TRT_SYS_(epoll_wait)(poller, events, most, 0);
+    }
 }
 
 /* Wait for events, at most `timeout` (negative: for ever), and complete the waits that they end. */

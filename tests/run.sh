@@ -43,7 +43,8 @@ unit() { # variant, wrapper, compiler and flags
     shift 2
     for source in ${sections:-$(all_tests)}; do
         name=$(basename "$source" .c)
-        step "$variant-$name" "WRAPPER='$wrapper' sh tests/unit.sh '$out/$variant' $name $* -std=c11 $warnings -pthread"
+        step "$variant-$name" \
+            "WRAPPER='$wrapper' sh tests/unit.sh '$out/$variant' $name $* -std=${standard:-c11} $warnings -pthread"
     done
 }
 
@@ -54,8 +55,89 @@ works() { # compiler and flags
     echo "skipped: $* does not work here"
     return 1
 }
+# The first of these commands that is there.
+first_of() {
+    for candidate in "$@"; do
+        have "$candidate" && echo "$candidate" && return
+    done
+    return 1
+}
 address='-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer'
 thread=-fsanitize=thread
+
+# check-cross: each name in CROSS is a machine, a C library, a language or a compiler. SECTIONS="tasks time" leaves out
+# the other test programs. For an emulator all is linked statically: so it needs nothing else of that system.
+all_platforms='aarch64 riscv64 s390x armhf armhf-time64 i386 i386-time64 musl c17 c2x optimised
+    gcc-11 gcc-12 clang-13 clang-14 clang-15 clang-16 clang-19'
+platforms=
+time64='-D_TIME_BITS=64 -D_FILE_OFFSET_BITS=64'
+emulator=
+ran() { platforms="$platforms${platforms:+, }$platform ($1${emulator:+, $emulator})"; }
+version() { "$1" --version | sed -n '1s/.*[ )]\([0-9]*\.[0-9.]*\).*/\1/p'; }
+
+on_machine() { # compiler and flags: the program runs under $emulator
+    echo 'int main(void) { return 0; }' >"$out/probe.c"
+    if ! "$@" -static "$out/probe.c" -o "$out/probe" 2>/dev/null || ! $emulator "$out/probe" 2>/dev/null; then
+        echo "skipped: $platform: ${emulator:+$emulator and }$* do not work here"
+        return 1
+    fi
+    unit "$platform" "$emulator" "$@" -O1 -g -static -Werror
+    step "$platform-atomics" "sh tests/atomics.sh '$out/$platform-atomics' $*"
+    ran "${1##*/} $(version "$1")"
+}
+foreign() { # architecture of the emulator, name of the target, flags
+    emulator=qemu-$1
+    compiler=$(first_of "$2-gcc" "$2-gcc-12" "$2-gcc-13" "$2-gcc-14")
+    if [ -z "$compiler" ] || ! have "$emulator"; then
+        echo "skipped: $platform: no $2-gcc or no $emulator"
+        return
+    fi
+    shift 2
+    on_machine "$compiler" "$@"
+}
+native() { # compiler and flags
+    if ! have "$1"; then
+        echo "skipped: $platform: no $1"
+        return 1
+    fi
+    works "$@" || return
+    unit "$platform" '' "$@" -Werror
+    ran "$(version "$1")"
+}
+compile() { # compiler, parts of tests/compile/check.sh
+    compiler=$1
+    shift
+    for part in "$@"; do
+        log=$platform-compile-${part%%-*}
+        step "$log" "COMPILERS=$compiler FLAGS='$FLAGS' sh tests/compile/check.sh '$out/$log' $part"
+    done
+}
+cross() {
+    TASKRT_TEST_SLOW=${TASKRT_TEST_SLOW:-10} TASKRT_TEST_ROUNDS=${TASKRT_TEST_ROUNDS:-0.03}
+    export TASKRT_TEST_SLOW TASKRT_TEST_ROUNDS
+    [ -n "${SECTIONS:-}" ] && sections=$(for name in $SECTIONS; do echo "tests/test_$name.c"; done)
+    # where Debian keeps the kernel's headers for both sizes
+    i386="-m32 -idirafter /usr/include/$(uname -m)-linux-gnu"
+    for platform in ${CROSS:-$all_platforms}; do
+        emulator='' standard=c11 FLAGS=''
+        case $platform in
+        aarch64) foreign aarch64 aarch64-linux-gnu ;;
+        riscv64) foreign riscv64 riscv64-linux-gnu ;;
+        s390x) foreign s390x s390x-linux-gnu ;;
+        armhf) foreign arm arm-linux-gnueabihf ;;
+        armhf-time64) foreign arm arm-linux-gnueabihf $time64 ;;
+        i386) on_machine gcc $i386 && works g++ $i386 && FLAGS=$i386 && compile gcc cxx ;;
+        i386-time64) on_machine gcc $i386 $time64 ;;
+        musl) if have musl-gcc; then on_machine musl-gcc; else echo 'skipped: musl: no musl-gcc'; fi ;;
+        c17 | c2x) standard=$platform && native $CC -O1 -g ;;
+        optimised) native $CC -O3 -flto ;;
+        gcc-* | clang-*)
+            native "$platform" -O2 && compile "$platform" "strict-$platform" link cxx wrong
+            ;;
+        *) echo "run.sh: CROSS knows no $platform" >&2 && exit 2 ;;
+        esac
+    done
+}
 
 case $target in
 test)
@@ -144,6 +226,34 @@ check-valgrind)
         echo 'skipped: no valgrind'
     fi
     ;;
+check-user)
+    memcheck='valgrind -q --leak-check=full --show-leak-kinds=all --error-exitcode=99'
+    for compiler in gcc clang; do
+        if ! have $compiler; then
+            echo "skipped: no $compiler"
+            continue
+        fi
+        for optimise in -O2 '-O0 -g'; do
+            name=$compiler${optimise% *}
+            user() { step "$name-$1" "sh tests/user.sh '$out/$name-$1' run '$2' $compiler $optimise $3"; }
+            user plain '' ''
+            works $compiler $address && user asan '' '-fsanitize=address,undefined'
+            works $compiler $thread && user tsan '' $thread
+            # valgrind 3.19 cannot read what clang writes for -g
+            have valgrind && user valgrind "$memcheck" "$(echo "$name" | sed -n 's/^clang-O0$/-gdwarf-4/p')"
+            step "$name-symbols" "sh tests/user.sh '$out/$name-symbols' symbols $compiler $optimise"
+        done
+    done
+    # Each of these checks would fail.
+    seeded() { step "seeded-$1" "sh tests/user.sh '$out/seeded-$1' seeded $1 '$2' $CC -g $3"; }
+    for seed in THREAD FD HANDLER OUTPUT CONSTRUCTOR CALL PRINT NAME; do seeded $seed '' ''; done
+    works $CC $address && for seed in LEAK OVERRUN OVERFLOW; do seeded $seed '' '-fsanitize=address,undefined'; done
+    works $CC $thread && seeded RACE '' $thread
+    if have valgrind; then seeded REACHABLE "$memcheck" ''; else echo 'skipped: no valgrind'; fi
+    ;;
+check-cross)
+    cross
+    ;;
 check-model)
     SCHEDULES=${SCHEDULES:-20000} SEED=${SEED:-1}
     [ "$SEED" = fresh ] && SEED=$(date +%s)
@@ -225,5 +335,6 @@ for name in $(cut -d '|' -f 1 "$steps"); do
         ;;
     esac
 done
+[ -z "${platforms:-}" ] || echo "platforms: $platforms"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

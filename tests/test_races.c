@@ -403,7 +403,7 @@ trt_async(int, acquire_abort)
         trt_semaphore_init(&self->s, 3);
         for (self->i = 0; self->i < self->n; self->i++) {
             for (self->j = 0; self->j < 6; self->j++)
-                self->h[self->j] = trt_spawn(takes, .s = &self->s, .n = 1 + harness_random(&self->random) % 3);
+                self->h[self->j] = trt_spawn(takes, .s = &self->s, .n = 1 + (size_t)harness_random(&self->random) % 3);
             for (self->j = 0; self->j < 6; self->j++) {
                 spin(harness_random(&self->random) % 200);
                 if (harness_random(&self->random) % 2)

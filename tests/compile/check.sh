@@ -1,8 +1,9 @@
 #!/bin/sh
 # What must compile, and what must not. Usage: check.sh DIRECTORY quick|strict-gcc|strict-clang|link|cxx|wrong
-# `quick` needs only $CC; the others use gcc and clang, g++ and clang++, as far as they are there.
+# `quick` needs only $CC; the others use gcc and clang, g++ and clang++, as far as they are there, or COMPILERS, and C++
+# with flags of their own in FLAGS. strict-NAME: any compiler.
 set -u
-directory=$1 part=$2
+directory=$1 part=$2 flags=${FLAGS:-}
 here=tests/compile
 passed=0
 failed=0
@@ -19,7 +20,7 @@ compilers() {
     quick) echo "${CC:-cc}" && return ;;
     strict-*) have "${part#strict-}" && echo "${part#strict-}" && return ;;
     esac
-    for compiler in gcc clang; do
+    for compiler in ${COMPILERS:-gcc clang}; do
         if have $compiler; then echo $compiler; else echo "skipped: no $compiler" >&2; fi
     done
 }
@@ -109,13 +110,14 @@ check_link() {
 
 # C++ files use what C files define.
 check_cxx() {
-    for compiler in g++ clang++; do
+    for c in ${COMPILERS:-gcc clang}; do
+        compiler=$(echo "$c" | sed 's/gcc/g++/; s/clang/clang++/')
         if ! have $compiler; then
             echo "skipped: no $compiler"
             continue
         fi
-        if [ $compiler = g++ ]; then c=gcc; else c=clang; fi
         have $c || continue
+        c="$c $flags" compiler="$compiler $flags"
         $c -std=c11 -O1 -pthread -c $here/two_b.c -o "$directory/two_b.o" || bad "$c: two_b.c"
         for standard in c++17 c++20; do
             compiles $compiler -std=$standard -O1 -Wall -Wextra -Werror -c $here/cxx.cpp -o "$directory/cxx.o"

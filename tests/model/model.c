@@ -1232,14 +1232,11 @@ long model_sys_syscall(long number, ...)
             told(0, "wake", word, (uint64_t)n);
             result = wake(word, n);
         }
-#ifdef SYS_epoll_pwait2
-    } else if (number == SYS_epoll_pwait2) {
-        int poller = va_arg(list, int);
-        struct epoll_event *events = va_arg(list, struct epoll_event *);
-        int most = va_arg(list, int);
-        const int64_t *t = va_arg(list, int64_t *);
-        result = poller_wait(poller, events, most, t[0] * 1000000000 + t[1]);
-#endif
+    } else if (number == SYS_ppoll) { /* of the poller alone: says whether it has events, takes none */
+        const struct pollfd *poller = va_arg(list, struct pollfd *);
+        (void)va_arg(list, int);
+        const long *t = va_arg(list, long *);
+        result = poller_wait(poller->fd, NULL, FDS, (int64_t)t[0] * 1000000000 + t[1]);
     } else if (number == SYS_sched_getaffinity) {
         (void)va_arg(list, int);
         (void)va_arg(list, size_t);
@@ -1336,6 +1333,7 @@ int model_sys_epoll_ctl(int poller, int op, int fd, struct epoll_event *event)
     return 0;
 }
 
+/* Without `events` nothing is taken. */
 static int poller_wait(int poller, struct epoll_event *events, int most, int64_t timeout)
 {
     int64_t deadline = after_ns(timeout);
@@ -1346,6 +1344,7 @@ static int poller_wait(int poller, struct epoll_event *events, int most, int64_t
         for (int i = 0; i < FDS && n < most; i++) {
             fd_state *f = &M.fd[i];
             if (f->kind == FD_NONE || f->poller != poller || !fd_reports(f)) continue;
+            if (!events) return 1;
             events[n].events = f->ready & (f->interest | EPOLLHUP | EPOLLERR);
             events[n++].data = f->data;
             f->edge = false;

@@ -675,6 +675,8 @@ static bool describe(struct actor *self, struct frame *f, int i, struct op op)
         task = some_task(op.a);
         if (!task || !handles[index_of(task)].ref_.cell || has_zombies(OP_JOIN, OP_STOP, index_of(task)))
             return false;
+        if (task->owner != NOBODY && (m.f[task->owner].set_spoiled || m.f[task->owner].state >= ENDING))
+            return false; /* whether its outcome has been dropped nobody can see */
         w->object = index_of(task);
         return op.code == OP_JOIN || task_of(f) != task;
     case OP_JOIN_NEXT: return !f->set_spoiled;
@@ -819,7 +821,8 @@ static bool yields_first(const struct frame *f)
     const struct frame *r = root_of(f);
     if (trt_here_.worker->budget <= 8)
         return true;
-    return !r->async && (f->form != OP_YIELD || f->w[0].deadline != NEVER || f->w[0].op == OP_SYNC);
+    return !r->async &&
+           (f->form != OP_YIELD || f->w[0].deadline != NEVER || f->w[0].op == OP_SYNC || f->w[0].op == OP_JOIN);
 }
 
 /* Do what can be done at once, up to the next await, fork or end. */
@@ -846,6 +849,11 @@ static int next(struct actor *self, struct frame *f)
             begin_await(f);
             return DO_AWAIT;
         }
+        if (op.code == OP_SPAWN_IN && !root_of(f)->async) { /* the end of a frame with a set may wait */
+            plain(f, OP_YIELD);
+            begin_await(f);
+            return DO_AWAIT;
+        }
         f->pc++;
         note(f, op.code, op.a, PENDING);
         switch (op.code) {
@@ -857,7 +865,7 @@ static int next(struct actor *self, struct frame *f)
             f->pc = end;
             break;
         case OP_PANIC:
-            if (may_panic(f))
+            if (may_panic(f) && (root_of(f)->async || !(live_forks(f) || live_members(f))))
                 return DO_PANIC;
             break;
         case OP_FORK:
@@ -895,6 +903,11 @@ static int next(struct actor *self, struct frame *f)
         case OP_SHUTDOWN: do_signals(f, op); break;
         default: do_permits(self, f, op); break;
         }
+    }
+    if (!root_of(f)->async && (live_forks(f) || live_members(f))) { /* it will have to wait for them */
+        plain(f, OP_YIELD);
+        begin_await(f);
+        return DO_AWAIT;
     }
     return DO_END;
 }
@@ -1166,12 +1179,14 @@ static void program_run(const uint8_t *data, size_t size)
     frame_new(0, TASK, NULL);
     beginning = 0;
     trt_status_code status = trt_block_on(runtime, actor, &value, .id = 0);
+    look_at_ends();
     if (f->state != OVER)
         wrong("trt_block_on has returned, but the root has not ended");
     SAME(status, f->outcome);
     SAME(value, status == TRT_OK ? f->value : -1);
     abort_everything();
     SAME(trt_runtime_shutdown(runtime, -1), TRT_OK);
+    look_at_ends();
     SAME(trt_runtime_free(runtime), TRT_OK);
     objects_check();
 }

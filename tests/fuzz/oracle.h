@@ -9,10 +9,11 @@
  *   - each wait ends with the one status and value that the model has given it: first come, first served
  *   - bodies and cleanups begin when they may, once, and with the right reason
  *
- * Three things happen at moments that a program cannot see, and the model takes what it finds:
+ * Four things happen at moments that a program cannot see, and the model takes what it finds:
  *
  *   zombie   a wait that has lost (aborted, timed out) stays linked until its strand runs again, and may hold back
  *            those behind it; at the latest when the clock moves it is gone
+ *   leaving  a frame that had to wait for forks or for its set after the cleanup ends when its strand runs again
  *   doomed   forks and branches are aborted when the strand that they belong to runs: a look at the cell tells when
  *   a tie    of two timers of one await that are due at the same instant, either may win
  */
@@ -65,6 +66,7 @@ enum state {
     READY,   /* its await is complete, or lost: it runs again soon */
     DRAIN,   /* the body is over, forks are not */
     ENDING,  /* the cleanup is over, forks or members of its set are not */
+    LEAVING, /* these are over too: so will it be, when its strand runs again */
     OVER
 };
 enum strand_kind { TASK, FORK, BRANCH, IN_PLACE };
@@ -91,6 +93,8 @@ struct frame {
     unsigned winners;                   /* of an any: who may have won */
     bool lost;                          /* the wait has been ended by an abort */
     bool settled;                       /* what lost is unlinked */
+    bool perhaps;                       /* complete, or lost: both happened since the last look */
+    long looked;                        /* the look that found it complete, or 0 */
     int64_t claimed;                    /* when the wait ended */
     int why, outcome, value;            /* why the body was left, what the joiner gets */
     int caller, caller_wait;            /* of a child awaited in place, or as a branch */
@@ -113,14 +117,16 @@ struct frame {
     bool consumed, detached;
     int slot;                           /* of a fork: where its result goes */
     trt_co *co;
+    uint32_t generation;
+    long left_at;
 };
 
 static struct model {
     struct frame f[MOST_FRAMES];
     int frames, expected, values, operations;
     int64_t now;
-    long orders;
-    bool closing;
+    long orders, looks;
+    bool closing, looking;
     struct permits { int64_t available, total, most; bool closed; } permits[3]; /* semaphore, mutex, rwlock */
     struct { int queue[MOST_MESSAGES], head, len, capacity; bool closed; } channel[CHANNELS];
     struct { enum { EMPTY, FULL, CLOSED } state; int value; } oneshot[ONESHOTS];
@@ -142,6 +148,8 @@ static bool is_group(const struct frame *f) { return f->form != OP_YIELD || f->w
 static void strand_over(struct frame *r);
 static void run_group(struct frame *f);
 static void grant(int object);
+static void look_at_ends(void);
+static void frame_over(struct frame *f);
 
 /* ------------------------------------------------------------------------------------------------
  * Completing.
@@ -170,6 +178,7 @@ static void doom_forks(const struct frame *f)
 static void claimed(struct frame *f)
 {
     f->state = READY;
+    f->looked = m.looking ? m.looks : 0;
     f->claimed = m.now;
     doom_branches(f);
     if (f->lost)
@@ -191,7 +200,8 @@ static void interval_fires(struct frame *f, int64_t now)
 static bool complete(struct frame *f, int i, int status, int value)
 {
     struct wait *w = &f->w[i];
-    w->linked = false;
+    if (status != TRT_TIMED_OUT) /* that is decided elsewhere: it becomes a zombie */
+        w->linked = false;
     if (f->state != WAITING || w->status != PENDING)
         return false;
     w->status = status;
@@ -329,6 +339,10 @@ static void abort_strand(struct frame *r)
     if (r->state == OVER || r->aborted)
         return;
     r->aborted = true;
+    if (leaf->state == READY && !shielded(r) && m.looking && leaf->looked == m.looks) {
+        leaf->perhaps = true;
+        doom_forks(leaf);
+    }
     if (leaf->state != WAITING || shielded(r))
         return;
     leaf->lost = true;
@@ -353,6 +367,7 @@ static void abort_everything(void)
 /* Which of the strands that may be aborted have been? */
 static void look_at_aborts(bool all_known)
 {
+    m.looking = true;
     for (int i = 0; i < m.frames; i++) {
         struct frame *r = &m.f[i];
         if (r->root != i || r->state == OVER || !r->co || r->aborted)
@@ -365,6 +380,7 @@ static void look_at_aborts(bool all_known)
             wrong("task %d was aborted, but by nobody", i);
         abort_strand(r);
     }
+    m.looking = false;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -451,6 +467,8 @@ static void check_idle(void)
             wrong("time moved, but task %d only yields", i);
         if (f->state == READY && !lingers(f) && r->leaf == i && !(f->lost && live_forks(f)))
             wrong("time moved, but task %d is ready", i);
+        if (f->state == LEAVING && !(f->kind == IN_PLACE && live_forks(&m.f[f->caller])))
+            wrong("time moved, but task %d has not ended", i);
         if (f->state == DRAIN && !live_forks(f))
             wrong("time moved, but the cleanup of task %d has not begun", i);
         if (f->state != OVER && r == f && f->kind == BRANCH && f->doomed && !f->aborted &&
@@ -474,6 +492,7 @@ static void clock_to(int64_t now)
 {
     while (m.now < now) {
         int64_t next;
+        look_at_ends();
         look_at_aborts(false);
         settle_all();
         check_idle();
@@ -822,7 +841,7 @@ static void begin_await(struct frame *f)
     bool group = is_group(f), in_place = has_call(f) && !group;
     f->state = WAITING;
     f->winners = 0;
-    f->lost = f->settled = false;
+    f->lost = f->settled = f->perhaps = false;
     f->begun = 0;
     f->left = f->n;
     for (int i = 0; i < f->n; i++) {
@@ -880,10 +899,13 @@ static struct frame *frame_new(int script, enum strand_kind kind, const struct f
 static void event(struct frame *f)
 {
     clock_to(trt_now());
+    look_at_ends();
     look_at_aborts(true);
     if (m.expected != NOBODY && m.expected != index_of(f))
         wrong("task %d runs, but %d is complete at once", index_of(f), m.expected);
     m.expected = NOBODY;
+    while (root_of(f)->leaf != index_of(f) && m.f[root_of(f)->leaf].state == LEAVING)
+        frame_over(&m.f[root_of(f)->leaf]);
     if (root_of(f)->leaf != index_of(f))
         wrong("task %d runs, but what it awaits in place, %d, does not", index_of(f), root_of(f)->leaf);
 }
@@ -891,6 +913,7 @@ static void event(struct frame *f)
 static void body_begins(struct frame *f, trt_co *co)
 {
     f->co = co;
+    f->generation = TRT_GENERATION_(atomic_load(&co->cell_->state));
     event(f);
     if (f->state != FRESH)
         wrong("the body of task %d began twice", index_of(f));
@@ -1010,6 +1033,7 @@ static void cleanup_begins(struct frame *f, trt_co *co, int status)
 {
     struct frame *r = root_of(f);
     f->co = co;
+    f->generation = TRT_GENERATION_(atomic_load(&co->cell_->state));
     event(f);
     if (f->cleaning)
         wrong("the cleanup of task %d began twice", index_of(f));
@@ -1020,7 +1044,7 @@ static void cleanup_begins(struct frame *f, trt_co *co, int status)
         f->why = TRT_CANCELLED;
     } else if (f->state == READY || f->state == WAITING) {
         bool yields = f->state == WAITING && (f->w[0].op == OP_YIELD || f->w[0].op == OP_ADVANCE);
-        if (!f->lost && !branch_panic(f) && !yields)
+        if (!f->lost && !f->perhaps && !branch_panic(f) && !yields)
             wrong("the cleanup of task %d began, but its await has not been aborted", index_of(f));
         if (lingers(f))
             wrong("the cleanup of task %d began, but a child of its await has not ended", index_of(f));
@@ -1046,11 +1070,9 @@ static void cleanup_begins(struct frame *f, trt_co *co, int status)
     f->n = 0;
 }
 
-static void over_if_nothing_is_left(struct frame *f)
+static void frame_over(struct frame *f)
 {
     struct frame *r = root_of(f), *caller = f->caller == NOBODY ? NULL : &m.f[f->caller];
-    if (f->state != ENDING || live_forks(f) || live_members(f))
-        return;
     f->state = OVER;
     r->cleanings--;
     if (f->kind != IN_PLACE) {
@@ -1058,7 +1080,6 @@ static void over_if_nothing_is_left(struct frame *f)
         return;
     }
     r->leaf = f->caller;
-    m.expected = f->caller;
     if (f->why == TRT_OK) {
         if (caller->state == WAITING)
             complete(caller, 0, f->outcome, f->value);
@@ -1066,9 +1087,44 @@ static void over_if_nothing_is_left(struct frame *f)
     }
     caller->state = READY;
     caller->lost = true;
-    if (live_forks(caller))
-        m.expected = NOBODY;
     doom_forks(caller);
+}
+
+static void leave_if_nothing_is_left(struct frame *f)
+{
+    if (f->state != ENDING || live_forks(f) || live_members(f))
+        return;
+    f->state = LEAVING;
+    f->left_at = ++m.orders;
+    if (f->kind == IN_PLACE)
+        doom_forks(&m.f[f->caller]);
+}
+
+/* Has this strand, which was about to end, ended? */
+static bool has_left(const struct frame *r)
+{
+    uint64_t s = atomic_load(&r->co->cell_->state);
+    if (TRT_GENERATION_(s) != r->generation || (r->kind == TASK && (s & TRT_DONE_)))
+        return true;
+    return r->kind == BRANCH && ((const trt_waiter_ *)r->co->cell_->up)->status != TRT_PENDING;
+}
+
+static void look_at_ends(void)
+{
+    m.looks++;
+    m.looking = true;
+    for (;;) {
+        struct frame *first = NULL;
+        for (int i = 0; i < m.frames; i++) {
+            struct frame *f = &m.f[i];
+            if (f->state == LEAVING && f->kind != IN_PLACE && (!first || f->left_at < first->left_at) && has_left(f))
+                first = f;
+        }
+        if (!first)
+            break;
+        frame_over(first);
+    }
+    m.looking = false;
 }
 
 /* The cleanup has ended, or has panicked. */
@@ -1081,7 +1137,13 @@ static void cleanup_ends(struct frame *f, bool panicked)
     for (int i = 0; i < m.frames; i++)
         if (f->members[i] && m.f[i].state != OVER)
             m.f[i].doomed = true;
-    over_if_nothing_is_left(f);
+    if (live_forks(f) || live_members(f)) {
+        goes_async(root_of(f));
+        return;
+    }
+    frame_over(f);
+    if (f->kind == IN_PLACE && !(m.f[f->caller].lost && live_forks(&m.f[f->caller])))
+        m.expected = f->caller;
 }
 
 static void task_over(struct frame *r)
@@ -1109,7 +1171,7 @@ static void task_over(struct frame *r)
         return;
     }
     owner->ended[owner->n_ended++] = index_of(r);
-    over_if_nothing_is_left(owner);
+    leave_if_nothing_is_left(owner);
 }
 
 static void fork_over(struct frame *r)
@@ -1126,7 +1188,7 @@ static void fork_over(struct frame *r)
         parent->fork_failure = TRT_OK;
         parent->forks_out = 0;
     }
-    over_if_nothing_is_left(parent);
+    leave_if_nothing_is_left(parent);
 }
 
 static void strand_over(struct frame *r)

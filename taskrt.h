@@ -5011,7 +5011,7 @@ static void trt_member_clear_(trt_waiter_ *m)
             trt_panic_drop_(branch, TRT_PANIC_OWN_);
             trt_panic_drop_(branch, TRT_PANIC_SEEN_);
         }
-        trt_slot_free_(branch);
+        trt_cell_free_(branch);
     }
     if (!m->kept) return;
     m->kept = 0;

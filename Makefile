@@ -16,16 +16,17 @@ help:
 	@echo 'make check-poll      the tests with poll() instead of epoll or kqueue'
 	@echo 'make check-faults    every allocation, thread and system call fails once, and from then on'
 	@echo 'make check-soak      a random workload on real threads with delays, SOAK_SECONDS long (3600)'
+	@echo 'make check-fuzz      libFuzzer writes programs, an oracle knows what each step must give, FUZZ_SECONDS long (3600)'
 	@echo 'make check-valgrind  the tests under valgrind'
 	@echo 'make check-model     the implementation under a scheduler that decides every switch; SCHEDULES=1000000 SEED=fresh'
 	@echo 'make clean           removes build/'
 	@echo
 	@echo 'Each check ends with one line: N passed, N failed. Set CC, CFLAGS, SAN or JOBS to change how it runs.'
 
-test check-compile check-san check-poll check-faults check-soak check-valgrind check-model:
+test check-compile check-san check-poll check-faults check-soak check-fuzz check-valgrind check-model:
 	@sh tests/run.sh $@
 
 clean:
 	rm -rf build
 
-.PHONY: help test check-compile check-san check-poll check-faults check-soak check-valgrind check-model clean
+.PHONY: help test check-compile check-san check-poll check-faults check-soak check-fuzz check-valgrind check-model clean

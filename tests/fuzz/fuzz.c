@@ -42,7 +42,11 @@ static void said(const char *text);
 #define TASKRT_FREE(p) counted_free(p)
 #define TASKRT_LOG(text) said(text)
 #define TASKRT_IMPLEMENTATION
+#ifdef FUZZ_TASKRT
+#include FUZZ_TASKRT
+#else
 #include "../../taskrt.h"
+#endif
 #include "oracle.h"
 
 /* ------------------------------------------------------------------------------------------------
@@ -1232,10 +1236,82 @@ int main(int argc, char **argv)
         if (print)
             report();
     }
-    printf("%d passed, 0 failed\n", n);
+    printf("replayed %d programs\n", n);
     return 0;
 }
 #else
+/* Mutations that know what an operation is; a fourth of the time libFuzzer's own. */
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t most);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned seed);
+
+static uint64_t random_state;
+static uint32_t below(uint32_t n)
+{
+    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(random_state >> 33) % n;
+}
+
+/* Small arguments are enough: they are numbers of scripts, tasks, objects and durations. */
+static void some_op(uint8_t *at)
+{
+    static const uint8_t shape[] = {OP_END,  OP_END, OP_DEFER,  OP_SPAWN, OP_SPAWN,   OP_SPAWN_IN, OP_FORK,   OP_CALL,
+                                    OP_CALL, OP_ANY, OP_BIASED, OP_ALL,   OP_TRY_ALL, OP_WITHIN,   OP_WITHIN, OP_ABORT};
+    at[0] = (uint8_t)below(OP_COUNT);
+    if (below(3) == 0)
+        at[0] = shape[below(sizeof shape)];
+    at[1] = (uint8_t)below(below(4) ? 12 : 256);
+    at[2] = (uint8_t)below(below(4) ? 6 : 256);
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned seed)
+{
+    random_state = seed;
+    if (below(4) == 0 || most < HEADER + 9)
+        return LLVMFuzzerMutate(data, size, most);
+    while (size < HEADER)
+        data[size++] = (uint8_t)below(16);
+    for (uint32_t times = 1 + below(4); times; times--) {
+        uint32_t ops = (uint32_t)(size - HEADER) / 3, at = below(ops + 1), n = 1 + below(8), from;
+        uint8_t *op = data + HEADER + at * 3;
+        switch (below(8)) {
+        case 0: /* leave one out */
+            if (at < ops) {
+                memmove(op, op + 3, (ops - at - 1) * 3);
+                size = HEADER + (ops - 1) * 3;
+            }
+            break;
+        case 1: /* another argument, or another configuration */
+            if (at < ops)
+                op[1 + below(2)] = (uint8_t)below(below(2) ? 8 : 256);
+            else
+                data[below(HEADER)] = (uint8_t)below(below(2) ? 3 : 256);
+            break;
+        case 2: /* another operation */
+            if (at < ops)
+                some_op(op);
+            break;
+        case 3: /* a few that stand elsewhere, here too */
+            from = below(ops + 1);
+            if (n > ops - from)
+                n = ops - from;
+            if (HEADER + (ops + n) * 3 > most)
+                break;
+            memmove(op + n * 3, op, (ops - at) * 3);
+            memmove(op, data + HEADER + (from >= at ? from + n : from) * 3, n * 3);
+            size = HEADER + (ops + n) * 3;
+            break;
+        default: /* one more */
+            if (HEADER + (ops + 1) * 3 > most)
+                break;
+            memmove(op + 3, op, (ops - at) * 3);
+            some_op(op);
+            size = HEADER + (ops + 1) * 3;
+            break;
+        }
+    }
+    return size;
+}
+
 void __sanitizer_set_death_callback(void (*callback)(void));
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerInitialize(int *argc, char ***argv)

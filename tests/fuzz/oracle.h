@@ -353,15 +353,9 @@ static void abort_strand(struct frame *r)
 static void abort_everything(void)
 {
     m.closing = true;
-    for (int i = 0; i < m.frames; i++) {
-        struct frame *r = &m.f[i];
-        if (r->root != i || r->state == OVER)
-            continue;
-        if (r->kind == TASK)
-            abort_strand(r);
-        else
-            r->doomed = true;
-    }
+    for (int i = 0; i < m.frames; i++)
+        if (m.f[i].kind == TASK)
+            abort_strand(&m.f[i]);
 }
 
 /* Which of the strands that may be aborted have been? */
@@ -1201,6 +1195,8 @@ static void strand_over(struct frame *r)
     } else {
         if (caller->state == WAITING)
             complete(caller, r->caller_wait, r->outcome, r->value);
+        if (r->why == TRT_PANICKED)
+            doom_forks(caller); /* its panic is the caller's */
         goes_async(r);
     }
 }

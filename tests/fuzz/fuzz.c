@@ -287,9 +287,7 @@ static void do_tasks(struct actor *self, struct frame *f, struct op op)
     int wait;
     if (op.code == OP_ABORT_ALL && !f->set_spoiled) {
         trt_abort_all(&self->set);
-        for (int i = 0; i < m.frames; i++)
-            if (f->members[i])
-                abort_strand(&m.f[i]);
+        abort_members(f);
     }
     if (op.code == OP_SET_LEN && !f->set_spoiled)
         SAME(trt_set_len(&self->set), set_len(f));
@@ -825,8 +823,9 @@ static bool yields_first(const struct frame *f)
     const struct frame *r = root_of(f);
     if (trt_here_.worker->budget <= 8)
         return true;
-    return !r->async &&
-           (f->form != OP_YIELD || f->w[0].deadline != NEVER || f->w[0].op == OP_SYNC || f->w[0].op == OP_JOIN);
+    int op = f->w[0].op;
+    return !r->async && (f->form != OP_YIELD || f->w[0].deadline != NEVER || op == OP_SYNC || op == OP_JOIN ||
+                         op == OP_ADVANCE);
 }
 
 /* Do what can be done at once, up to the next await, fork or end. */
@@ -1118,6 +1117,7 @@ static void objects_init(void)
     memset(&once, 0, sizeof once);
     memset(oneshots, 0, sizeof oneshots);
     m.expected = NOBODY;
+    m.fifo = program.header[0] == 0;
     m.permits[0].available = m.permits[0].total = program.header[1] % 4;
     m.permits[1].available = m.permits[1].total = 1;
     m.permits[2].available = m.permits[2].total = (int64_t)1 << 29;
@@ -1189,6 +1189,7 @@ static void program_run(const uint8_t *data, size_t size)
     SAME(status, f->outcome);
     SAME(value, status == TRT_OK ? f->value : -1);
     abort_everything();
+    m.fifo = false; /* from outside, not in order */
     SAME(trt_runtime_shutdown(runtime, -1), TRT_OK);
     look_at_ends();
     SAME(trt_runtime_free(runtime), TRT_OK);

@@ -96,6 +96,7 @@ struct frame {
     bool perhaps;                       /* complete, or lost: both happened since the last look */
     long looked;                        /* the look that found it complete, or 0 */
     int64_t claimed;                    /* when the wait ended */
+    long ready_at;                      /* its place in the queue of the ready; 0: not known */
     int why, outcome, value;            /* why the body was left, what the joiner gets */
     int caller, caller_wait;            /* of a child awaited in place, or as a branch */
     int64_t held[MOST_WAITS];           /* permits */
@@ -126,7 +127,7 @@ static struct model {
     int frames, expected, values, operations;
     int64_t now;
     long orders, looks;
-    bool closing, looking;
+    bool closing, looking, fifo, placeless;
     struct permits { int64_t available, total, most; bool closed; } permits[3]; /* semaphore, mutex, rwlock */
     struct { int queue[MOST_MESSAGES], head, len, capacity; bool closed; } channel[CHANNELS];
     struct { enum { EMPTY, FULL, CLOSED } state; int value; } oneshot[ONESHOTS];
@@ -178,6 +179,8 @@ static void doom_forks(const struct frame *f)
 static void claimed(struct frame *f)
 {
     f->state = READY;
+    if (f->w[0].op != OP_YIELD && f->w[0].op != OP_ADVANCE) /* these are in the queue already */
+        f->ready_at = m.placeless || m.looking || f->w[0].op == OP_SYNC ? 0 : ++m.orders; /* a sync may just go on */
     f->looked = m.looking ? m.looks : 0;
     f->claimed = m.now;
     doom_branches(f);
@@ -314,6 +317,14 @@ static void grant(int object)
     }
 }
 
+/* Who is let in because a zombie has gone: when that was, nobody can see. */
+static void grant_late(int object)
+{
+    m.placeless = true;
+    grant(object);
+    m.placeless = false;
+}
+
 static bool permits_try(int object, int64_t n)
 {
     struct permits *p = &m.permits[object];
@@ -352,10 +363,11 @@ static void abort_strand(struct frame *r)
 
 static void abort_everything(void)
 {
-    m.closing = true;
+    m.closing = m.placeless = true;
     for (int i = 0; i < m.frames; i++)
         if (m.f[i].kind == TASK)
             abort_strand(&m.f[i]);
+    m.placeless = false;
 }
 
 /* Which of the strands that may be aborted have been? */
@@ -416,6 +428,7 @@ static void fire_one(struct frame *f, int k)
 
 static void fire_timers(void)
 {
+    m.placeless = true; /* all at once */
     for (int i = 0; i < m.frames; i++) {
         struct frame *f = &m.f[i];
         if (f->state != WAITING)
@@ -425,6 +438,7 @@ static void fire_timers(void)
                 (f->form == OP_TRY_ALL && f->w[k].deadline <= m.now))
                 fire_one(f, k);
     }
+    m.placeless = false;
 }
 
 static bool lingers(const struct frame *f)
@@ -479,7 +493,7 @@ static void settle_all(void)
         if (m.f[i].state == READY && !m.f[i].settled)
             unlink_all(&m.f[i]);
     for (int i = 0; i < 3; i++)
-        grant(i);
+        grant_late(i);
 }
 
 static void clock_to(int64_t now)
@@ -651,6 +665,15 @@ static void begin_join_next(struct frame *f, int i)
     }
 }
 
+static void abort_members(struct frame *f)
+{
+    m.placeless = true; /* in no order */
+    for (int i = 0; i < m.frames; i++)
+        if (f->members[i])
+            abort_strand(&m.f[i]);
+    m.placeless = false;
+}
+
 static void begin_set_shutdown(struct frame *f, int i)
 {
     while (f->n_ended)
@@ -661,9 +684,7 @@ static void begin_set_shutdown(struct frame *f, int i)
         return;
     }
     enqueue(&f->w[i]);
-    for (int k = 0; k < m.frames; k++)
-        if (f->members[k])
-            abort_strand(&m.f[k]);
+    abort_members(f);
 }
 
 static void begin_sync(struct frame *f, int i)
@@ -854,6 +875,9 @@ static void begin_await(struct frame *f)
             goes_async(r);
         return;
     }
+    f->ready_at = 0;
+    if (f->w[0].op == OP_ADVANCE || f->w[0].op == OP_YIELD)
+        f->ready_at = ++m.orders;
     if (f->w[0].op == OP_ADVANCE) {
         advance_to(m.now + f->w[0].n);
         goes_async(r);
@@ -883,15 +907,34 @@ static struct frame *frame_new(int script, enum strand_kind kind, const struct f
     f->leaf = m.frames++;
     f->caller = f->parent = f->owner = NOBODY;
     f->async = kind == TASK;
+    f->ready_at = kind == TASK ? ++m.orders : 0;
     f->seen = f->next_value = -1;
     for (int i = 0; i < MOST_WAITS; i++)
         f->guard[i] = NOBODY;
     return f;
 }
 
+/* Without a seed the queue is first in, first out: is one ready that has been so for longer? */
+static bool in_queue(const struct frame *f)
+{
+    if (!f->ready_at || root_of(f)->leaf != index_of(f) || (root_of(f)->aborted && live_forks(f)))
+        return false; /* or it waits for its forks to end */
+    return (f->state == FRESH && f->kind == TASK) || (f->state == READY && !has_call(f)) ||
+           (f->state == WAITING && (f->w[0].op == OP_YIELD || f->w[0].op == OP_ADVANCE));
+}
+
+static void check_queue(struct frame *f, bool continues)
+{
+    if (m.fifo && !continues && in_queue(f))
+        for (int i = 0; i < m.frames; i++)
+            if (in_queue(&m.f[i]) && m.f[i].ready_at < f->ready_at)
+                wrong("task %d runs, but %d has been ready for longer", index_of(f), i);
+}
+
 /* The code of f runs: a place in time for all that the model knows. */
 static void event(struct frame *f)
 {
+    bool continues = m.expected == index_of(f);
     clock_to(trt_now());
     look_at_ends();
     look_at_aborts(true);
@@ -902,6 +945,7 @@ static void event(struct frame *f)
         frame_over(&m.f[root_of(f)->leaf]);
     if (root_of(f)->leaf != index_of(f))
         wrong("task %d runs, but what it awaits in place, %d, does not", index_of(f), root_of(f)->leaf);
+    check_queue(f, continues);
 }
 
 static void body_begins(struct frame *f, trt_co *co)
@@ -927,7 +971,7 @@ static void purge_for(struct frame *f)
             for (int j = 0; j < m.f[k].n; j++)
                 if (object_of_op(m.f[k].w[j].op) == object && lost(&m.f[k], j))
                     m.f[k].w[j].linked = false;
-        grant(object);
+        grant_late(object);
     }
 }
 
@@ -957,7 +1001,7 @@ static void await_ends(struct frame *f)
         wrong("task %d resumed, but a child has panicked", index_of(f));
     unlink_all(f);
     for (int i = 0; i < 3; i++)
-        grant(i);
+        grant_late(i);
     f->state = RUNNING;
 }
 
@@ -1045,7 +1089,7 @@ static void cleanup_begins(struct frame *f, trt_co *co, int status)
         f->why = branch_panic(f) ? TRT_PANICKED : TRT_CANCELLED;
         unlink_all(f);
         for (int i = 0; i < 3; i++)
-            grant(i);
+            grant_late(i);
     } else if (f->state != DRAIN) {
         wrong("the cleanup of task %d began, but its body goes on", index_of(f));
     }
@@ -1175,6 +1219,8 @@ static void fork_over(struct frame *r)
         parent->fork_failure = r->outcome;
     if (live_forks(parent))
         return;
+    if (root_of(parent)->aborted)
+        parent->ready_at = 0; /* it waited for this one */
     for (int i = 0; i < parent->n; i++) {
         if (parent->w[i].op != OP_SYNC || !parent->w[i].linked || lost(parent, i))
             continue;

@@ -20,8 +20,8 @@
 #ifndef ORACLE_H
 #define ORACLE_H
 
-enum { MOST_FRAMES = 40, MOST_WAITS = 4, CHANNELS = 3, ONESHOTS = 2, TOKENS = 3 };
-enum { MOST_OPERATIONS = 1500, MOST_MESSAGES = 2048 }; /* in one program, with room for the ends of its tasks */
+enum { MOST_FRAMES = 24, MOST_WAITS = 4, CHANNELS = 3, ONESHOTS = 2, TOKENS = 3 };
+enum { MOST_OPERATIONS = 700, MOST_MESSAGES = 1024 }; /* in one program, with room for the ends of its tasks */
 enum { PENDING = -1, NOBODY = -1 };
 #define NEVER INT64_MAX
 
@@ -340,6 +340,36 @@ static void permits_give(int object, int64_t n)
     grant(object);
 }
 
+/* A wait of a lock may have become complete when a zombie in front of it went. */
+static void purge_for(struct frame *f)
+{
+    for (int i = 0; i < f->n && f->state == WAITING; i++) {
+        int object = object_of_op(f->w[i].op);
+        if (object < 0 || !f->w[i].linked)
+            continue;
+        for (int k = 0; k < m.frames; k++)
+            for (int j = 0; j < m.f[k].n; j++)
+                if (object_of_op(m.f[k].w[j].op) == object && lost(&m.f[k], j))
+                    m.f[k].w[j].linked = false;
+        grant_late(object);
+    }
+}
+
+/* What the library says of a wait for permits: a zombie in front of it may have gone unseen. */
+static bool has_completed(const struct frame *f)
+{
+    const trt_waiter_ *w = &f->co->cell_->wait;
+    const trt_group_ *g = (const trt_group_ *)w->args.obj;
+    bool permits = false;
+    for (int i = 0; i < f->n; i++)
+        permits = permits || (f->w[i].linked && object_of_op(f->w[i].op) >= 0);
+    if (!permits)
+        return false;
+    if (w->kind != TRT_KIND_GROUP_)
+        return w->status != TRT_PENDING;
+    return g->winner >= 0 || ((g->flags & TRT_GROUP_ALL_) && !atomic_load(&g->left));
+}
+
 /* ------------------------------------------------------------------------------------------------
  * Aborting.
  */
@@ -355,6 +385,10 @@ static void abort_strand(struct frame *r)
         doom_forks(leaf);
     }
     if (leaf->state != WAITING || shielded(r))
+        return;
+    if (has_completed(leaf))
+        purge_for(leaf);
+    if (leaf->state != WAITING)
         return;
     leaf->lost = true;
     leaf->winners = 0;
@@ -958,21 +992,6 @@ static void body_begins(struct frame *f, trt_co *co)
     if (root_of(f)->aborted && !shielded(f))
         wrong("the body of task %d began, but it was aborted before", index_of(f));
     f->state = RUNNING;
-}
-
-/* A wait of a lock may have become complete when a zombie in front of it went. */
-static void purge_for(struct frame *f)
-{
-    for (int i = 0; i < f->n && f->state == WAITING; i++) {
-        int object = object_of_op(f->w[i].op);
-        if (object < 0 || !f->w[i].linked)
-            continue;
-        for (int k = 0; k < m.frames; k++)
-            for (int j = 0; j < m.f[k].n; j++)
-                if (object_of_op(m.f[k].w[j].op) == object && lost(&m.f[k], j))
-                    m.f[k].w[j].linked = false;
-        grant_late(object);
-    }
 }
 
 static int branch_panic(const struct frame *f)

@@ -370,6 +370,15 @@ static bool has_completed(const struct frame *f)
     return g->winner >= 0 || ((g->flags & TRT_GROUP_ALL_) && !atomic_load(&g->left));
 }
 
+/* Branches of an all with deadlines of their own end by themselves. */
+static bool has_deadlines_of_its_own(const struct frame *f)
+{
+    bool some = false;
+    for (int i = 0; i < f->n; i++)
+        some = some || f->w[i].deadline != NEVER;
+    return some && (f->form == OP_ALL || f->form == OP_TRY_ALL);
+}
+
 /* ------------------------------------------------------------------------------------------------
  * Aborting.
  */
@@ -380,7 +389,8 @@ static void abort_strand(struct frame *r)
     if (r->state == OVER || r->aborted)
         return;
     r->aborted = true;
-    if (leaf->state == READY && !shielded(r) && m.looking && leaf->looked == m.looks) {
+    bool unseen = (m.looking && leaf->looked == m.looks) || has_deadlines_of_its_own(leaf);
+    if (leaf->state == READY && !shielded(r) && unseen) {
         leaf->perhaps = true;
         doom_forks(leaf);
     }
@@ -904,7 +914,10 @@ static void begin_await(struct frame *f)
         f->lost = true;
         claimed(f);
         f->settled = true;
-        m.expected = in_place ? f->w[0].child : has_call(f) || live_forks(f) || !r->async ? NOBODY : index_of(f);
+        f->ready_at = 0; /* it goes on, or waits for its branches */
+        m.expected = in_place ? f->w[0].child : index_of(f);
+        if (!in_place && (has_call(f) || live_forks(f) || !r->async || has_deadlines_of_its_own(f)))
+            m.expected = NOBODY; /* branches end first */
         if (!r->async && has_call(f) && group)
             goes_async(r);
         return;
@@ -953,7 +966,7 @@ static bool in_queue(const struct frame *f)
 {
     if (!f->ready_at || root_of(f)->leaf != index_of(f) || (root_of(f)->aborted && live_forks(f)))
         return false; /* or it waits for its forks to end */
-    return (f->state == FRESH && f->kind == TASK) || (f->state == READY && !has_call(f)) ||
+    return (f->state == FRESH && f->kind == TASK) || (f->state == READY && !has_call(f) && !has_deadlines_of_its_own(f)) ||
            (f->state == WAITING && (f->w[0].op == OP_YIELD || f->w[0].op == OP_ADVANCE));
 }
 

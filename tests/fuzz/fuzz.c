@@ -196,6 +196,7 @@ static void children_free(const struct frame *f)
     for (int i = 0; i < MOST_FRAMES; i++) {
         if (!children[i] || (f && m.f[i].caller != index_of(f)))
             continue;
+        memset(children[i], 0xff, sizeof *children[i]); /* nobody looks at it any more */
         free(children[i]);
         children[i] = NULL;
     }

@@ -507,6 +507,17 @@ static int live_members(const struct frame *f)
     return n;
 }
 
+static int branch_panic(const struct frame *f)
+{
+    for (int i = 0; i < f->n; i++)
+        if (f->w[i].op == OP_CALL && m.f[f->w[i].child].why == TRT_PANICKED)
+            return TRT_PANICKED;
+    return TRT_OK;
+}
+
+/* Its forks end first, then its cleanup begins. */
+static bool drains(const struct frame *f) { return (f->lost || f->perhaps || branch_panic(f)) && live_forks(f); }
+
 /* The clock is about to move by itself: then nothing can run. */
 static void check_idle(void)
 {
@@ -517,7 +528,7 @@ static void check_idle(void)
             wrong("time moved, but task %d has not been started", i);
         if (f->state == WAITING && (f->w[0].op == OP_YIELD || f->w[0].op == OP_ADVANCE))
             wrong("time moved, but task %d only yields", i);
-        if (f->state == READY && !lingers(f) && r->leaf == i && !(f->lost && live_forks(f)))
+        if (f->state == READY && !lingers(f) && r->leaf == i && !drains(f))
             wrong("time moved, but task %d is ready", i);
         if (f->state == LEAVING && !(f->kind == IN_PLACE && live_forks(&m.f[f->caller])))
             wrong("time moved, but task %d has not ended", i);
@@ -964,7 +975,8 @@ static struct frame *frame_new(int script, enum strand_kind kind, const struct f
 /* Without a seed the queue is first in, first out: is one ready that has been so for longer? */
 static bool in_queue(const struct frame *f)
 {
-    if (!f->ready_at || root_of(f)->leaf != index_of(f) || (root_of(f)->aborted && live_forks(f)))
+    if (!f->ready_at || root_of(f)->leaf != index_of(f) || (root_of(f)->aborted && live_forks(f)) ||
+        drains(f))
         return false; /* or it waits for its forks to end */
     return (f->state == FRESH && f->kind == TASK) || (f->state == READY && !has_call(f) && !has_deadlines_of_its_own(f)) ||
            (f->state == WAITING && (f->w[0].op == OP_YIELD || f->w[0].op == OP_ADVANCE));
@@ -1005,14 +1017,6 @@ static void body_begins(struct frame *f, trt_co *co)
     if (root_of(f)->aborted && !shielded(f))
         wrong("the body of task %d began, but it was aborted before", index_of(f));
     f->state = RUNNING;
-}
-
-static int branch_panic(const struct frame *f)
-{
-    for (int i = 0; i < f->n; i++)
-        if (f->w[i].op == OP_CALL && m.f[f->w[i].child].why == TRT_PANICKED)
-            return TRT_PANICKED;
-    return TRT_OK;
 }
 
 /* f goes on behind its await. */
@@ -1166,7 +1170,7 @@ static void leave_if_nothing_is_left(struct frame *f)
         return;
     f->state = LEAVING;
     f->left_at = ++m.orders;
-    if (f->kind == IN_PLACE)
+    if (f->kind == IN_PLACE && f->why != TRT_OK)
         doom_forks(&m.f[f->caller]);
 }
 

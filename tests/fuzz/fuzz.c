@@ -873,11 +873,11 @@ static int next(struct actor *self, struct frame *f)
                 return DO_PANIC;
             break;
         case OP_FORK:
-            if (m.closing || m.frames >= MOST_FRAMES || f->forks_out >= MOST_FRAMES)
+            if (m.closing || m.frames >= MOST_FRAMES)
                 break;
             struct frame *child = frame_new(op.a % program.scripts, FORK, f);
             child->parent = index_of(f);
-            child->slot = f->forks_out++;
+            child->slot = f->slots++;
             return DO_FORK;
         case OP_SPAWN:
         case OP_SPAWN_IN:
@@ -1062,8 +1062,8 @@ trt_async_def(int, actor)
         f->pc = program.script[f->script].begin;
         while ((what = next(self, f)) != DO_END) {
             if (what == DO_FORK) {
-                self->fork_out[f->forks_out - 1] = -1;
-                trt_fork(actor, &self->fork_out[f->forks_out - 1], .id = m.frames - 1);
+                self->fork_out[f->slots - 1] = -1;
+                trt_fork(actor, &self->fork_out[f->slots - 1], .id = m.frames - 1);
             } else if (what == DO_PANIC) {
                 body_ends(f, TRT_PANICKED, TRT_PANICKED, 0);
                 trt_panic("as asked");
@@ -1088,8 +1088,8 @@ trt_async_def(int, actor)
             f->pc++;
         while ((what = next(self, f)) != DO_END) {
             if (what == DO_FORK) {
-                self->fork_out[f->forks_out - 1] = -1;
-                trt_fork(actor, &self->fork_out[f->forks_out - 1], .id = m.frames - 1);
+                self->fork_out[f->slots - 1] = -1;
+                trt_fork(actor, &self->fork_out[f->slots - 1], .id = m.frames - 1);
             } else if (what == DO_PANIC) {
                 cleanup_ends(f, true);
                 trt_panic("as asked, in a cleanup");

@@ -104,7 +104,7 @@ struct frame {
     int64_t seen, next_value;           /* of its follower, its subscriber */
     int64_t tick, period;
     int missed;
-    int forks_out, fork_failure;        /* not synced yet; the first failure */
+    int slots, fork_failure;            /* forks so far, each has its place; the first failure */
     int members[MOST_FRAMES], ended[MOST_FRAMES], n_ended;
     bool set_spoiled;                   /* a shutdown of it did not come to its end */
 
@@ -750,7 +750,6 @@ static void begin_sync(struct frame *f, int i)
     }
     complete(f, i, f->fork_failure, 0);
     f->fork_failure = TRT_OK;
-    f->forks_out = 0;
 }
 
 static void begin_barrier(struct frame *f, int i)
@@ -1138,7 +1137,6 @@ static void cleanup_begins(struct frame *f, trt_co *co, int status)
               trt_strerror((trt_status_code)f->why));
     f->cleaning = true;
     r->cleanings++;
-    f->forks_out = 0;
     f->fork_failure = TRT_OK;
     f->state = RUNNING;
     f->n = 0;
@@ -1262,7 +1260,6 @@ static void fork_over(struct frame *r)
             continue;
         complete(parent, i, parent->fork_failure, 0);
         parent->fork_failure = TRT_OK;
-        parent->forks_out = 0;
     }
     leave_if_nothing_is_left(parent);
 }

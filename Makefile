@@ -16,6 +16,7 @@ help:
 	@echo 'make check-poll      the tests with poll() instead of epoll or kqueue'
 	@echo 'make check-faults    every allocation, thread and system call fails once, and from then on'
 	@echo 'make check-soak      a random workload on real threads with delays, SOAK_SECONDS long (3600)'
+	@echo 'make check-fuzz      libFuzzer writes programs, an oracle knows what each step must give, FUZZ_SECONDS long (3600)'
 	@echo 'make check-valgrind  the tests under valgrind'
 	@echo 'make check-user      TSan, ASan, UBSan, LSan and valgrind with their defaults find nothing in a program of a user'
 	@echo 'make check-cross     the tests on other machines (qemu-user), C libraries, languages and compilers, as far as'
@@ -26,7 +27,9 @@ help:
 	@echo
 	@echo 'Each check ends with one line: N passed, N failed. Set CC, CFLAGS, SAN or JOBS to change how it runs.'
 
-test check-compile check-san check-poll check-faults check-soak check-valgrind check-user check-cross check-model:
+checks = check-compile check-san check-poll check-faults check-soak check-fuzz check-valgrind check-user check-cross \
+    check-model
+test $(checks):
 	@sh tests/run.sh $@
 
 bench:
@@ -35,4 +38,4 @@ bench:
 clean:
 	rm -rf build
 
-.PHONY: help bench test check-compile check-san check-poll check-faults check-soak check-valgrind check-user check-cross check-model clean
+.PHONY: help bench test clean $(checks)

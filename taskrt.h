@@ -4934,9 +4934,11 @@ static trt_status_code trt_sync_join_(trt_co *co, trt_args_ *args, trt_waiter_ *
 
 static trt_status_code trt_sync_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
 {
+    uint32_t pending = TRT_LOAD_(&co->pending_, acquire);
     if (w || args->obj) return trt_sync_join_(co, args, w);
-    if (co->forked_ || (TRT_LOAD_(&co->pending_, acquire) & TRT_PENDING_COUNT_)) return TRT_PENDING;
-    return TRT_LOAD_(&co->pending_, relaxed) ? trt_sync_join_(co, args, w) : TRT_OK;
+    /* Those that ran elsewhere and have ended count down what is in forked_ still. */
+    if (trt_pending_add_(pending, co->forked_) & TRT_PENDING_COUNT_) return TRT_PENDING;
+    return pending ? trt_sync_join_(co, args, w) : TRT_OK;
 }
 
 static void trt_sync_cancel_(trt_waiter_ *w) /* of a group's member; alone: trt_sync_resume_ */
@@ -5082,7 +5084,7 @@ static void trt_member_clear_(trt_waiter_ *m)
             trt_panic_drop_(branch, TRT_PANIC_OWN_);
             trt_panic_drop_(branch, TRT_PANIC_SEEN_);
         }
-        trt_slot_free_(branch);
+        trt_cell_free_(branch);
     }
     if (!m->kept) return;
     m->kept = 0;

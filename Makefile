@@ -7,7 +7,8 @@ SAN     =
 JOBS    =
 SCHEDULES =
 SEED      =
-export CC CFLAGS SAN JOBS SCHEDULES SEED
+MUTANTS   =
+export CC CFLAGS SAN JOBS SCHEDULES SEED MUTANTS
 
 help:
 	@echo 'make test            unit tests, examples, snippets, compile checks: needs a C compiler and make only'
@@ -18,6 +19,7 @@ help:
 	@echo 'make check-soak      a random workload on real threads with delays, SOAK_SECONDS long (3600)'
 	@echo 'make check-valgrind  the tests under valgrind'
 	@echo 'make check-model     the implementation under a scheduler that decides every switch; SCHEDULES=1000000 SEED=fresh'
+	@echo 'make check-mutants   taskrt.h broken in one place at a time: does a test notice? Hours; MUTANTS=REGEX for a part'
 	@echo 'make clean           removes build/'
 	@echo
 	@echo 'Each check ends with one line: N passed, N failed. Set CC, CFLAGS, SAN or JOBS to change how it runs.'
@@ -25,7 +27,10 @@ help:
 test check-compile check-san check-poll check-faults check-soak check-valgrind check-model:
 	@sh tests/run.sh $@
 
+check-mutants:
+	@sh tests/mutants.sh
+
 clean:
 	rm -rf build
 
-.PHONY: help test check-compile check-san check-poll check-faults check-soak check-valgrind check-model clean
+.PHONY: help test check-compile check-san check-poll check-faults check-soak check-valgrind check-model check-mutants clean

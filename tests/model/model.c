@@ -117,7 +117,7 @@ static struct {
     uint64_t seed, random;
     long schedule, schedules;
     uint32_t run;
-    bool running, verbose, explaining, shrinking;
+    bool running, verbose, explaining, shrinking, at_random;
     void *controller;
     /* threads */
     int me, n_threads;
@@ -1444,7 +1444,9 @@ static double seconds(void)
 
 static void run_scenario(void)
 {
-    const model_scenario *s = M.scenario;
+    model_scenario drawn = *M.scenario;
+    const model_scenario *s = M.at_random ? M.scenario = &drawn : M.scenario;
+    drawn.exhaust = 0;
     double start = seconds(), steps = 0;
     long most = s->exhaust ? (s->most ? s->most : 1000000) : M.schedules;
     bool complete = false;
@@ -1542,6 +1544,9 @@ static void set_up(void)
     M.blocks = map(0, BLOCKS * sizeof(block));
 }
 
+#ifdef MODEL_COVERAGE
+void __gcov_dump(void);
+#endif
 /* One scenario in a process of its own. */
 static bool passes(const model_scenario *s)
 {
@@ -1552,6 +1557,9 @@ static bool passes(const model_scenario *s)
         M.scenario = s;
         run_scenario();
         fflush(stdout);
+#ifdef MODEL_COVERAGE
+        __gcov_dump();
+#endif
         _exit(0);
     }
     waitpid(child, &status, 0);
@@ -1570,11 +1578,12 @@ int model_main(int argc, char **argv, const model_scenario *scenarios, size_t n)
     M.schedules = 20000;
     M.seed = 1;
     set_up();
-    while ((option = getopt(argc, argv, "ln:s:r:m:v")) != -1) {
+    while ((option = getopt(argc, argv, "aln:s:r:m:v")) != -1) {
         if (option == 'n') M.schedules = atol(optarg);
         else if (option == 's') M.seed = strtoull(optarg, NULL, 10) << 32;
         else if (option == 'r' || option == 'm') list = optarg, smaller = option == 'm';
         else if (option == 'v') M.verbose = true;
+        else if (option == 'a') M.at_random = true;
         else if (option == 'l') {
             for (size_t i = 0; i < n; i++) puts(scenarios[i].name);
             return 0;

@@ -81,7 +81,7 @@ world() { # what a survivor has survived
 # One place: a line of the list. Started by xargs.
 
 build() { # header, program, object, binary
-    gcc -std=c11 -O1 -fno-omit-frame-pointer -no-pie -pthread -w -Itests/model -I"$(dirname "$1")" -fsanitize=thread \
+    gcc -std=c11 ${MODEL_OPTIMISE:--O1} -fno-omit-frame-pointer -no-pie -pthread -w -Itests/model -I"$(dirname "$1")" -fsanitize=thread \
         -DTASKRT_DEBUG=1 '-DTASKRT_MODEL="model.h"' '-DTASKRT_H_PATH="taskrt.h"' "-fmacro-prefix-map=$(dirname "$1")/=" \
         $(sed -n "s/^$2 [^ ]* //p" "$out/programs") -c "tests/model/$(sed -n "s/^$2 \([^ ]*\).*/\1/p" "$out/programs")" -o "$3" &&
         gcc -no-pie -pthread "$3" "$out/model.o" -o "$4"
@@ -214,7 +214,7 @@ done >"$out/programs"
 for way in NO_FUTEX POLL; do echo "runtime-$way runtime.c -DTASKRT_$way"; done >>"$out/programs"
 
 # Which scenarios reach which line, and how long 200 schedules of each take. Read by gcov from a build of its own.
-stamp=$(cat taskrt.h tests/model/*.c tests/model/*.h tests/mutants.sh | cksum)
+stamp="$(cat taskrt.h tests/model/*.c tests/model/*.h tests/mutants.sh | cksum) ${MODEL_OPTIMISE:-}"
 if [ "$(cat "$out/stamp" 2>/dev/null)" != "$stamp" ]; then
     echo "which scenario reaches what..."
     rm -rf "$out/stamp" "$out/coverage" "$out/reach" "$out/compiled" "$out/costs"

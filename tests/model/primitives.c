@@ -214,6 +214,24 @@ static void idle_one(void) { idle_of(1, 2); }
 static void idle_two(void) { idle_of(2, 2); }
 static void idle_two_for_one(void) { idle_of(2, 1); }
 
+/* Somebody without work holds the place as searcher for a moment, while work comes and a worker goes to sleep. */
+static void notifies(void) { trt_notify_(runtime); }
+static void idle_relied_on(void)
+{
+    unsigned long t[3];
+    bare(1);
+    TRT_STORE_(&done, 0u, relaxed);
+    t[0] = thread(0, works_0);
+    t[1] = thread(1, notifies);
+    t[2] = thread(2, injects_1);
+    while (!TRT_LOAD_(&done, acquire)) trt_os_wait_(&done, 0, TRT_FOREVER_);
+    for (int i = 1; i < 3; i++) model_join(t[i]);
+    TRT_OR_(&runtime->signals, (uint32_t)TRT_SIGNAL_STOP_, seq_cst);
+    trt_unpark_(runtime->workers[0]);
+    model_join(t[0]);
+    bare_free();
+}
+
 /* A timer is set on one worker while the other becomes the driver: somebody fires it. */
 static trt_thread_waiter_ timer;
 static void drives(void)
@@ -243,6 +261,27 @@ static void driver(void)
     if (first) trt_timer_added_(runtime, (trt_instant)timer.waiter.args.arg);
     while (!TRT_LOAD_(&timer.woken, acquire)) trt_os_wait_(&timer.woken, 0, TRT_FOREVER_);
     MODEL_CHECK(model_elapsed() >= trt_ms(5));
+    trt_unpark_(runtime->workers[1]);
+    model_join(a);
+    be_nobody();
+    bare_free();
+}
+
+/* The first fd is awaited while the other worker becomes the driver: somebody polls. */
+static void driver_poller(void)
+{
+    unsigned long a;
+    int fd = model_fd();
+    bare(2);
+    memset(&timer, 0, sizeof timer);
+    timer.waiter.mode = TRT_MODE_THREAD_;
+    timer.waiter.kind = TRT_KIND_READABLE_;
+    timer.waiter.args.arg = (uint64_t)fd;
+    be_worker(0);
+    a = thread(0, drives);
+    MODEL_CHECK(trt_fd_register_(fd, TRT_READ_, &timer.waiter) == TRT_PENDING);
+    model_fd_ready(fd, 1);
+    while (!TRT_LOAD_(&timer.woken, acquire)) trt_os_wait_(&timer.woken, 0, TRT_FOREVER_);
     trt_unpark_(runtime->workers[1]);
     model_join(a);
     be_nobody();
@@ -646,7 +685,9 @@ static const model_scenario scenarios[] = {
     {.name = "idle_one", .run = idle_one, BOUND(2), WEAK(1)},
     {.name = "idle_two", .run = idle_two, BOUND(1), WEAK(1)},
     {.name = "idle_two_for_one", .run = idle_two_for_one, BOUND(2)},
+    {.name = "idle_relied_on", .run = idle_relied_on, .weak = 1},
     {.name = "driver", .run = driver, BOUND(3), WEAK(1)},
+    {.name = "driver_poller", .run = driver_poller, BOUND(3), WEAK(1)},
     {.name = "wheel_cancel", .run = wheel_cancel, BOUND(6), WEAK(1)},
     {.name = "claim_abort", .run = claim_abort, BOUND(2)},
     {.name = "claim_timeout", .run = claim_timeout, BOUND(2), WEAK(1), .early = 1},

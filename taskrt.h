@@ -10456,14 +10456,18 @@ TRT_DEF_ void trt_metrics(trt_runtime *rt, trt_metrics_info *m)
     memset(m, 0, sizeof *m);
     if (!rt) return;
     m->workers = rt->n_workers;
+    /* Ended first, as in trt_live_: no more have ended than were spawned. */
     m->tasks_ended = TRT_LOAD_(&rt->outside_ended, acquire);
+    for (i = 0; i < rt->n_workers; i++)
+        m->tasks_ended += TRT_LOAD_(&rt->workers[i]->ended, acquire);
     m->tasks_spawned = TRT_LOAD_(&rt->outside_spawned, relaxed);
     m->stalls = TRT_LOAD_(&rt->stalls, relaxed);
     m->queue_depth = (size_t)TRT_LOAD_(&rt->inject_len, relaxed);
     for (i = 0; i < rt->n_workers; i++) {
         trt_worker_ *w = rt->workers[i];
-        m->tasks_ended += TRT_LOAD_(&w->ended, acquire);
-        m->tasks_spawned += TRT_LOAD_(&w->spawned, acquire);
+        int32_t depth = (int32_t)(TRT_LOAD_(&w->ring.tail, relaxed) -
+                                  (uint32_t)TRT_LOAD_(&w->ring.head, relaxed));
+        m->tasks_spawned += TRT_LOAD_(&w->spawned, relaxed);
         m->polls += TRT_LOAD_(&w->polls, relaxed);
         m->steals += TRT_LOAD_(&w->steals, relaxed);
         m->parks += TRT_LOAD_(&w->parks, relaxed);
@@ -10472,8 +10476,7 @@ TRT_DEF_ void trt_metrics(trt_runtime *rt, trt_metrics_info *m)
         m->timers_fired += TRT_LOAD_(&w->fired, relaxed);
         m->panics += TRT_LOAD_(&w->panics, relaxed);
         m->timers_waiting += (size_t)TRT_LOAD_(&w->wheel.waiting, relaxed);
-        m->queue_depth += TRT_LOAD_(&w->ring.tail, relaxed) -
-                          (uint32_t)TRT_LOAD_(&w->ring.head, relaxed);
+        if (depth > 0) m->queue_depth += (size_t)depth; /* the two may be of different moments */
         m->queue_depth += TRT_LOAD_(&w->lifo, relaxed) != 0;
     }
     m->tasks_alive = (size_t)(m->tasks_spawned - m->tasks_ended);

@@ -1188,6 +1188,24 @@ static void rescue(void)
     finish();
 }
 
+/* Read at any time, the numbers belong together well enough for what is computed from them. */
+static void reads_metrics(void)
+{
+    trt_metrics_info m;
+    trt_metrics(runtime, &m);
+    MODEL_CHECK(m.tasks_alive <= 3 && m.tasks_ended <= m.tasks_spawned);
+    MODEL_CHECK(m.queue_depth <= 6);
+}
+static void metrics(void)
+{
+    unsigned long a;
+    start_workers(2);
+    a = thread(0, reads_metrics);
+    MODEL_CHECK(trt_block_on(runtime, joins, NULL) == TRT_OK);
+    model_join(a);
+    finish();
+}
+
 static void looks(void)
 {
     trt_metrics_info m;
@@ -1247,6 +1265,7 @@ static const model_scenario scenarios[] = {
     {.name = "tokens", .run = tokens, WEAK},
     {.name = "fds", .run = fds, WEAK},
     {.name = "rescue", .run = rescue, WEAK},
+    {.name = "metrics", .run = metrics, WEAK},
     {.name = "dump", .run = dump, .weak = 1, .spurious = 2},
 };
 

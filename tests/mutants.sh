@@ -11,7 +11,7 @@
 #     make check-mutants                       all of them: hours
 #     make check-mutants MUTANTS=trt_drive_    those whose key or kind has this regular expression
 #     make check-mutants MUTANTS=3200-3300     those on these lines
-#     make check-mutants SCHEDULES='200 2000'  fewer schedules, for a quick look
+#     make check-mutants SCHEDULES=300 MOST=10 a quick look: so many schedules of at most ten scenarios
 #
 # Results are kept in build/check-mutants/results, so a stopped run goes on where it was. What was killed stays so until
 # its function changes; a survivor is tried again when taskrt.h, the model or SCHEDULES has changed.
@@ -25,9 +25,9 @@
 set -u
 cd "$(dirname "$0")/.." || exit 2
 root=$PWD out=build/check-mutants
-SCHEDULES=${SCHEDULES:-200 2000 20000} MUTANTS=${MUTANTS:-}
+SCHEDULES=${SCHEDULES:-200 2000 20000} MOST=${MOST:-1000} MUTANTS=${MUTANTS:-}
 JOBS=${JOBS:-$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)}
-export SCHEDULES MUTANTS JOBS
+export SCHEDULES MOST MUTANTS JOBS
 tab=$(printf '\t')
 
 # All without a result: what is left of the statement has to compile.
@@ -74,7 +74,7 @@ trt_runtime_shutdown@|| trt_live_(rt) == 0@
 
 world() { # what a survivor has survived
     cat taskrt.h tests/model/*.c tests/model/*.h tests/test_*.c | cksum | tr -d ' '
-    echo "$SCHEDULES" | tr ' ' ','
+    echo "$SCHEDULES,$MOST" | tr ' ' ','
 }
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ try() {
                     if (i == rounds && exhausts[name]) printf "%d %.9f %s %s -n %d\n", i, value * 2, f[2], f[3], 1
                 }
             }
-        }' | sort -k 1,1n -k 2,2rg >"$slot/plan"
+        }' | sort -k 1,1n -k 2,2rg | awk -v most="$MOST" '++n[$1] <= most' >"$slot/plan"
     while read -r _ _ program scenario options; do
         reached=yes
         if [ ! -e "$slot/$program.o" ]; then

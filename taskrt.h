@@ -2214,7 +2214,7 @@ static void trt_os_wait_(trt_a32_ *word, uint32_t expected, trt_instant deadline
 {
     uint32_t row = trt_row_(word);
     TRT_SYS_(pthread_mutex_lock)(&trt_rows_[row].mutex);
-    if (TRT_LOAD_(word, seq_cst) == expected) {
+    if (TRT_LOAD_(word, relaxed) == expected) { /* who changes it takes the mutex after that */
         if (deadline == TRT_FOREVER_) {
             TRT_SYS_(pthread_cond_wait)(&trt_rows_[row].changed, &trt_rows_[row].mutex);
         } else {
@@ -3175,25 +3175,28 @@ static void trt_visitors_wait_(trt_runtime *rt)
 {
     TRT_ADD_(&trt_visitors_awaited_, 1u, seq_cst);
     for (;;) {
-        uint32_t gate = TRT_LOAD_(&trt_visitors_gate_, seq_cst);
+        /* order: a load that came after the next one would miss a wake between the two. The model
+         * makes seq_cst loads in the order of the program, and cannot show it. */
+        uint32_t gate = TRT_LOAD_(&trt_visitors_gate_, acquire);
         if (!TRT_LOAD_(&rt->visitors, seq_cst)) break;
         trt_os_wait_(&trt_visitors_gate_, gate, TRT_FOREVER_);
     }
-    TRT_SUB_(&trt_visitors_awaited_, 1u, seq_cst);
+    TRT_SUB_(&trt_visitors_awaited_, 1u, relaxed); /* too late a look wakes nobody, and harms not */
 }
 
 static void trt_visitor_leaves_(trt_runtime *rt)
 {
     TRT_SUB_(&rt->visitors, 1u, seq_cst); /* the last that it touches of the runtime */
     if (!TRT_LOAD_(&trt_visitors_awaited_, seq_cst)) return;
-    TRT_ADD_(&trt_visitors_gate_, 1u, seq_cst);
+    /* order: who sees the new gate sees the visitor gone. For the model see trt_visitors_wait_. */
+    TRT_ADD_(&trt_visitors_gate_, 1u, release);
     trt_os_wake_(&trt_visitors_gate_, INT_MAX);
 }
 
 static void trt_inject_(trt_runtime *rt, uintptr_t entry)
 {
     bool visitor = !trt_worker_here_(rt);
-    if (visitor) TRT_ADD_(&rt->visitors, 1u, seq_cst);
+    if (visitor) TRT_ADD_(&rt->visitors, 1u, relaxed); /* who waits for it has seen the entry */
     trt_latch_(&rt->inject_latch);
     trt_inject_put_(rt, entry);
     trt_unlatch_(&rt->inject_latch);
@@ -3493,7 +3496,7 @@ static void trt_wake_thread_(trt_waiter_ *w)
     trt_thread_waiter_ *t = TRT_CONTAINER_(trt_thread_waiter_, waiter, w);
     trt_a32_ *word = &t->woken;
     trt_runtime *rt = t->drives;
-    if (rt) TRT_ADD_(&rt->visitors, 1u, seq_cst); /* once woken, it may free the runtime */
+    if (rt) TRT_ADD_(&rt->visitors, 1u, relaxed); /* once woken, it may free the runtime */
     TRT_STORE_(word, 1u,
                release); /* pairs with the acquire in trt_thread_block_; t may be gone now */
     trt_os_wake_(word, 1);
@@ -7755,12 +7758,11 @@ static void trt_driver_sleep_(trt_worker_ *w, trt_instant until)
     trt_runtime *rt = w->rt;
     uint32_t asleep = TRT_ASLEEP_;
     trt_instant due;
-    TRT_STORE_(&rt->driver_until, TRT_FOREVER_, seq_cst);
-    TRT_FENCE_(&rt->driver);
+    TRT_STORE_(&rt->driver_until, TRT_FOREVER_, seq_cst); /* as are the loads that follow */
     due = trt_next_timer_(rt);
     if (due < until) until = due;
     TRT_STORE_(&rt->driver_until, until, seq_cst);
-    TRT_FENCE_(&rt->driver);
+    TRT_FENCE_(&rt->driver); /* pairs with the one in trt_poller_ensure_ */
     if (trt_next_timer_(rt) < until) return; /* the next round sees it */
     if (!TRT_LOAD_(&rt->poller_ready, acquire)) {
         if (TRT_LOAD_(&w->wake, acquire) == TRT_ASLEEP_ &&

@@ -6,7 +6,8 @@
 #   recheck   no second look after sleep was announced or a waiter registered: the list below
 #
 # The rungs, until one goes red: the compiler; every scenario of tests/model that reaches the line, those first that
-# have killed most a second, with more schedules from round to round; for a wake or a re-check the unit tests.
+# have killed most a second and reach little else, with more schedules from round to round (a last round of 20,000 or
+# more: depth first, what is made for it); for a wake or a re-check the unit tests.
 #
 #     make check-mutants                       all of them: hours
 #     make check-mutants MUTANTS=trt_drive_    those whose key or kind has this regular expression
@@ -103,12 +104,15 @@ try() {
             while ((getline s <costs) > 0) { split(s, f, " "); cost[f[1] "-" f[2]] = f[3] + 20; exhausts[f[1] "-" f[2]] = f[4] && round[rounds] >= 20000 }
             while ((getline s <reach) > 0) {
                 split(s, f, " ")
-                if (f[1] != line) continue
-                name = f[2] "-" f[3]
-                value = (kills[name] + 0.5) / cost[name]
+                lines[f[2] "-" f[3]]++
+                if (f[1] == line) reaches[f[2] "-" f[3]] = s
+            }
+            for (name in reaches) {
+                split(reaches[name], f, " ")
+                value = (kills[name] + 1) / cost[name] / lines[name]
                 for (i = 1; i <= rounds; i++) {
-                    if (i < rounds || !exhausts[name]) printf "%d %.9f %s %s -a -n %d\n", i, value, f[2], f[3], round[i]
-                    if (i == rounds && exhausts[name]) printf "%d %.9f %s %s -n %d\n", i, value * 2, f[2], f[3], 1
+                    if (i < rounds || !exhausts[name]) printf "%d %.12f %s %s -a -n %d\n", i, value, f[2], f[3], round[i]
+                    if (i == rounds && exhausts[name]) printf "%d %.12f %s %s -n %d\n", i, value * 2, f[2], f[3], 1
                 }
             }
         }' | sort -k 1,1n -k 2,2rg | awk -v most="$MOST" '++n[$1] <= most' >"$slot/plan"

@@ -46,7 +46,7 @@ static void be_nobody(void) { memset(&trt_here_, 0, sizeof trt_here_); }
 
 /* ---- queues: each entry comes out once ---- */
 
-enum { ENTRIES = 8 };
+enum { ENTRIES = 9 };
 static uint8_t got[4][ENTRIES]; /* by thread */
 static uintptr_t entry_of(uintptr_t i) { return i << 4 | TRT_OWNED_ENTRY_; }
 static void took(int by, uintptr_t entry)
@@ -113,6 +113,43 @@ static void ring_two_thieves(void)
     model_join(a);
     model_join(b);
     all_once(4);
+    bare_free();
+}
+
+/* What came into a ring by a theft, or from outside, is stolen in its turn. */
+static void steals_on(void)
+{
+    took(2, trt_steal_(be_worker(2), runtime->workers[1]));
+}
+static void ring_stolen_on(void)
+{
+    unsigned long a;
+    memset(got, 0, sizeof got);
+    bare(3);
+    for (uintptr_t i = 1; i <= 4; i++) trt_push_(be_worker(0), entry_of(i));
+    a = thread(0, steals_on);
+    took(1, trt_steal_(be_worker(1), runtime->workers[0]));
+    model_join(a);
+    for (size_t i = 0; i < 2; i++)
+        for (uintptr_t entry; (entry = trt_pop_(be_worker(i))) != 0;) took(1, entry);
+    be_nobody();
+    all_once(4);
+    bare_free();
+}
+static void ring_injected(void)
+{
+    unsigned long a;
+    memset(got, 0, sizeof got);
+    bare(3);
+    be_worker(1);
+    for (uintptr_t i = 1; i <= 8; i++) trt_inject_(runtime, entry_of(i)); /* a third of what is left goes to the ring */
+    a = thread(0, steals_on);
+    took(1, trt_take_injected_(runtime->workers[1], 4));
+    model_join(a);
+    for (uintptr_t entry; (entry = trt_pop_(runtime->workers[1])) != 0 || (entry = trt_take_injected_(runtime->workers[1], 4)) != 0;)
+        took(1, entry);
+    be_nobody();
+    all_once(8);
     bare_free();
 }
 
@@ -679,6 +716,8 @@ static const model_scenario scenarios[] = {
     {.name = "ring", .run = ring, BOUND(3), WEAK(1)},
     {.name = "ring_overflow", .run = ring_overflow, BOUND(2), WEAK(1)},
     {.name = "ring_two_thieves", .run = ring_two_thieves, BOUND(2)},
+    {.name = "ring_stolen_on", .run = ring_stolen_on, BOUND(3), WEAK(1)},
+    {.name = "ring_injected", .run = ring_injected, BOUND(3), WEAK(1)},
     {.name = "deque", .run = deque, BOUND(3), WEAK(2)},
     {.name = "deque_two_thieves", .run = deque_two_thieves, BOUND(2), WEAK(2)},
     {.name = "inject_queue", .run = inject_queue, BOUND(4), WEAK(1)},

@@ -2041,6 +2041,10 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
  *     TRT_PAUSE_()         a moment's rest in a loop that waits for another thread
  *
  * and, if it likes, trt_latch_ and trt_unlatch_ as macros, with TRT_OWN_LATCH_ to say so.
+ *
+ * `make check-mutants` weakens each order, and some test has to notice. Where none can, a comment
+ * on the line or in front of the statement says why the order is there: it begins with `order`, a
+ * colon, and ends with the comment.
  */
 #if defined TASKRT_MODEL
 #include TASKRT_MODEL
@@ -3083,6 +3087,13 @@ static void trt_memory_free_(trt_runtime *rt)
  *   deque     forked children, one a worker (Chase and Lev 2005, with the orders of Le, Pop, Cohen
  *             and Zappa Nardelli 2013): the owner pushes and pops at the bottom, thieves take the
  *             oldest at the top.
+ *
+ * Slots of ring and deque are reused. That a thief has read a slot before the owner writes it again
+ * is what the release of the thief's last CAS and the owner's acquire of `head` or `top` are for.
+ * Without them a load could read a store that is made later; the model has no such loads, so it
+ * cannot tell: `reuse` at such an order. Where the CAS of a ring are stronger than that, they are as
+ * in queue.rs: a thief's entries come with `tail`, the owner's are its own, and the CAS of the one
+ * word decides.
  */
 #define TRT_OWNED_ENTRY_ ((uintptr_t)1)
 
@@ -3207,7 +3218,7 @@ static void trt_inject_(trt_runtime *rt, uintptr_t entry)
 static TRT_NOINLINE_ void trt_ring_full_(trt_worker_ *w, uintptr_t entry)
 {
     trt_runtime *rt = w->rt;
-    uint64_t head = TRT_LOAD_(&w->ring.head, acquire);
+    uint64_t head = TRT_LOAD_(&w->ring.head, relaxed); /* no slot is written */
     uint32_t tail = TRT_LOAD_(&w->ring.tail, relaxed), first = (uint32_t)head, i;
     if (rt->current_thread ||
         (uint32_t)(head >> 32) != first) { /* keep order; or a thief is at work */
@@ -3216,6 +3227,7 @@ static TRT_NOINLINE_ void trt_ring_full_(trt_worker_ *w, uintptr_t entry)
     }
     if (tail - first == TRT_RING_) {
         uint32_t next = first + TRT_RING_ / 2;
+        /* order: as in queue.rs, see above */
         if (TRT_CAS_(&w->ring.head, &head, (uint64_t)next << 32 | next, acq_rel)) {
             trt_latch_(&rt->inject_latch);
             for (i = first; i != next; i++)
@@ -3232,7 +3244,7 @@ static TRT_NOINLINE_ void trt_ring_full_(trt_worker_ *w, uintptr_t entry)
 static inline void trt_push_(trt_worker_ *w, uintptr_t entry)
 {
     uint32_t tail = TRT_LOAD_(&w->ring.tail, relaxed);
-    uint64_t head = TRT_LOAD_(&w->ring.head, acquire); /* pairs with the thief's last step */
+    uint64_t head = TRT_LOAD_(&w->ring.head, acquire); /* order: reuse */
     if (TRT_LIKELY_(tail - (uint32_t)(head >> 32) < TRT_RING_) &&
         !(w->rt->current_thread && TRT_LOAD_(&w->rt->inject_len, relaxed))) {
         TRT_STORE_(&w->ring.entry[tail % TRT_RING_], entry, relaxed);
@@ -3266,7 +3278,7 @@ static inline void trt_push_lifo_(trt_worker_ *w, uintptr_t entry)
 
 static uintptr_t trt_pop_(trt_worker_ *w)
 {
-    uint64_t head = TRT_LOAD_(&w->ring.head, acquire);
+    uint64_t head = TRT_LOAD_(&w->ring.head, relaxed); /* the entries are its own */
     for (;;) {
         uint32_t next = (uint32_t)head, stolen = (uint32_t)(head >> 32);
         uint32_t tail = TRT_LOAD_(&w->ring.tail, relaxed);
@@ -3277,6 +3289,7 @@ static uintptr_t trt_pop_(trt_worker_ *w)
             TRT_STORE_(&w->ring.head, to, relaxed);
             return TRT_LOAD_(&w->ring.entry[next % TRT_RING_], relaxed);
         }
+        /* order: as in queue.rs, see above */
         if (TRT_CAS_WEAK_(&w->ring.head, &head, to, acq_rel))
             return TRT_LOAD_(&w->ring.entry[next % TRT_RING_], relaxed);
     }
@@ -3310,6 +3323,7 @@ static uintptr_t trt_take_injected_(trt_worker_ *w, uint32_t most)
     len = TRT_LOAD_(&rt->inject_len, relaxed) / rt->n_workers;
     n = len < most ? (uint32_t)len : most;
     tail = TRT_LOAD_(&w->ring.tail, relaxed);
+    /* order: reuse */
     room = TRT_RING_ - (tail - (uint32_t)(TRT_LOAD_(&w->ring.head, acquire) >> 32));
     if (n > room) n = room;
     TRT_COUNT_(&w->injected, n + (first != 0));
@@ -3328,8 +3342,9 @@ static uintptr_t trt_steal_(trt_worker_ *w, trt_worker_ *victim)
 {
     uint32_t mine = TRT_LOAD_(&w->ring.tail, relaxed), n, i, next;
     uint64_t head, to;
+    /* order: reuse */
     if (mine - (uint32_t)(TRT_LOAD_(&w->ring.head, acquire) >> 32) > TRT_RING_ / 2) return 0;
-    head = TRT_LOAD_(&victim->ring.head, acquire);
+    head = TRT_LOAD_(&victim->ring.head, relaxed); /* a first guess, the CAS decides */
     do {
         next = (uint32_t)head;
         if ((uint32_t)(head >> 32) != next) return 0; /* one thief at a time */
@@ -3337,6 +3352,7 @@ static uintptr_t trt_steal_(trt_worker_ *w, trt_worker_ *victim)
         n -= n / 2;
         if (!n || n > TRT_RING_ / 2) return 0; /* empty, or the two reads do not belong together */
         to = (uint64_t)next << 32 | (next + n);
+        /* order: as in queue.rs, see above */
     } while (!TRT_CAS_WEAK_(&victim->ring.head, &head, to, acq_rel));
     for (i = 0; i < n; i++)
         TRT_STORE_(&w->ring.entry[(mine + i) % TRT_RING_],
@@ -3344,6 +3360,7 @@ static uintptr_t trt_steal_(trt_worker_ *w, trt_worker_ *victim)
     do {
         uint32_t popped = (uint32_t)to;
         head = to;
+        /* order: reuse, and as in queue.rs */
         if (TRT_CAS_WEAK_(&victim->ring.head, &head, (uint64_t)popped << 32 | popped, acq_rel))
             break;
         to = head;
@@ -3354,9 +3371,10 @@ static uintptr_t trt_steal_(trt_worker_ *w, trt_worker_ *victim)
     return TRT_LOAD_(&w->ring.entry[(mine + n) % TRT_RING_], relaxed);
 }
 
+/* A look, also for the deque: who sleeps by it has a fence before it. */
 static bool trt_ring_empty_(trt_worker_ *w)
 {
-    return TRT_LOAD_(&w->ring.tail, acquire) == (uint32_t)TRT_LOAD_(&w->ring.head, acquire);
+    return TRT_LOAD_(&w->ring.tail, relaxed) == (uint32_t)TRT_LOAD_(&w->ring.head, relaxed);
 }
 
 /* Deque. Indices are signed in the papers; here they start at 1, so that bottom - 1 never wraps. */
@@ -3378,7 +3396,8 @@ static bool trt_deque_grow_(trt_deque_ *d, uint64_t top, uint64_t bottom)
 static inline bool trt_deque_push_(trt_worker_ *w, trt_cell_ *c)
 {
     trt_deque_ *d = &w->deque;
-    uint64_t bottom = TRT_LOAD_(&d->bottom, relaxed), top = TRT_LOAD_(&d->top, acquire);
+    uint64_t bottom = TRT_LOAD_(&d->bottom, relaxed);
+    uint64_t top = TRT_LOAD_(&d->top, acquire); /* order: reuse */
     trt_array_ *array = TRT_LOAD_(&d->array, relaxed);
     if (TRT_UNLIKELY_(!array || bottom - top > array->mask)) {
         if (!trt_deque_grow_(d, top, bottom)) return false;
@@ -3407,25 +3426,27 @@ static inline trt_cell_ *trt_deque_pop_(trt_worker_ *w)
     TRT_STORE_(&d->bottom, bottom, relaxed);
     TRT_FENCE_(&d->bottom); /* pairs with the thief's fence: one of the two sees the other */
 #endif
-    top = TRT_LOAD_(&d->top, seq_cst);
+    top = TRT_LOAD_(&d->top, seq_cst); /* order: for TSan's build, which has no fence */
     if (TRT_LIKELY_(top < bottom))
         return (trt_cell_ *)TRT_LOAD_(&array->entry[bottom & array->mask], relaxed);
     c = NULL;
     if (top == bottom) { /* the last one: the thieves' CAS decides */
         c = (trt_cell_ *)TRT_LOAD_(&array->entry[bottom & array->mask], relaxed);
+        /* order: as in the paper, whose proof uses it; the fences seem to suffice */
         if (!TRT_CAS_(&d->top, &top, top + 1, seq_cst)) c = NULL;
     }
-    TRT_STORE_(&d->bottom, bottom + 1, release);
+    TRT_STORE_(&d->bottom, bottom + 1, relaxed); /* no more to steal than before */
     return c;
 }
 
 static trt_cell_ *trt_deque_steal_(trt_worker_ *victim)
 {
     trt_deque_ *d = &victim->deque;
+    /* order: for TSan's build, which has no fence */
     uint64_t top = TRT_LOAD_(&d->top, acquire), bottom;
     trt_array_ *array;
     trt_cell_ *c;
-    if (top >= TRT_LOAD_(&d->bottom, acquire)) return NULL; /* a look before the fence */
+    if (top >= TRT_LOAD_(&d->bottom, relaxed)) return NULL; /* a look before the fence */
 #if TRT_TSAN_
     bottom = TRT_ADD_(&d->bottom, 0u, seq_cst);
 #else
@@ -3440,7 +3461,7 @@ static trt_cell_ *trt_deque_steal_(trt_worker_ *victim)
 
 static bool trt_deque_empty_(trt_worker_ *w)
 {
-    return TRT_LOAD_(&w->deque.top, acquire) >= TRT_LOAD_(&w->deque.bottom, acquire);
+    return TRT_LOAD_(&w->deque.top, relaxed) >= TRT_LOAD_(&w->deque.bottom, relaxed);
 }
 
 static void trt_deque_free_(trt_worker_ *w)

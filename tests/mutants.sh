@@ -12,7 +12,7 @@
 #     make check-mutants                       all of them: hours
 #     make check-mutants MUTANTS=trt_drive_    those whose key or kind has this regular expression
 #     make check-mutants MUTANTS=3200-3300     those on these lines
-#     make check-mutants SCHEDULES=300 MOST=10 a quick look: so many schedules of at most ten scenarios
+#     make check-mutants SCHEDULES=300 MOST=10 UNITS=no a quick look: so many schedules of ten scenarios
 #
 # Results are kept in build/check-mutants/results, so a stopped run goes on where it was. What was killed stays so until
 # its function changes; a survivor is tried again when taskrt.h, the model or SCHEDULES has changed.
@@ -26,9 +26,9 @@
 set -u
 cd "$(dirname "$0")/.." || exit 2
 root=$PWD out=build/check-mutants
-SCHEDULES=${SCHEDULES:-200 2000 20000} MOST=${MOST:-1000} MUTANTS=${MUTANTS:-}
+SCHEDULES=${SCHEDULES:-200 2000 20000} MOST=${MOST:-1000} UNITS=${UNITS:-yes} MUTANTS=${MUTANTS:-}
 JOBS=${JOBS:-$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)}
-export SCHEDULES MOST MUTANTS JOBS
+export SCHEDULES MOST UNITS MUTANTS JOBS
 tab=$(printf '\t')
 
 # All without a result: what is left of the statement has to compile.
@@ -75,7 +75,7 @@ trt_runtime_shutdown@|| trt_live_(rt) == 0@
 
 world() { # what a survivor has survived
     cat taskrt.h tests/model/*.c tests/model/*.h tests/test_*.c | cksum | tr -d ' '
-    echo "$SCHEDULES,$MOST" | tr ' ' ','
+    echo "$SCHEDULES,$MOST,$UNITS" | tr ' ' ','
 }
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ try() {
         fi
     fi
     case $kind in
-    wake | recheck) ;;
+    wake | recheck) [ "$UNITS" = yes ] || return ;;
     *) return ;;
     esac
     mkdir -p "$slot/tests"

@@ -251,6 +251,44 @@ static void idle_one(void) { idle_of(1, 2); }
 static void idle_two(void) { idle_of(2, 2); }
 static void idle_two_for_one(void) { idle_of(2, 1); }
 
+/* What a worker has queued for itself while it is busy: another one comes for it. */
+static void helps(void)
+{
+    trt_worker_ *w = be_worker(1);
+    while (!(TRT_LOAD_(&runtime->signals, acquire) & TRT_SIGNAL_STOP_)) {
+        if (!trt_steal_(w, runtime->workers[0]) && !trt_deque_steal_(runtime->workers[0])) {
+            trt_worker_sleep_(w);
+            continue;
+        }
+        trt_found_(w);
+        TRT_STORE_(&done, 1u, release);
+        trt_os_wake_(&done, 1);
+    }
+}
+static void idle_helper(bool fork)
+{
+    unsigned long a;
+    bare(2);
+    TRT_STORE_(&done, 0u, relaxed);
+    a = thread(0, helps);
+    be_worker(0);
+    if (fork) {
+        MODEL_CHECK(trt_deque_push_(runtime->workers[0], (trt_cell_ *)16));
+        trt_notify_(runtime);
+    } else {
+        trt_push_lifo_(runtime->workers[0], entry_of(1)); /* it stays in the slot */
+        trt_push_lifo_(runtime->workers[0], entry_of(2));
+    }
+    while (!TRT_LOAD_(&done, acquire)) trt_os_wait_(&done, 0, TRT_FOREVER_);
+    TRT_OR_(&runtime->signals, (uint32_t)TRT_SIGNAL_STOP_, seq_cst);
+    trt_unpark_(runtime->workers[1]);
+    model_join(a);
+    be_nobody();
+    bare_free();
+}
+static void idle_ring(void) { idle_helper(false); }
+static void idle_deque(void) { idle_helper(true); }
+
 /* Somebody without work holds the place as searcher for a moment, while work comes and a worker goes to sleep. */
 static void notifies(void) { trt_notify_(runtime); }
 static void idle_relied_on(void)
@@ -724,6 +762,8 @@ static const model_scenario scenarios[] = {
     {.name = "idle_one", .run = idle_one, BOUND(2), WEAK(1)},
     {.name = "idle_two", .run = idle_two, BOUND(1), WEAK(1)},
     {.name = "idle_two_for_one", .run = idle_two_for_one, BOUND(2)},
+    {.name = "idle_ring", .run = idle_ring, BOUND(2), WEAK(1)},
+    {.name = "idle_deque", .run = idle_deque, BOUND(2), WEAK(1)},
     {.name = "idle_relied_on", .run = idle_relied_on, .weak = 1},
     {.name = "driver", .run = driver, BOUND(3), WEAK(1)},
     {.name = "driver_poller", .run = driver_poller, BOUND(3), WEAK(1)},

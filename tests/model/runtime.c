@@ -662,6 +662,31 @@ static void current_thread_handover(void)
     finish();
 }
 
+/* Who drives runs another thread's task, and tells it; goes on only by what that one does then. */
+static void current_thread_told(void)
+{
+    unsigned long a;
+    int out = 0;
+    memset(&bell, 0, sizeof bell);
+    start((trt_config){.current_thread = true});
+    a = thread(0, hears_bell);
+    MODEL_CHECK(trt_block_on(runtime, value, &out, .v = 1) == TRT_OK && out == 1);
+    trt_notify_one(&bell);
+    model_join(a);
+    finish();
+}
+
+/* Who drives joins a job, and is told by the job's thread. */
+static void current_thread_job(void)
+{
+    trt_handle(job) h;
+    int out = 0;
+    start((trt_config){.current_thread = true});
+    h = trt_spawn_blocking_on(runtime, job, .v = 4);
+    MODEL_CHECK(trt_join_thread(h, &out) == TRT_OK && out == 4);
+    finish();
+}
+
 /* Entries from outside, while the workers fall asleep. */
 static void injects(void)
 {
@@ -1252,6 +1277,8 @@ static const model_scenario scenarios[] = {
     {.name = "block_on_two", .run = block_on_two, WEAK},
     {.name = "current_thread", .run = current_thread, WEAK},
     {.name = "current_thread_handover", .run = current_thread_handover, WEAK},
+    {.name = "current_thread_told", .run = current_thread_told, WEAK},
+    {.name = "current_thread_job", .run = current_thread_job, WEAK},
     {.name = "inject", .run = inject, .weak = 1, .spurious = 2},
     {.name = "shutdown_races", .run = shutdown_races, WEAK},
     {.name = "shutdown_gives_up", .run = shutdown_gives_up, WEAK},

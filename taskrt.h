@@ -7821,7 +7821,8 @@ static void trt_worker_sleep_(trt_worker_ *w)
     uint64_t mask = (uint64_t)1 << w->index % 64;
     uint32_t nobody = 0;
     TRT_STORE_(&w->at_cell, NULL, relaxed);
-    TRT_STORE_(&w->wake, (uint32_t)TRT_ASLEEP_, seq_cst);
+    /* Takes back the last unpark, and sees what it was for: a `woken` or a gate has no fence. */
+    TRT_SWAP_(&w->wake, (uint32_t)TRT_ASLEEP_, acquire);
     TRT_ADD_(&rt->sleeping, 1u, seq_cst);
     TRT_OR_(bits, mask, seq_cst);
     if (w->searching) {

@@ -7820,17 +7820,19 @@ static void trt_worker_sleep_(trt_worker_ *w)
     trt_a64_ *bits = &rt->idle_bits[w->index / 64];
     uint64_t mask = (uint64_t)1 << w->index % 64;
     uint32_t nobody = 0;
+    bool relied_on = w->searching;
     TRT_STORE_(&w->at_cell, NULL, relaxed);
     /* Takes back the last unpark, and sees what it was for: a `woken` or a gate has no fence. */
-    TRT_SWAP_(&w->wake, (uint32_t)TRT_ASLEEP_, acquire);
+    TRT_SWAP_(&w->wake, (uint32_t)TRT_ASLEEP_, relaxed); /* and the fence below */
     TRT_ADD_(&rt->sleeping, 1u, seq_cst);
     TRT_OR_(bits, mask, seq_cst);
-    if (w->searching) {
+    if (relied_on) {
         w->searching = false;
         TRT_SUB_(&rt->searchers, 1u, seq_cst);
     }
     TRT_FENCE_(&rt->sleeping); /* pairs with trt_notify_ */
     if (!trt_any_work_(w) && !(rt->virtual_clock && trt_virtual_idle_(w))) {
+        relied_on = false;
         TRT_COUNT_(&w->parks, 1u);
         if (TRT_CAS_(&rt->driver, &nobody, w->index + 1, seq_cst)) {
             trt_driver_sleep_(w, trt_sleep_limit_(rt));
@@ -7841,8 +7843,15 @@ static void trt_worker_sleep_(trt_worker_ *w)
                 trt_os_wait_(&w->wake, TRT_ASLEEP_, TRT_FOREVER_);
         }
     }
-    if (TRT_AND_(bits, ~mask, seq_cst) & mask) TRT_SUB_(&rt->sleeping, 1u, seq_cst);
-    else w->searching = true; /* woken by name: trt_notify_slow_ has counted us */
+    if (!(TRT_AND_(bits, ~mask, seq_cst) & mask)) {
+        w->searching = true; /* woken by name: trt_notify_slow_ has counted us */
+    } else {
+        TRT_SUB_(&rt->sleeping, 1u, seq_cst);
+        if (relied_on) { /* by who made the work that we have seen: the chain goes on from here */
+            w->searching = true;
+            TRT_ADD_(&rt->searchers, 1u, seq_cst);
+        }
+    }
     trt_watch_wake_(rt);
 }
 

@@ -1213,6 +1213,47 @@ static void rescue(void)
     finish();
 }
 
+/* A task that was found, in the injection queue or at another worker, will not give way: its worker counts no longer as
+ * one that searches, and what comes then finds another. */
+struct hog { int i; };
+trt_async(int, hog)
+{
+    trt_body {
+        while (!TRT_LOAD_(&helped, acquire)) trt_os_wait_(&helped, 0, TRT_FOREVER_);
+        trt_return(1);
+    }
+}
+static void hog_injected(void)
+{
+    trt_handle(hog) h;
+    trt_handle(helper) g;
+    TRT_STORE_(&helped, 0u, relaxed);
+    start_workers(2);
+    h = trt_spawn_on(runtime, hog);
+    g = trt_spawn_on(runtime, helper);
+    MODEL_CHECK(trt_join_thread(h, NULL) == TRT_OK && trt_join_thread(g, NULL) == TRT_OK);
+    finish();
+}
+struct two_hogs { trt_handle(hog) h; trt_handle(helper) g; };
+trt_async(int, two_hogs)
+{
+    trt_body {
+        self->h = trt_spawn(hog); /* stolen */
+        self->g = trt_spawn(helper); /* in the slot: rescued */
+        while (!TRT_LOAD_(&helped, acquire)) trt_os_wait_(&helped, 0, TRT_FOREVER_);
+        trt_await(trt_join(self->h, NULL));
+        trt_await(trt_join(self->g, NULL));
+        trt_return(1);
+    }
+}
+static void hog_stolen(void)
+{
+    TRT_STORE_(&helped, 0u, relaxed);
+    start_workers(3);
+    MODEL_CHECK(trt_block_on(runtime, two_hogs, NULL) == TRT_OK);
+    finish();
+}
+
 /* Read at any time, the numbers belong together well enough for what is computed from them. */
 static void reads_metrics(void)
 {
@@ -1292,6 +1333,8 @@ static const model_scenario scenarios[] = {
     {.name = "tokens", .run = tokens, WEAK},
     {.name = "fds", .run = fds, WEAK},
     {.name = "rescue", .run = rescue, WEAK},
+    {.name = "hog_injected", .run = hog_injected, WEAK},
+    {.name = "hog_stolen", .run = hog_stolen, WEAK},
     {.name = "metrics", .run = metrics, WEAK},
     {.name = "dump", .run = dump, .weak = 1, .spurious = 2},
 };

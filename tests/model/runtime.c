@@ -687,6 +687,19 @@ static void current_thread_job(void)
     finish();
 }
 
+/* Two threads shut down while a job runs: one drives, the other waits for it, the job's thread tells them. */
+static void shuts_down(void) { MODEL_CHECK(trt_runtime_shutdown(runtime, -1) == TRT_OK); }
+static void current_thread_job_left(void)
+{
+    unsigned long a;
+    start((trt_config){.current_thread = true});
+    trt_detach(trt_spawn_blocking_on(runtime, job, .v = 4));
+    a = thread(0, shuts_down);
+    shuts_down();
+    model_join(a);
+    finish();
+}
+
 /* Entries from outside, while the workers fall asleep. */
 static void injects(void)
 {
@@ -788,7 +801,6 @@ trt_async(int, spawns)
     }
     trt_cleanup { trt_detach(self->h); }
 }
-static void shuts_down(void) { MODEL_CHECK(trt_runtime_shutdown(runtime, -1) == TRT_OK); }
 static void shutdown_races(void)
 {
     unsigned long a, b;
@@ -1254,6 +1266,66 @@ static void hog_stolen(void)
     finish();
 }
 
+/* What a task wakes or forks before it will not give way is for the others. */
+struct listens { trt_permit permit; };
+trt_async(int, listens)
+{
+    trt_body {
+        COUNT(seen);
+        trt_await(trt_acquire(&none, &self->permit));
+        TRT_STORE_(&helped, 1u, release);
+        trt_os_wake_(&helped, INT_MAX);
+    }
+}
+struct rings_and_hogs { trt_handle(listens) h[2]; };
+trt_async(int, rings_and_hogs)
+{
+    trt_body {
+        for (int i = 0; i < 2; i++) self->h[i] = trt_spawn(listens);
+        while (COUNTED(seen) < 2) trt_await(trt_yield());
+        trt_semaphore_close(&none);
+        while (!TRT_LOAD_(&helped, acquire)) trt_os_wait_(&helped, 0, TRT_FOREVER_);
+        trt_await(trt_join(self->h[0], NULL));
+        trt_await(trt_join(self->h[1], NULL));
+        trt_return(1);
+    }
+}
+static void hog_wakes(void)
+{
+    MODEL_CHECK(trt_semaphore_init(&none, 0) == TRT_OK);
+    TRT_STORE_(&helped, 0u, relaxed);
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, rings_and_hogs, NULL) == TRT_OK);
+    finish();
+}
+struct forks_and_hogs { int i; };
+trt_async(int, forks_and_hogs)
+{
+    trt_body {
+        trt_fork(helper, NULL);
+        while (!TRT_LOAD_(&helped, acquire)) trt_os_wait_(&helped, 0, TRT_FOREVER_);
+        trt_await(trt_sync());
+        trt_return(1);
+    }
+}
+static void hog_forks(void)
+{
+    TRT_STORE_(&helped, 0u, relaxed);
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, forks_and_hogs, NULL) == TRT_OK);
+    finish();
+}
+
+/* The watch thread sleeps when all do, and is woken with the first. */
+static void rescue_after_idle(void)
+{
+    TRT_STORE_(&helped, 0u, relaxed);
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, sleeper, NULL, .d = trt_ms(50)) == TRT_OK);
+    MODEL_CHECK(trt_block_on(runtime, hogs, NULL) == TRT_OK);
+    finish();
+}
+
 /* Read at any time, the numbers belong together well enough for what is computed from them. */
 static void reads_metrics(void)
 {
@@ -1320,6 +1392,7 @@ static const model_scenario scenarios[] = {
     {.name = "current_thread_handover", .run = current_thread_handover, WEAK},
     {.name = "current_thread_told", .run = current_thread_told, WEAK},
     {.name = "current_thread_job", .run = current_thread_job, WEAK},
+    {.name = "current_thread_job_left", .run = current_thread_job_left, WEAK},
     {.name = "inject", .run = inject, .weak = 1, .spurious = 2},
     {.name = "shutdown_races", .run = shutdown_races, WEAK},
     {.name = "shutdown_gives_up", .run = shutdown_gives_up, WEAK},
@@ -1335,6 +1408,9 @@ static const model_scenario scenarios[] = {
     {.name = "rescue", .run = rescue, WEAK},
     {.name = "hog_injected", .run = hog_injected, WEAK},
     {.name = "hog_stolen", .run = hog_stolen, WEAK},
+    {.name = "hog_wakes", .run = hog_wakes, WEAK},
+    {.name = "hog_forks", .run = hog_forks, WEAK},
+    {.name = "rescue_after_idle", .run = rescue_after_idle, .weak = 1, .spurious = 2},
     {.name = "metrics", .run = metrics, WEAK},
     {.name = "dump", .run = dump, .weak = 1, .spurious = 2},
 };

@@ -7,7 +7,8 @@ SAN     =
 JOBS    =
 SCHEDULES =
 SEED      =
-export CC CFLAGS SAN JOBS SCHEDULES SEED
+MUTANTS   =
+export CC CFLAGS SAN JOBS SCHEDULES SEED MUTANTS
 
 help:
 	@echo 'make test            unit tests, examples, snippets, compile checks: needs a C compiler and make only'
@@ -23,6 +24,7 @@ help:
 	@echo '                     they are installed; CROSS="s390x musl" SECTIONS="tasks time" choose'
 	@echo 'make check-model     the implementation under a scheduler that decides every switch; SCHEDULES=1000000 SEED=fresh'
 	@echo 'make bench           the benchmarks; TOKIO_BENCH=path/to/tokio-bench measures Tokio beside, see tests/bench/run.sh'
+	@echo 'make check-mutants   taskrt.h broken in one place at a time: does a test notice? Hours; MUTANTS=REGEX for a part'
 	@echo 'make clean           removes build/'
 	@echo
 	@echo 'Each check ends with one line: N passed, N failed. Set CC, CFLAGS, SAN or JOBS to change how it runs.'
@@ -35,7 +37,10 @@ test $(checks):
 bench:
 	@sh tests/bench/run.sh
 
+check-mutants:
+	@sh tests/mutants.sh
+
 clean:
 	rm -rf build
 
-.PHONY: help bench test clean $(checks)
+.PHONY: help bench test clean check-mutants $(checks)

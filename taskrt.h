@@ -2044,6 +2044,10 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
  *     TRT_PAUSE_()         a moment's rest in a loop that waits for another thread
  *
  * and, if it likes, trt_latch_ and trt_unlatch_ as macros, with TRT_OWN_LATCH_ to say so.
+ *
+ * `make check-mutants` weakens each order, and some test has to notice. Where none can, a comment
+ * on the line or in front of the statement says why the order is there: it begins with `order`, a
+ * colon, and ends with the comment.
  */
 #if defined TASKRT_MODEL
 #include TASKRT_MODEL
@@ -2217,7 +2221,7 @@ static void trt_os_wait_(trt_a32_ *word, uint32_t expected, trt_instant deadline
 {
     uint32_t row = trt_row_(word);
     TRT_SYS_(pthread_mutex_lock)(&trt_rows_[row].mutex);
-    if (TRT_LOAD_(word, seq_cst) == expected) {
+    if (TRT_LOAD_(word, relaxed) == expected) { /* who changes it takes the mutex after that */
         if (deadline == TRT_FOREVER_) {
             TRT_SYS_(pthread_cond_wait)(&trt_rows_[row].changed, &trt_rows_[row].mutex);
         } else {
@@ -3102,6 +3106,13 @@ static void trt_memory_free_(trt_runtime *rt)
  *   deque     forked children, one a worker (Chase and Lev 2005, with the orders of Le, Pop, Cohen
  *             and Zappa Nardelli 2013): the owner pushes and pops at the bottom, thieves take the
  *             oldest at the top.
+ *
+ * Slots of ring and deque are reused. That a thief has read a slot before the owner writes it again
+ * is what the release of the thief's last CAS and the owner's acquire of `head` or `top` are for.
+ * Without them a load could read a store that is made later; the model has no such loads, so it
+ * cannot tell: `reuse` at such an order. Where the CAS of a ring are stronger than that, they are as
+ * in queue.rs: a thief's entries come with `tail`, the owner's are its own, and the CAS of the one
+ * word decides.
  */
 #define TRT_OWNED_ENTRY_ ((uintptr_t)1)
 #define TRT_TINY_NS_ 250   /* about what it takes to steal a fork and run it if it is empty */
@@ -3196,18 +3207,21 @@ static void trt_visitors_wait_(trt_runtime *rt)
 {
     TRT_ADD_(&trt_visitors_awaited_, 1u, seq_cst);
     for (;;) {
-        uint32_t gate = TRT_LOAD_(&trt_visitors_gate_, seq_cst);
+        /* order: a load that came after the next one would miss a wake between the two. The model
+         * makes seq_cst loads in the order of the program, and cannot show it. */
+        uint32_t gate = TRT_LOAD_(&trt_visitors_gate_, acquire);
         if (!TRT_LOAD_(&rt->visitors, seq_cst)) break;
         trt_os_wait_(&trt_visitors_gate_, gate, TRT_FOREVER_);
     }
-    TRT_SUB_(&trt_visitors_awaited_, 1u, seq_cst);
+    TRT_SUB_(&trt_visitors_awaited_, 1u, relaxed); /* too late a look wakes nobody, and harms not */
 }
 
 static void trt_visitor_leaves_(trt_runtime *rt)
 {
     TRT_SUB_(&rt->visitors, 1u, seq_cst); /* the last that it touches of the runtime */
     if (!TRT_LOAD_(&trt_visitors_awaited_, seq_cst)) return;
-    TRT_ADD_(&trt_visitors_gate_, 1u, seq_cst);
+    /* order: who sees the new gate sees the visitor gone. For the model see trt_visitors_wait_. */
+    TRT_ADD_(&trt_visitors_gate_, 1u, release);
     trt_os_wake_(&trt_visitors_gate_, INT_MAX);
 }
 
@@ -3239,7 +3253,7 @@ static void trt_inject_(trt_runtime *rt, uintptr_t entry)
 static TRT_NOINLINE_ void trt_ring_full_(trt_worker_ *w, uintptr_t entry)
 {
     trt_runtime *rt = w->rt;
-    uint64_t head = TRT_LOAD_(&w->ring.head, acquire);
+    uint64_t head = TRT_LOAD_(&w->ring.head, relaxed); /* no slot is written */
     uint32_t tail = TRT_LOAD_(&w->ring.tail, relaxed), first = (uint32_t)head, i;
     if (rt->current_thread ||
         (uint32_t)(head >> 32) != first) { /* keep order; or a thief is at work */
@@ -3248,6 +3262,7 @@ static TRT_NOINLINE_ void trt_ring_full_(trt_worker_ *w, uintptr_t entry)
     }
     if (tail - first == TRT_RING_) {
         uint32_t next = first + TRT_RING_ / 2;
+        /* order: as in queue.rs, see above */
         if (TRT_CAS_(&w->ring.head, &head, (uint64_t)next << 32 | next, acq_rel)) {
             trt_latch_(&rt->inject_latch);
             for (i = first; i != next; i++)
@@ -3264,7 +3279,7 @@ static TRT_NOINLINE_ void trt_ring_full_(trt_worker_ *w, uintptr_t entry)
 static inline void trt_push_(trt_worker_ *w, uintptr_t entry)
 {
     uint32_t tail = TRT_LOAD_(&w->ring.tail, relaxed);
-    uint64_t head = TRT_LOAD_(&w->ring.head, acquire); /* pairs with the thief's last step */
+    uint64_t head = TRT_LOAD_(&w->ring.head, acquire); /* order: reuse */
     if (TRT_LIKELY_(tail - (uint32_t)(head >> 32) < TRT_RING_) &&
         !(w->rt->current_thread && TRT_LOAD_(&w->rt->inject_len, relaxed))) {
         TRT_STORE_(&w->ring.entry[tail % TRT_RING_], entry, relaxed);
@@ -3298,7 +3313,7 @@ static inline void trt_push_lifo_(trt_worker_ *w, uintptr_t entry)
 
 static uintptr_t trt_pop_(trt_worker_ *w)
 {
-    uint64_t head = TRT_LOAD_(&w->ring.head, acquire);
+    uint64_t head = TRT_LOAD_(&w->ring.head, relaxed); /* the entries are its own */
     for (;;) {
         uint32_t next = (uint32_t)head, stolen = (uint32_t)(head >> 32);
         uint32_t tail = TRT_LOAD_(&w->ring.tail, relaxed);
@@ -3309,6 +3324,7 @@ static uintptr_t trt_pop_(trt_worker_ *w)
             TRT_STORE_(&w->ring.head, to, relaxed);
             return TRT_LOAD_(&w->ring.entry[next % TRT_RING_], relaxed);
         }
+        /* order: as in queue.rs, see above */
         if (TRT_CAS_WEAK_(&w->ring.head, &head, to, acq_rel))
             return TRT_LOAD_(&w->ring.entry[next % TRT_RING_], relaxed);
     }
@@ -3342,6 +3358,7 @@ static uintptr_t trt_take_injected_(trt_worker_ *w, uint32_t most)
     len = TRT_LOAD_(&rt->inject_len, relaxed) / rt->n_workers;
     n = len < most ? (uint32_t)len : most;
     tail = TRT_LOAD_(&w->ring.tail, relaxed);
+    /* order: reuse */
     room = TRT_RING_ - (tail - (uint32_t)(TRT_LOAD_(&w->ring.head, acquire) >> 32));
     if (n > room) n = room;
     TRT_COUNT_(&w->injected, n + (first != 0));
@@ -3360,8 +3377,9 @@ static uintptr_t trt_steal_(trt_worker_ *w, trt_worker_ *victim)
 {
     uint32_t mine = TRT_LOAD_(&w->ring.tail, relaxed), n, i, next;
     uint64_t head, to;
+    /* order: reuse */
     if (mine - (uint32_t)(TRT_LOAD_(&w->ring.head, acquire) >> 32) > TRT_RING_ / 2) return 0;
-    head = TRT_LOAD_(&victim->ring.head, acquire);
+    head = TRT_LOAD_(&victim->ring.head, relaxed); /* a first guess, the CAS decides */
     do {
         next = (uint32_t)head;
         if ((uint32_t)(head >> 32) != next) return 0; /* one thief at a time */
@@ -3369,6 +3387,7 @@ static uintptr_t trt_steal_(trt_worker_ *w, trt_worker_ *victim)
         n -= n / 2;
         if (!n || n > TRT_RING_ / 2) return 0; /* empty, or the two reads do not belong together */
         to = (uint64_t)next << 32 | (next + n);
+        /* order: as in queue.rs, see above */
     } while (!TRT_CAS_WEAK_(&victim->ring.head, &head, to, acq_rel));
     for (i = 0; i < n; i++)
         TRT_STORE_(&w->ring.entry[(mine + i) % TRT_RING_],
@@ -3376,6 +3395,7 @@ static uintptr_t trt_steal_(trt_worker_ *w, trt_worker_ *victim)
     do {
         uint32_t popped = (uint32_t)to;
         head = to;
+        /* order: reuse, and as in queue.rs */
         if (TRT_CAS_WEAK_(&victim->ring.head, &head, (uint64_t)popped << 32 | popped, acq_rel))
             break;
         to = head;
@@ -3391,9 +3411,10 @@ static uint32_t trt_ring_length_(trt_worker_ *w)
     return TRT_LOAD_(&w->ring.tail, relaxed) - (uint32_t)TRT_LOAD_(&w->ring.head, relaxed);
 }
 
+/* A look, also for the deque: who sleeps by it has a fence before it. */
 static bool trt_ring_empty_(trt_worker_ *w)
 {
-    return TRT_LOAD_(&w->ring.tail, acquire) == (uint32_t)TRT_LOAD_(&w->ring.head, acquire);
+    return TRT_LOAD_(&w->ring.tail, relaxed) == (uint32_t)TRT_LOAD_(&w->ring.head, relaxed);
 }
 
 /* Deque. Indices are signed in the papers; here they start at 1, so that bottom - 1 never wraps. */
@@ -3415,7 +3436,8 @@ static bool trt_deque_grow_(trt_deque_ *d, uint64_t top, uint64_t bottom)
 static inline bool trt_deque_push_(trt_worker_ *w, trt_cell_ *c)
 {
     trt_deque_ *d = &w->deque;
-    uint64_t bottom = TRT_LOAD_(&d->bottom, relaxed), top = TRT_LOAD_(&d->top, acquire);
+    uint64_t bottom = TRT_LOAD_(&d->bottom, relaxed);
+    uint64_t top = TRT_LOAD_(&d->top, acquire); /* order: reuse */
     trt_array_ *array = TRT_LOAD_(&d->array, relaxed);
     if (TRT_UNLIKELY_(!array || bottom - top > array->mask)) {
         if (!trt_deque_grow_(d, top, bottom)) return false;
@@ -3444,25 +3466,27 @@ static inline trt_cell_ *trt_deque_pop_(trt_worker_ *w)
     TRT_STORE_(&d->bottom, bottom, relaxed);
     TRT_FENCE_(&d->bottom); /* pairs with the thief's fence: one of the two sees the other */
 #endif
-    top = TRT_LOAD_(&d->top, seq_cst);
+    top = TRT_LOAD_(&d->top, seq_cst); /* order: for TSan's build, which has no fence */
     if (TRT_LIKELY_(top < bottom))
         return (trt_cell_ *)TRT_LOAD_(&array->entry[bottom & array->mask], relaxed);
     c = NULL;
     if (top == bottom) { /* the last one: the thieves' CAS decides */
         c = (trt_cell_ *)TRT_LOAD_(&array->entry[bottom & array->mask], relaxed);
+        /* order: as in the paper, whose proof uses it; the fences seem to suffice */
         if (!TRT_CAS_(&d->top, &top, top + 1, seq_cst)) c = NULL;
     }
-    TRT_STORE_(&d->bottom, bottom + 1, release);
+    TRT_STORE_(&d->bottom, bottom + 1, relaxed); /* no more to steal than before */
     return c;
 }
 
 static trt_cell_ *trt_deque_steal_(trt_worker_ *victim)
 {
     trt_deque_ *d = &victim->deque;
+    /* order: for TSan's build, which has no fence */
     uint64_t top = TRT_LOAD_(&d->top, acquire), bottom;
     trt_array_ *array;
     trt_cell_ *c;
-    if (top >= TRT_LOAD_(&d->bottom, acquire)) return NULL; /* a look before the fence */
+    if (top >= TRT_LOAD_(&d->bottom, relaxed)) return NULL; /* a look before the fence */
 #if TRT_TSAN_
     bottom = TRT_ADD_(&d->bottom, 0u, seq_cst);
 #else
@@ -3477,7 +3501,7 @@ static trt_cell_ *trt_deque_steal_(trt_worker_ *victim)
 
 static bool trt_deque_empty_(trt_worker_ *w)
 {
-    return TRT_LOAD_(&w->deque.top, acquire) >= TRT_LOAD_(&w->deque.bottom, acquire);
+    return TRT_LOAD_(&w->deque.top, relaxed) >= TRT_LOAD_(&w->deque.bottom, relaxed);
 }
 
 static void trt_deque_free_(trt_worker_ *w)
@@ -8057,12 +8081,11 @@ static void trt_driver_sleep_(trt_worker_ *w, trt_instant until)
     trt_runtime *rt = w->rt;
     uint32_t asleep = TRT_ASLEEP_;
     trt_instant due;
-    TRT_STORE_(&rt->driver_until, TRT_FOREVER_, seq_cst);
-    TRT_FENCE_(&rt->driver);
+    TRT_STORE_(&rt->driver_until, TRT_FOREVER_, seq_cst); /* as are the loads that follow */
     due = trt_next_timer_(rt);
     if (due < until) until = due;
     TRT_STORE_(&rt->driver_until, until, seq_cst);
-    TRT_FENCE_(&rt->driver);
+    TRT_FENCE_(&rt->driver); /* pairs with the one in trt_poller_ensure_ */
     if (trt_next_timer_(rt) < until) return; /* the next round sees it */
     if (!TRT_LOAD_(&rt->poller_ready, acquire)) {
         if (TRT_LOAD_(&w->wake, acquire) == TRT_ASLEEP_ &&
@@ -8115,12 +8138,13 @@ static void trt_worker_sleep_(trt_worker_ *w)
     trt_a64_ *bits = &rt->idle_bits[w->index / 64];
     uint64_t mask = (uint64_t)1 << w->index % 64;
     uint32_t nobody = 0;
-    bool closing, nap = false;
+    bool closing, nap = false, relied_on = w->searching;
     TRT_STORE_(&w->at_cell, NULL, relaxed);
-    TRT_STORE_(&w->wake, (uint32_t)TRT_ASLEEP_, seq_cst);
+    /* Takes back the last unpark, and sees what it was for: a `woken` or a gate has no fence. */
+    TRT_SWAP_(&w->wake, (uint32_t)TRT_ASLEEP_, relaxed); /* and the fence below */
     TRT_ADD_(&rt->sleeping, 1u, seq_cst);
     TRT_OR_(bits, mask, seq_cst);
-    if (w->searching) {
+    if (relied_on) {
         w->searching = false;
         TRT_SUB_(&rt->searchers, 1u, seq_cst);
     }
@@ -8128,6 +8152,7 @@ static void trt_worker_sleep_(trt_worker_ *w)
     closing = trt_closing_unseen_(w);
     if (!closing && !trt_any_work_(w) && !(rt->virtual_clock && trt_virtual_idle_(w))) {
         trt_instant until = trt_sleep_limit_(rt);
+        relied_on = false;
         nap = trt_fds_unsure_(rt);
         if (nap) until = trt_after_(trt_clock_(), TRT_FD_NAP_NS_);
         TRT_COUNT_(&w->parks, 1u);
@@ -8141,8 +8166,15 @@ static void trt_worker_sleep_(trt_worker_ *w)
         }
         nap = nap && trt_clock_() >= until;
     }
-    if (TRT_AND_(bits, ~mask, seq_cst) & mask) TRT_SUB_(&rt->sleeping, 1u, seq_cst);
-    else w->searching = true; /* woken by name: trt_notify_slow_ has counted us */
+    if (!(TRT_AND_(bits, ~mask, seq_cst) & mask)) {
+        w->searching = true; /* woken by name: trt_notify_slow_ has counted us */
+    } else {
+        TRT_SUB_(&rt->sleeping, 1u, seq_cst);
+        if (relied_on) { /* by who made the work that we have seen: the chain goes on from here */
+            w->searching = true;
+            TRT_ADD_(&rt->searchers, 1u, seq_cst);
+        }
+    }
     if (nap) trt_fds_verify_all_(rt);
     trt_watch_wake_(rt);
     if (closing) trt_see_closing_(w);
@@ -10843,14 +10875,18 @@ TRT_DEF_ void trt_metrics(trt_runtime *rt, trt_metrics_info *m)
     memset(m, 0, sizeof *m);
     if (!rt) return;
     m->workers = rt->n_workers;
+    /* Ended first, as in trt_live_: no more have ended than were spawned. */
     m->tasks_ended = TRT_LOAD_(&rt->outside_ended, acquire);
+    for (i = 0; i < rt->n_workers; i++)
+        m->tasks_ended += TRT_LOAD_(&rt->workers[i]->ended, acquire);
     m->tasks_spawned = TRT_LOAD_(&rt->outside_spawned, relaxed);
     m->stalls = TRT_LOAD_(&rt->stalls, relaxed);
     m->queue_depth = (size_t)TRT_LOAD_(&rt->inject_len, relaxed);
     for (i = 0; i < rt->n_workers; i++) {
         trt_worker_ *w = rt->workers[i];
-        m->tasks_ended += TRT_LOAD_(&w->ended, acquire);
-        m->tasks_spawned += TRT_LOAD_(&w->spawned, acquire);
+        int32_t depth = (int32_t)(TRT_LOAD_(&w->ring.tail, relaxed) -
+                                  (uint32_t)TRT_LOAD_(&w->ring.head, relaxed));
+        m->tasks_spawned += TRT_LOAD_(&w->spawned, relaxed);
         m->polls += TRT_LOAD_(&w->polls, relaxed);
         m->steals += TRT_LOAD_(&w->steals, relaxed);
         m->parks += TRT_LOAD_(&w->parks, relaxed);
@@ -10859,8 +10895,7 @@ TRT_DEF_ void trt_metrics(trt_runtime *rt, trt_metrics_info *m)
         m->timers_fired += TRT_LOAD_(&w->fired, relaxed);
         m->panics += TRT_LOAD_(&w->panics, relaxed);
         m->timers_waiting += (size_t)TRT_LOAD_(&w->wheel.waiting, relaxed);
-        m->queue_depth += TRT_LOAD_(&w->ring.tail, relaxed) -
-                          (uint32_t)TRT_LOAD_(&w->ring.head, relaxed);
+        if (depth > 0) m->queue_depth += (size_t)depth; /* the two may be of different moments */
         m->queue_depth += TRT_LOAD_(&w->lifo, relaxed) != 0;
     }
     m->tasks_alive = (size_t)(m->tasks_spawned - m->tasks_ended);

@@ -118,7 +118,7 @@ static struct {
     uint64_t seed, random;
     long schedule, schedules;
     uint32_t run;
-    bool running, verbose, explaining, shrinking;
+    bool running, verbose, explaining, shrinking, at_random;
     void *controller;
     /* threads */
     int me, n_threads;
@@ -1530,7 +1530,9 @@ static void swept_run(uint32_t moment, long *runs, double *steps)
 /* Every moment of some schedules; then one moment of each of many. */
 static void sweep_scenario(void)
 {
-    const model_scenario *s = M.scenario;
+    model_scenario drawn = *M.scenario;
+    const model_scenario *s = M.at_random ? M.scenario = &drawn : M.scenario;
+    drawn.exhaust = 0;
     double start = seconds(), steps = 0;
     long runs = 0, moments = 0;
     uint32_t most = 1;
@@ -1674,6 +1676,9 @@ static void say_swept(const model_scenario *scenarios, size_t n)
     }
 }
 
+#ifdef MODEL_COVERAGE
+void __gcov_dump(void);
+#endif
 /* One scenario in a process of its own. */
 static bool passes(const model_scenario *s)
 {
@@ -1684,6 +1689,9 @@ static bool passes(const model_scenario *s)
         M.scenario = s;
         run_scenario();
         fflush(stdout);
+#ifdef MODEL_COVERAGE
+        __gcov_dump();
+#endif
         _exit(0);
     }
     waitpid(child, &status, 0);
@@ -1704,11 +1712,12 @@ int model_main(int argc, char **argv, const model_scenario *scenarios, size_t n)
     set_up();
     M.first = scenarios;
     M.swept = mmap(NULL, (n + 1) * sizeof *M.swept, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    while ((option = getopt(argc, argv, "ln:s:r:m:v")) != -1) {
+    while ((option = getopt(argc, argv, "aln:s:r:m:v")) != -1) {
         if (option == 'n') M.schedules = atol(optarg);
         else if (option == 's') M.seed = strtoull(optarg, NULL, 10) << 32;
         else if (option == 'r' || option == 'm') list = optarg, smaller = option == 'm';
         else if (option == 'v') M.verbose = true;
+        else if (option == 'a') M.at_random = true;
         else if (option == 'l') {
             for (size_t i = 0; i < n; i++) puts(scenarios[i].name);
             return 0;

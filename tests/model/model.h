@@ -7,7 +7,8 @@
  *
  *     tests/model/run.sh DIRECTORY PROGRAM...           what `make check-model` does, see there
  *     build/check-model/runtime -l                      lists the scenarios of a program
- *     build/check-model/runtime -n 1000000 -s 7 NAME    a million schedules of one of them
+ *     build/check-model/runtime -n 1000000 -s 7 NAME    a million schedules of one of them; -a: at random, even what would be
+ *                                                       enumerated
  *     build/check-model/runtime -r LIST NAME            repeats the run that a failure has printed; -v tells every step
  *     build/check-model/runtime -m LIST NAME            makes the list smaller first: as many zeros as the failure allows
  *

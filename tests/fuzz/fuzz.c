@@ -2,7 +2,7 @@
  * come back, and when: oracle.h.
  *
  *   clang -fsanitize=fuzzer,address,undefined fuzz.c    libFuzzer's driver: LLVMFuzzerTestOneInput
- *   cc -DREPLAY fuzz.c                                  ./fuzz FILE... runs those files; -p prints them, a line an operation
+ *   cc -DREPLAY fuzz.c                                  ./fuzz FILE... runs those files; -p prints them and what happens
  *
  * The bytes: 4 of configuration, then operations of 3 bytes (code, a, b). END separates scripts; script 0 is what the
  * root runs, SPAWN, FORK and CALL start others by number. What stands behind DEFER in a script is its cleanup. ANY, ALL
@@ -434,7 +434,9 @@ static void do_channels(struct frame *f, struct op op)
         complete_all(OP_SEND, c, TRT_CLOSED, 0);
         complete_all(OP_RECV, c, TRT_CLOSED, 0);
         break;
-    case OP_LEN: SAME(c == 1 ? trt_channel_len(&big1) : trt_channel_len(c ? &small2 : &small0), m.channel[c].len); break;
+    case OP_LEN:
+        SAME(c == 1 ? trt_channel_len(&big1) : trt_channel_len(c ? &small2 : &small0), m.channel[c].len);
+        break;
     case OP_BROADCAST_SEND:
         SAME(trt_broadcast_send(&news, &(int){++m.values}), m.broadcast.closed ? TRT_CLOSED : TRT_OK);
         if (m.broadcast.closed)
@@ -578,7 +580,10 @@ static void becomes_sleep(struct wait *w, uint8_t a)
     w->due = m.now + w->n;
 }
 
-static bool pure(const struct wait *w) { return w->op == OP_SLEEP || w->op == OP_SLEEP_UNTIL || w->op == OP_TOKEN_WAIT; }
+static bool pure(const struct wait *w)
+{
+    return w->op == OP_SLEEP || w->op == OP_SLEEP_UNTIL || w->op == OP_TOKEN_WAIT;
+}
 
 static int depth(const struct frame *f)
 {
@@ -718,10 +723,9 @@ static bool allowed(const struct frame *f, int i, bool alone)
             return false;
         if (w->op == OP_CALL && all && !pure(v))
             return false;
-        if (!pure(w) && w->op != OP_CALL && (v->op == w->op || (object_of_op(v->op) == 2 && object_of_op(w->op) == 2)) &&
-            v->object == w->object)
-            return false;
-        if (((v->op == OP_SEND && w->op == OP_RECV) || (v->op == OP_RECV && w->op == OP_SEND)) && v->object == w->object)
+        bool same = v->op == w->op || (object_of_op(v->op) == 2 && object_of_op(w->op) == 2) ||
+                    (v->op == OP_SEND && w->op == OP_RECV) || (v->op == OP_RECV && w->op == OP_SEND);
+        if (!pure(w) && w->op != OP_CALL && same && v->object == w->object)
             return false;
         if ((v->op == OP_JOIN_NEXT && w->op == OP_SET_SHUTDOWN) || (v->op == OP_SET_SHUTDOWN && w->op == OP_JOIN_NEXT))
             return false;
@@ -810,8 +814,8 @@ static bool prepare(struct actor *self, struct frame *f, int end)
     if (f->w[0].op == OP_ADVANCE && !advance_is_clear())
         plain(f, OP_YIELD);
     choose_form(f);
-    for (int i = 0; i < f->n; i++)
-        if (must_end(f) && f->w[i].deadline == NEVER && !is_timer(&f->w[i]) && f->w[i].op != OP_YIELD && f->w[i].op != OP_ADVANCE)
+    for (int i = 0; i < f->n && must_end(f); i++)
+        if (f->w[i].deadline == NEVER && !is_timer(&f->w[i]) && f->w[i].op != OP_YIELD && f->w[i].op != OP_ADVANCE)
             f->w[i].deadline = m.now + duration((uint8_t)(f->pc * 7 + 3)) + 1;
     return true;
 }

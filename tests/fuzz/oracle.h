@@ -286,7 +286,10 @@ static void complete_all(int op, int object, int status, int value)
  */
 static int op_of_permits(int object) { return object == 0 ? OP_ACQUIRE : object == 1 ? OP_LOCK : OP_READ; }
 static int op2_of_permits(int object) { return object == 2 ? OP_WRITE : op_of_permits(object); }
-static int object_of_op(int op) { return op == OP_ACQUIRE ? 0 : op == OP_LOCK ? 1 : op == OP_READ || op == OP_WRITE ? 2 : -1; }
+static int object_of_op(int op)
+{
+    return op == OP_ACQUIRE ? 0 : op == OP_LOCK ? 1 : op == OP_READ || op == OP_WRITE ? 2 : -1;
+}
 static int64_t permits_of_guard(int op) { return op == OP_WRITE ? (int64_t)1 << 29 : 1; }
 
 static bool permits_queue(int object)
@@ -977,7 +980,8 @@ static bool in_queue(const struct frame *f)
     if (!f->ready_at || root_of(f)->leaf != index_of(f) || (root_of(f)->aborted && live_forks(f)) ||
         drains(f))
         return false; /* or it waits for its forks to end */
-    return (f->state == FRESH && f->kind == TASK) || (f->state == READY && !has_call(f) && !has_deadlines_of_its_own(f)) ||
+    return (f->state == FRESH && f->kind == TASK) ||
+           (f->state == READY && !has_call(f) && !has_deadlines_of_its_own(f)) ||
            (f->state == WAITING && (f->w[0].op == OP_YIELD || f->w[0].op == OP_ADVANCE));
 }
 

@@ -1892,7 +1892,7 @@ TASKRT_API void trt_watch_close_(trt_watch_ *watch);
 /* trt_readable, trt_writable - op: until the fd is ready, has an error, or is hung up.
  *
  * Regular files are always ready. Several tasks may wait for one fd; all of one direction are
- * woken.
+ * woken. So make it non-blocking: another task, or process, may have read before this one does.
  *
  *   returns   TRT_OK | TRT_ERRNO with trt_errno(), EBADF for one that is not open | TRT_NO_MEMORY
  *   owns      the fd stays open until the await ends; afterwards it may be closed and its number
@@ -2016,7 +2016,7 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
 #define TASKRT_TEST_MAINTENANCE 61
 #endif
 #ifndef TASKRT_TEST_SPINS
-#define TASKRT_TEST_SPINS 64
+#define TASKRT_TEST_SPINS 512
 #endif
 #define TRT_RING_ ((uint32_t)TASKRT_TEST_RING) /* entries of a local queue, a power of two */
 #define TRT_BUDGET_ TASKRT_TEST_BUDGET         /* completed-at-once operations a poll; as Tokio */
@@ -2046,6 +2046,10 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
  *     TRT_PAUSE_()         a moment's rest in a loop that waits for another thread
  *
  * and, if it likes, trt_latch_ and trt_unlatch_ as macros, with TRT_OWN_LATCH_ to say so.
+ *
+ * `make check-mutants` weakens each order, and some test has to notice. Where none can, a comment
+ * on the line or in front of the statement says why the order is there: it begins with `order`, a
+ * colon, and ends with the comment.
  */
 #if defined TASKRT_MODEL
 #include TASKRT_MODEL
@@ -2219,7 +2223,7 @@ static void trt_os_wait_(trt_a32_ *word, uint32_t expected, trt_instant deadline
 {
     uint32_t row = trt_row_(word);
     TRT_SYS_(pthread_mutex_lock)(&trt_rows_[row].mutex);
-    if (TRT_LOAD_(word, seq_cst) == expected) {
+    if (TRT_LOAD_(word, relaxed) == expected) { /* who changes it takes the mutex after that */
         if (deadline == TRT_FOREVER_) {
             TRT_SYS_(pthread_cond_wait)(&trt_rows_[row].changed, &trt_rows_[row].mutex);
         } else {
@@ -2308,13 +2312,16 @@ static size_t trt_os_threads_(void)
 #ifndef TRT_OWN_LATCH_
 /* A latch: a mutex of four bytes, free when zero. 1 is held, 2 is held and somebody sleeps for it
  * (Drepper, "Futexes Are Tricky", the second mutex). Held for a few dozen instructions, so a short
- * spin mostly suffices. */
+ * spin mostly suffices. Whoever spins looks ever more rarely (Anderson 1990): the holder keeps the
+ * cache line for several turns, which the two ends of a channel on different processors gain more
+ * from than from the quickest possible hand-over (a third of the time for a message). */
 static TRT_NOINLINE_ void trt_latch_slow_(trt_a32_ *latch)
 {
-    int spins;
-    for (spins = 0; spins < TASKRT_TEST_SPINS; spins++) {
+    int spins, pause = TASKRT_TEST_SPINS < 16 ? 1 : 16, i;
+    for (spins = 0; spins < TASKRT_TEST_SPINS; spins += pause) {
         uint32_t open = 0;
-        TRT_PAUSE_();
+        for (i = 0; i < pause; i++) TRT_PAUSE_();
+        if (pause < 128) pause *= 2;
         if (TRT_LOAD_(latch, relaxed) == 0 && TRT_CAS_(latch, &open, 1u, acquire)) return;
     }
     while (TRT_SWAP_(latch, 2u, acquire) != 0) trt_os_wait_(latch, 2, TRT_FOREVER_);
@@ -2567,7 +2574,7 @@ typedef struct trt_worker_ {
     const char *stack_base;
     uint32_t index, tick, lifo_run;
     int32_t budget;
-    bool solo, searching, trapped, dumps;
+    bool solo, searching, trapped, dumps, saw_closing;
     const struct trt_thread_wait_state_ *driven_for; /* current thread: who waits in this loop */
     uint64_t rng;
     jmp_buf trap; /* where trt_panic lands: armed once a loop */
@@ -2587,16 +2594,28 @@ typedef struct trt_worker_ {
     trt_wheel_ wheel;
     trt_thread_id_ thread;
     bool started;
+    /* waits for fds that the poller was not told of, see >>impl-fds */
+    _Atomic(struct trt_fd_ *) unsure;
+    uint32_t fd_round;
+    uint32_t tiny;        /* forks in a row that were not worth stealing */
+    trt_instant gave_way; /* when a budget was used up last, see trt_soon_ */
     /* watch thread only */
     uint32_t seen_poll;
     trt_instant seen_at;
     bool reported;
 } trt_worker_;
 
-typedef struct trt_fd_ {
-    struct trt_fd_ *next;
+typedef struct trt_fd_ { /* see >>impl-fds */
+    struct trt_fd_ *next, *next_unsure;
     int fd;
     uint32_t armed, generation;
+    uint32_t missed;         /* directions */
+    uint32_t round, harvest; /* when its last wait began */
+    struct {
+        uint64_t task; /* the last that waited */
+        uint32_t often;
+    } of[2]; /* each direction */
+    trt_worker_ *unsure;     /* in whose list */
     trt_list_ readers, writers;
 } trt_fd_;
 
@@ -2663,6 +2682,7 @@ struct trt_runtime {
 #endif
     trt_fds_ fds[TRT_FD_SHARDS_];
     trt_a64_ fds_waiting;
+    trt_a32_ harvest; /* counts the waits in the poller */
     /* current-thread runtimes: which thread drives */
     trt_a32_ driving, drive_gate;
     trt_ai64_ drive_until; /* of trt_runtime_shutdown: when to stop driving */
@@ -2677,7 +2697,7 @@ struct trt_runtime {
     trt_a32_ watch_word;   /* 0 dormant, 1 beating, 2 stop */
     trt_a64_ stalls;
     trt_a32_ dump_latch, resume_gate, names_latch;
-    trt_a32_ visitors;     /* threads from outside that are in trt_inject_ */
+    trt_a32_ visitors;     /* threads from outside between a claim, or trt_inject_, and its end */
     trt_a32_ shutdown_latch, ended_gate, ended_fence, threads_latch;
     trt_a32_ given_up;
     trt_a32_ deadlocked, exited; /* exited: workers that have left their loop */
@@ -3088,8 +3108,17 @@ static void trt_memory_free_(trt_runtime *rt)
  *   deque     forked children, one a worker (Chase and Lev 2005, with the orders of Le, Pop, Cohen
  *             and Zappa Nardelli 2013): the owner pushes and pops at the bottom, thieves take the
  *             oldest at the top.
+ *
+ * Slots of ring and deque are reused. That a thief has read a slot before the owner writes it again
+ * is what the release of the thief's last CAS and the owner's acquire of `head` or `top` are for.
+ * Without them a load could read a store that is made later; the model has no such loads, so it
+ * cannot tell: `reuse` at such an order. Where the CAS of a ring are stronger than that, they are as
+ * in queue.rs: a thief's entries come with `tail`, the owner's are its own, and the CAS of the one
+ * word decides.
  */
 #define TRT_OWNED_ENTRY_ ((uintptr_t)1)
+#define TRT_TINY_NS_ 250   /* about what it takes to steal a fork and run it if it is empty */
+#define TRT_WAKE_NS_ 20000 /* about what it takes until another worker has woken up and stolen */
 
 static void trt_notify_(trt_runtime *rt);
 static void trt_unpark_(trt_worker_ *w);
@@ -3180,36 +3209,53 @@ static void trt_visitors_wait_(trt_runtime *rt)
 {
     TRT_ADD_(&trt_visitors_awaited_, 1u, seq_cst);
     for (;;) {
-        uint32_t gate = TRT_LOAD_(&trt_visitors_gate_, seq_cst);
+        /* order: a load that came after the next one would miss a wake between the two. The model
+         * makes seq_cst loads in the order of the program, and cannot show it. */
+        uint32_t gate = TRT_LOAD_(&trt_visitors_gate_, acquire);
         if (!TRT_LOAD_(&rt->visitors, seq_cst)) break;
         trt_os_wait_(&trt_visitors_gate_, gate, TRT_FOREVER_);
     }
-    TRT_SUB_(&trt_visitors_awaited_, 1u, seq_cst);
+    TRT_SUB_(&trt_visitors_awaited_, 1u, relaxed); /* too late a look wakes nobody, and harms not */
 }
 
 static void trt_visitor_leaves_(trt_runtime *rt)
 {
     TRT_SUB_(&rt->visitors, 1u, seq_cst); /* the last that it touches of the runtime */
     if (!TRT_LOAD_(&trt_visitors_awaited_, seq_cst)) return;
-    TRT_ADD_(&trt_visitors_gate_, 1u, seq_cst);
+    /* order: who sees the new gate sees the visitor gone. For the model see trt_visitors_wait_. */
+    TRT_ADD_(&trt_visitors_gate_, 1u, release);
     trt_os_wake_(&trt_visitors_gate_, INT_MAX);
 }
 
-static void trt_inject_(trt_runtime *rt, uintptr_t entry)
+static void trt_visitor_comes_(trt_runtime *rt) { TRT_ADD_(&rt->visitors, 1u, seq_cst); }
+
+/* By a visitor, who leaves with it. */
+static void trt_inject_visiting_(trt_runtime *rt, uintptr_t entry)
 {
-    bool visitor = !trt_worker_here_(rt);
-    if (visitor) TRT_ADD_(&rt->visitors, 1u, seq_cst);
     trt_latch_(&rt->inject_latch);
     trt_inject_put_(rt, entry);
     trt_unlatch_(&rt->inject_latch);
     trt_notify_(rt);
-    if (visitor) trt_visitor_leaves_(rt);
+    trt_visitor_leaves_(rt);
+}
+
+static void trt_inject_(trt_runtime *rt, uintptr_t entry)
+{
+    if (!trt_worker_here_(rt)) {
+        trt_visitor_comes_(rt);
+        trt_inject_visiting_(rt, entry);
+        return;
+    }
+    trt_latch_(&rt->inject_latch);
+    trt_inject_put_(rt, entry);
+    trt_unlatch_(&rt->inject_latch);
+    trt_notify_(rt);
 }
 
 static TRT_NOINLINE_ void trt_ring_full_(trt_worker_ *w, uintptr_t entry)
 {
     trt_runtime *rt = w->rt;
-    uint64_t head = TRT_LOAD_(&w->ring.head, acquire);
+    uint64_t head = TRT_LOAD_(&w->ring.head, relaxed); /* no slot is written */
     uint32_t tail = TRT_LOAD_(&w->ring.tail, relaxed), first = (uint32_t)head, i;
     if (rt->current_thread ||
         (uint32_t)(head >> 32) != first) { /* keep order; or a thief is at work */
@@ -3218,6 +3264,7 @@ static TRT_NOINLINE_ void trt_ring_full_(trt_worker_ *w, uintptr_t entry)
     }
     if (tail - first == TRT_RING_) {
         uint32_t next = first + TRT_RING_ / 2;
+        /* order: as in queue.rs, see above */
         if (TRT_CAS_(&w->ring.head, &head, (uint64_t)next << 32 | next, acq_rel)) {
             trt_latch_(&rt->inject_latch);
             for (i = first; i != next; i++)
@@ -3234,7 +3281,7 @@ static TRT_NOINLINE_ void trt_ring_full_(trt_worker_ *w, uintptr_t entry)
 static inline void trt_push_(trt_worker_ *w, uintptr_t entry)
 {
     uint32_t tail = TRT_LOAD_(&w->ring.tail, relaxed);
-    uint64_t head = TRT_LOAD_(&w->ring.head, acquire); /* pairs with the thief's last step */
+    uint64_t head = TRT_LOAD_(&w->ring.head, acquire); /* order: reuse */
     if (TRT_LIKELY_(tail - (uint32_t)(head >> 32) < TRT_RING_) &&
         !(w->rt->current_thread && TRT_LOAD_(&w->rt->inject_len, relaxed))) {
         TRT_STORE_(&w->ring.entry[tail % TRT_RING_], entry, relaxed);
@@ -3268,7 +3315,7 @@ static inline void trt_push_lifo_(trt_worker_ *w, uintptr_t entry)
 
 static uintptr_t trt_pop_(trt_worker_ *w)
 {
-    uint64_t head = TRT_LOAD_(&w->ring.head, acquire);
+    uint64_t head = TRT_LOAD_(&w->ring.head, relaxed); /* the entries are its own */
     for (;;) {
         uint32_t next = (uint32_t)head, stolen = (uint32_t)(head >> 32);
         uint32_t tail = TRT_LOAD_(&w->ring.tail, relaxed);
@@ -3279,6 +3326,7 @@ static uintptr_t trt_pop_(trt_worker_ *w)
             TRT_STORE_(&w->ring.head, to, relaxed);
             return TRT_LOAD_(&w->ring.entry[next % TRT_RING_], relaxed);
         }
+        /* order: as in queue.rs, see above */
         if (TRT_CAS_WEAK_(&w->ring.head, &head, to, acq_rel))
             return TRT_LOAD_(&w->ring.entry[next % TRT_RING_], relaxed);
     }
@@ -3312,6 +3360,7 @@ static uintptr_t trt_take_injected_(trt_worker_ *w, uint32_t most)
     len = TRT_LOAD_(&rt->inject_len, relaxed) / rt->n_workers;
     n = len < most ? (uint32_t)len : most;
     tail = TRT_LOAD_(&w->ring.tail, relaxed);
+    /* order: reuse */
     room = TRT_RING_ - (tail - (uint32_t)(TRT_LOAD_(&w->ring.head, acquire) >> 32));
     if (n > room) n = room;
     TRT_COUNT_(&w->injected, n + (first != 0));
@@ -3330,8 +3379,9 @@ static uintptr_t trt_steal_(trt_worker_ *w, trt_worker_ *victim)
 {
     uint32_t mine = TRT_LOAD_(&w->ring.tail, relaxed), n, i, next;
     uint64_t head, to;
+    /* order: reuse */
     if (mine - (uint32_t)(TRT_LOAD_(&w->ring.head, acquire) >> 32) > TRT_RING_ / 2) return 0;
-    head = TRT_LOAD_(&victim->ring.head, acquire);
+    head = TRT_LOAD_(&victim->ring.head, relaxed); /* a first guess, the CAS decides */
     do {
         next = (uint32_t)head;
         if ((uint32_t)(head >> 32) != next) return 0; /* one thief at a time */
@@ -3339,6 +3389,7 @@ static uintptr_t trt_steal_(trt_worker_ *w, trt_worker_ *victim)
         n -= n / 2;
         if (!n || n > TRT_RING_ / 2) return 0; /* empty, or the two reads do not belong together */
         to = (uint64_t)next << 32 | (next + n);
+        /* order: as in queue.rs, see above */
     } while (!TRT_CAS_WEAK_(&victim->ring.head, &head, to, acq_rel));
     for (i = 0; i < n; i++)
         TRT_STORE_(&w->ring.entry[(mine + i) % TRT_RING_],
@@ -3346,6 +3397,7 @@ static uintptr_t trt_steal_(trt_worker_ *w, trt_worker_ *victim)
     do {
         uint32_t popped = (uint32_t)to;
         head = to;
+        /* order: reuse, and as in queue.rs */
         if (TRT_CAS_WEAK_(&victim->ring.head, &head, (uint64_t)popped << 32 | popped, acq_rel))
             break;
         to = head;
@@ -3356,9 +3408,15 @@ static uintptr_t trt_steal_(trt_worker_ *w, trt_worker_ *victim)
     return TRT_LOAD_(&w->ring.entry[(mine + n) % TRT_RING_], relaxed);
 }
 
+static uint32_t trt_ring_length_(trt_worker_ *w)
+{
+    return TRT_LOAD_(&w->ring.tail, relaxed) - (uint32_t)TRT_LOAD_(&w->ring.head, relaxed);
+}
+
+/* A look, also for the deque: who sleeps by it has a fence before it. */
 static bool trt_ring_empty_(trt_worker_ *w)
 {
-    return TRT_LOAD_(&w->ring.tail, acquire) == (uint32_t)TRT_LOAD_(&w->ring.head, acquire);
+    return TRT_LOAD_(&w->ring.tail, relaxed) == (uint32_t)TRT_LOAD_(&w->ring.head, relaxed);
 }
 
 /* Deque. Indices are signed in the papers; here they start at 1, so that bottom - 1 never wraps. */
@@ -3380,7 +3438,8 @@ static bool trt_deque_grow_(trt_deque_ *d, uint64_t top, uint64_t bottom)
 static inline bool trt_deque_push_(trt_worker_ *w, trt_cell_ *c)
 {
     trt_deque_ *d = &w->deque;
-    uint64_t bottom = TRT_LOAD_(&d->bottom, relaxed), top = TRT_LOAD_(&d->top, acquire);
+    uint64_t bottom = TRT_LOAD_(&d->bottom, relaxed);
+    uint64_t top = TRT_LOAD_(&d->top, acquire); /* order: reuse */
     trt_array_ *array = TRT_LOAD_(&d->array, relaxed);
     if (TRT_UNLIKELY_(!array || bottom - top > array->mask)) {
         if (!trt_deque_grow_(d, top, bottom)) return false;
@@ -3409,25 +3468,27 @@ static inline trt_cell_ *trt_deque_pop_(trt_worker_ *w)
     TRT_STORE_(&d->bottom, bottom, relaxed);
     TRT_FENCE_(&d->bottom); /* pairs with the thief's fence: one of the two sees the other */
 #endif
-    top = TRT_LOAD_(&d->top, seq_cst);
+    top = TRT_LOAD_(&d->top, seq_cst); /* order: for TSan's build, which has no fence */
     if (TRT_LIKELY_(top < bottom))
         return (trt_cell_ *)TRT_LOAD_(&array->entry[bottom & array->mask], relaxed);
     c = NULL;
     if (top == bottom) { /* the last one: the thieves' CAS decides */
         c = (trt_cell_ *)TRT_LOAD_(&array->entry[bottom & array->mask], relaxed);
+        /* order: as in the paper, whose proof uses it; the fences seem to suffice */
         if (!TRT_CAS_(&d->top, &top, top + 1, seq_cst)) c = NULL;
     }
-    TRT_STORE_(&d->bottom, bottom + 1, release);
+    TRT_STORE_(&d->bottom, bottom + 1, relaxed); /* no more to steal than before */
     return c;
 }
 
 static trt_cell_ *trt_deque_steal_(trt_worker_ *victim)
 {
     trt_deque_ *d = &victim->deque;
+    /* order: for TSan's build, which has no fence */
     uint64_t top = TRT_LOAD_(&d->top, acquire), bottom;
     trt_array_ *array;
     trt_cell_ *c;
-    if (top >= TRT_LOAD_(&d->bottom, acquire)) return NULL; /* a look before the fence */
+    if (top >= TRT_LOAD_(&d->bottom, relaxed)) return NULL; /* a look before the fence */
 #if TRT_TSAN_
     bottom = TRT_ADD_(&d->bottom, 0u, seq_cst);
 #else
@@ -3442,7 +3503,7 @@ static trt_cell_ *trt_deque_steal_(trt_worker_ *victim)
 
 static bool trt_deque_empty_(trt_worker_ *w)
 {
-    return TRT_LOAD_(&w->deque.top, acquire) >= TRT_LOAD_(&w->deque.bottom, acquire);
+    return TRT_LOAD_(&w->deque.top, relaxed) >= TRT_LOAD_(&w->deque.bottom, relaxed);
 }
 
 static void trt_deque_free_(trt_worker_ *w)
@@ -3458,13 +3519,20 @@ static void trt_deque_free_(trt_worker_ *w)
 /* ------------------------------------------------------------------------------------------------
  * >>wakes: from a claim to the queue
  */
-static inline void trt_schedule_(trt_cell_ *c)
+/* Claimed by trt_claim_, which has made a thread that is no worker here a visitor. */
+static inline void trt_schedule_claimed_(trt_cell_ *c, bool last)
 {
     trt_runtime *rt = trt_rt_of_(c);
     trt_worker_ *w = trt_worker_here_(rt);
     uintptr_t entry = (uintptr_t)c | TRT_OWNED_ENTRY_;
-    if (TRT_LIKELY_(w != NULL)) trt_push_lifo_(w, entry);
-    else trt_inject_(rt, entry);
+    if (TRT_UNLIKELY_(!w)) {
+        trt_inject_visiting_(rt, entry);
+    } else if (!last) {
+        trt_push_lifo_(w, entry);
+    } else {
+        trt_push_(w, entry);
+        if (!w->solo) trt_notify_(rt);
+    }
 }
 
 static void trt_schedule_last_(trt_cell_ *c) /* behind what is ready already */
@@ -3498,7 +3566,7 @@ static void trt_wake_thread_(trt_waiter_ *w)
     trt_thread_waiter_ *t = TRT_CONTAINER_(trt_thread_waiter_, waiter, w);
     trt_a32_ *word = &t->woken;
     trt_runtime *rt = t->drives;
-    if (rt) TRT_ADD_(&rt->visitors, 1u, seq_cst); /* once woken, it may free the runtime */
+    if (rt) trt_visitor_comes_(rt); /* once woken, it may free the runtime */
     TRT_STORE_(word, 1u,
                release); /* pairs with the acquire in trt_thread_block_; t may be gone now */
     trt_os_wake_(word, 1);
@@ -3515,8 +3583,7 @@ static TRT_NOINLINE_ void trt_wake_chain_(trt_waiter_ *w, bool last)
     for (; w; w = next) {
         next = w->next;
         if (w->mode == TRT_MODE_THREAD_) trt_wake_thread_(w);
-        else if (last) trt_schedule_last_(TRT_CONTAINER_(trt_cell_, wait, w));
-        else trt_schedule_(TRT_CONTAINER_(trt_cell_, wait, w));
+        else trt_schedule_claimed_(TRT_CONTAINER_(trt_cell_, wait, w), last);
     }
 }
 
@@ -3656,14 +3723,37 @@ static bool trt_claim_member_(trt_waiter_ *w, trt_status_code status, trt_wakes_
     return true;
 }
 
-/* Decide somebody else's wait: see the state essay. Latch of the object held, `w` unlinked. */
-static bool trt_claim_(trt_waiter_ *w, trt_status_code status, trt_wakes_ *wakes)
+static bool trt_claim_alone_(trt_waiter_ *w, trt_status_code status, trt_wakes_ *wakes)
 {
-    if (w->mode == TRT_MODE_MEMBER_) return trt_claim_member_(w, status, wakes);
     if (w->mode == TRT_MODE_STRAND_ && !trt_claim_strand_(trt_waiting_cell_(w))) return false;
     w->status = (uint8_t)status;
     trt_wakes_add_(wakes, w);
     return true;
+}
+
+/* From outside: the runtime may be given up and freed meanwhile, so the claimer is a visitor until
+ * the strand is in the queue. */
+static TRT_NOINLINE_ bool trt_claim_visiting_(trt_runtime *rt, trt_waiter_ *w,
+                                              trt_status_code status, trt_wakes_ *wakes)
+{
+    const trt_waiter_ *last = wakes->last;
+    bool claimed;
+    trt_visitor_comes_(rt);
+    claimed = w->mode == TRT_MODE_MEMBER_ ? trt_claim_member_(w, status, wakes)
+                                          : trt_claim_alone_(w, status, wakes);
+    if (wakes->last == last) trt_visitor_leaves_(rt); /* nothing to queue */
+    return claimed;
+}
+
+/* Decide somebody else's wait: see the state essay. Latch of the object held, `w` unlinked. */
+static bool trt_claim_(trt_waiter_ *w, trt_status_code status, trt_wakes_ *wakes)
+{
+    trt_runtime *rt;
+    if (w->mode == TRT_MODE_THREAD_) return trt_claim_alone_(w, status, wakes);
+    rt = trt_rt_of_(w->mode == TRT_MODE_MEMBER_ ? trt_group_of_(w)->cell : trt_waiting_cell_(w));
+    if (TRT_UNLIKELY_(!trt_worker_here_(rt))) return trt_claim_visiting_(rt, w, status, wakes);
+    if (w->mode == TRT_MODE_MEMBER_) return trt_claim_member_(w, status, wakes);
+    return trt_claim_alone_(w, status, wakes);
 }
 
 /* What the op only reads moves from the body's stack to where it lasts. */
@@ -4122,7 +4212,7 @@ static inline void trt_count_end_(trt_runtime *rt)
     trt_worker_ *w = trt_worker_here_(rt);
     /* The release pairs with the acquire in trt_live_ and trt_metrics: counted means over. */
     if (w) TRT_STORE_(&w->ended, TRT_LOAD_(&w->ended, relaxed) + 1, release);
-    else TRT_ADD_(&rt->outside_ended, 1u, release);
+    else TRT_ADD_(&rt->outside_ended, 1u, seq_cst); /* before the look at `closing` */
 }
 
 static void trt_check_ended_(trt_runtime *rt);
@@ -4870,9 +4960,11 @@ static trt_status_code trt_sync_join_(trt_co *co, trt_args_ *args, trt_waiter_ *
 
 static trt_status_code trt_sync_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
 {
+    uint32_t pending = TRT_LOAD_(&co->pending_, acquire);
     if (w || args->obj) return trt_sync_join_(co, args, w);
-    if (co->forked_ || (TRT_LOAD_(&co->pending_, acquire) & TRT_PENDING_COUNT_)) return TRT_PENDING;
-    return TRT_LOAD_(&co->pending_, relaxed) ? trt_sync_join_(co, args, w) : TRT_OK;
+    /* Those that ran elsewhere and have ended count down what is in forked_ still. */
+    if (trt_pending_add_(pending, co->forked_) & TRT_PENDING_COUNT_) return TRT_PENDING;
+    return pending ? trt_sync_join_(co, args, w) : TRT_OK;
 }
 
 static void trt_sync_cancel_(trt_waiter_ *w) /* of a group's member; alone: trt_sync_resume_ */
@@ -4970,9 +5062,11 @@ static uint32_t trt_kind_given_(const trt_waiter_ *member)
 /* The waiter for forks that this member of a group is, or that its branch has registered. */
 static trt_waiter_ *trt_sync_waiter_(trt_waiter_ *member)
 {
-    const trt_co *branch = (const trt_co *)member->args.obj;
+    const trt_co *branch;
     if (member->kind == TRT_KIND_SYNC_) return member->linked == 1 ? member : NULL;
-    if (member->kind != TRT_KIND_CALL_ || branch->type_ != &trt_bounded_type_) return NULL;
+    if (member->kind != TRT_KIND_CALL_) return NULL; /* its args may be written at this moment */
+    branch = (const trt_co *)member->args.obj;
+    if (branch->type_ != &trt_bounded_type_) return NULL;
     return ((const struct trt_bounded_ *)(const void *)branch)->sync;
 }
 
@@ -5016,7 +5110,7 @@ static void trt_member_clear_(trt_waiter_ *m)
             trt_panic_drop_(branch, TRT_PANIC_OWN_);
             trt_panic_drop_(branch, TRT_PANIC_SEEN_);
         }
-        trt_slot_free_(branch);
+        trt_cell_free_(branch);
     }
     if (!m->kept) return;
     m->kept = 0;
@@ -5271,8 +5365,10 @@ static int trt_group_settle_(trt_worker_ *w, trt_cell_ *c)
                 trt_kinds_[m->kind].cancel(m);
             }
         }
-        /* One for the owner: whoever counts down to nothing goes on. */
-        if (TRT_LOAD_(&g->linger, relaxed) > 1) {
+        /* One for the owner: whoever counts down to nothing goes on. The acquire is for those who
+         * have counted down already: compilers look at a member's `kind` and `linked` below with
+         * one load, and its `status` lies between. */
+        if (TRT_LOAD_(&g->linger, acquire) > 1) {
             trt_park_strand_(c, TRT_SHIELD_ | TRT_COMMIT_);
             if (TRT_SUB_(&g->linger, 1u, acq_rel) > 1) {
                 uint64_t s = TRT_LOAD_(&c->state, acquire);
@@ -5418,17 +5514,28 @@ static bool trt_abort_behind_(trt_cell_ *c)
     return false;
 }
 
+/* The budget of a strand is used up. Is it going to be its turn again before another worker would
+ * have woken up for it? */
+static bool trt_soon_(trt_worker_ *w)
+{
+    trt_instant now = trt_clock_(), took = now - w->gave_way;
+    w->gave_way = now;
+    return took * trt_ring_length_(w) < TRT_WAKE_NS_;
+}
+
 /* A strand has given way but stays runnable: to the back of the queue. What it runs on top of goes
  * on. */
 static int trt_requeue_(trt_worker_ *w, trt_cell_ **pc)
 {
     trt_cell_ *c = *pc, *behind = NULL;
+    bool exhausted = (c->flags & TRT_RETRY_) != 0;
     if (!(c->flags & TRT_ASYNC_)) {
         behind = trt_behind_(c);
         trt_go_async_(c);
     }
     trt_push_(w, (uintptr_t)c | TRT_OWNED_ENTRY_);
-    if (!w->solo && !w->rt->current_thread && (behind || TRT_LOAD_(&w->lifo, relaxed)))
+    if (!w->solo && !w->rt->current_thread && (behind || TRT_LOAD_(&w->lifo, relaxed)) &&
+        !(exhausted && trt_soon_(w)))
         trt_notify_(w->rt);
     *pc = behind;
     return behind ? TRT_STEP_COMMIT_ : TRT_STEP_GONE_;
@@ -7143,18 +7250,45 @@ static bool trt_job_cancel_strand_(trt_waiter_ *w)
  * >>impl-fds
  *
  * Readiness of file descriptors. One record an fd, in 16 shards by number, each with a latch;
- * records stay until the runtime is freed. Every wait arms the poller for one shot: that checks
- * the level, so that nothing is missed, and notices an fd that was closed and opened again (the
- * kernel has forgotten it, and it is added anew, under a new generation that tells late events of
- * the old one apart). Waiters of one direction are woken together; hang-up and error wake both
- * directions.
+ * records stay until the runtime is freed. Waiters of one direction are woken together; hang-up and
+ * error wake both directions. The poller is opened by the first wait. Before, nobody needs it, and
+ * workers sleep on futexes.
  *
- * The poller is opened by the first wait. Before, nobody needs it, and workers sleep on futexes.
+ * kqueue and poll: every wait looks at the fd, and if it is not ready arms the poller for one shot.
+ *
+ * epoll: an fd stays armed, edge-triggered, from its first wait on, and a further wait of the same
+ * task makes no system call: on a busy server the next edge comes before anybody would sleep. Two
+ * things can go wrong, and neither is told by an edge: the fd was ready all the time (its reader
+ * has left some), or it was closed and its number used again (the kernel has forgotten it). So such
+ * a wait is `unsure`: its record is in a list of the worker. The worker verifies it some rounds of
+ * maintenance after the wait began. If all workers sleep, the last to fall asleep verifies all
+ * lists after a nap. If a worker is stuck, the watch thread does. To verify is to look at the level
+ * and, if the fd is not ready, to arm it again: the kernel looks once more, and an fd that it does
+ * not know is added, under a new generation that tells late events of the old one apart.
+ *
+ *   task     another task's wait for the same fd is probably one for another file: it looks and
+ *            arms, as the first does
+ *   missed   an edge came while nobody waited: the next wait begins with a look
+ *   often    above 0 waits begin with a look, because one was found ready only when it was
+ *            verified; looks that find it ready raise it, those that do not lower it
+ *   harvest  if the wait began while a worker was in the poller, the event that it brings may be
+ *            older: of data that have been read since, or of another file. It counts if a look
+ *            confirms it
+ *
+ * A look is poll() for one fd.
  */
 enum { TRT_READ_ = 1, TRT_WRITE_ = 2 };
+enum { TRT_FD_OFTEN_ = 8, TRT_FD_ROUNDS_ = 16, TRT_FD_NAP_NS_ = 100000 };
 
-static void trt_fd_event_(trt_runtime *rt, int fd, uint32_t generation, uint32_t ready);
+static void trt_fd_event_(trt_runtime *rt, int fd, uint32_t generation, uint32_t ready,
+                          trt_wakes_ *wakes);
 static void trt_driver_again_(trt_runtime *rt);
+
+#if defined __linux__ && !defined TASKRT_POLL
+enum { TRT_POLLER_KEEPS_ = 1 }; /* an fd stays armed */
+#else
+enum { TRT_POLLER_KEEPS_ = 0 };
+#endif
 
 #if defined __linux__ && !defined TASKRT_POLL
 static bool trt_poller_open_(trt_runtime *rt)
@@ -7186,15 +7320,19 @@ static void trt_poller_interrupt_(trt_runtime *rt)
 static int trt_poller_arm_(trt_runtime *rt, trt_fd_ *record, uint32_t interest)
 {
     struct epoll_event event;
+    uint32_t all = record->armed | interest;
     memset(&event, 0, sizeof event);
-    event.events = (uint32_t)EPOLLONESHOT |
-                   (interest & TRT_READ_ ? (uint32_t)EPOLLIN | EPOLLRDHUP : 0u) |
-                   (interest & TRT_WRITE_ ? (uint32_t)EPOLLOUT : 0u);
+    event.events = (uint32_t)EPOLLET | (all & TRT_READ_ ? (uint32_t)EPOLLIN | EPOLLRDHUP : 0u) |
+                   (all & TRT_WRITE_ ? (uint32_t)EPOLLOUT : 0u);
     event.data.u64 = (uint64_t)record->generation << 32 | (uint32_t)record->fd;
-    if (TRT_SYS_(epoll_ctl)(rt->poller, EPOLL_CTL_MOD, record->fd, &event) == 0) return 0;
-    if (errno != ENOENT) return errno;
-    event.data.u64 = (uint64_t)++record->generation << 32 | (uint32_t)record->fd;
-    return TRT_SYS_(epoll_ctl)(rt->poller, EPOLL_CTL_ADD, record->fd, &event) == 0 ? 0 : errno;
+    if (TRT_SYS_(epoll_ctl)(rt->poller, EPOLL_CTL_MOD, record->fd, &event) != 0) {
+        record->armed = 0;
+        if (errno != ENOENT) return errno;
+        event.data.u64 = (uint64_t)++record->generation << 32 | (uint32_t)record->fd;
+        if (TRT_SYS_(epoll_ctl)(rt->poller, EPOLL_CTL_ADD, record->fd, &event) != 0) return errno;
+    }
+    record->armed = all;
+    return 0;
 }
 
 /* epoll_wait counts milliseconds. What is below is waited for by polling the poller itself, and not
@@ -7223,15 +7361,19 @@ static int trt_epoll_(int poller, struct epoll_event *events, int most, trt_dura
 static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
 {
     struct epoll_event events[128];
-    int n = trt_epoll_(rt->poller, events, 128, timeout), i;
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    int n, i;
+    TRT_ADD_(&rt->harvest, 1u, seq_cst);
+    n = trt_epoll_(rt->poller, events, 128, timeout);
     for (i = 0; i < n; i++) {
         uint32_t e = events[i].events, ready = 0;
         if (events[i].data.u64 == UINT64_MAX) continue;
         if (e & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) ready |= TRT_READ_;
         if (e & (EPOLLOUT | EPOLLHUP | EPOLLERR)) ready |= TRT_WRITE_;
         trt_fd_event_(rt, (int)(uint32_t)events[i].data.u64, (uint32_t)(events[i].data.u64 >> 32),
-                      ready);
+                      ready, &wakes);
     }
+    trt_wake_(&wakes);
 }
 
 static void trt_poller_close_(trt_runtime *rt)
@@ -7331,6 +7473,7 @@ static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
     size_t n, i;
     int64_t ms = timeout < 0 ? -1 : timeout / 1000000 + (timeout % 1000000 != 0);
     bool all;
+    trt_wakes_ wakes = TRT_NO_WAKES_;
     TRT_STORE_(&rt->polling, 1u, seq_cst); /* from here on, whoever arms interrupts */
     n = trt_poll_set_(rt, few, &set, &all);
     if (!all && (ms < 0 || ms > 10)) ms = 10; /* those that were left out are next */
@@ -7342,8 +7485,9 @@ static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
         uint32_t ready = 0;
         if (e & (POLLIN | POLLHUP | POLLERR | POLLNVAL)) ready |= TRT_READ_;
         if (e & (POLLOUT | POLLHUP | POLLERR | POLLNVAL)) ready |= TRT_WRITE_;
-        if (ready) trt_fd_event_(rt, set[i].fd, 0, ready);
+        if (ready) trt_fd_event_(rt, set[i].fd, 0, ready, &wakes);
     }
+    trt_wake_(&wakes);
 }
 #else /* kqueue */
 static bool trt_poller_open_(trt_runtime *rt)
@@ -7376,6 +7520,7 @@ static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
 {
     struct kevent events[128];
     struct timespec at;
+    trt_wakes_ wakes = TRT_NO_WAKES_;
     int n, i;
     at.tv_sec = (time_t)(timeout / 1000000000);
     at.tv_nsec = (long)(timeout % 1000000000);
@@ -7387,8 +7532,9 @@ static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
             continue;
         }
         if (events[i].flags & (EV_EOF | EV_ERROR)) ready = TRT_READ_ | TRT_WRITE_;
-        trt_fd_event_(rt, (int)events[i].ident, 0, ready);
+        trt_fd_event_(rt, (int)events[i].ident, 0, ready, &wakes);
     }
+    trt_wake_(&wakes);
 }
 #endif
 
@@ -7492,68 +7638,225 @@ static uint32_t trt_fd_interest_(const trt_fd_ *record)
            (record->writers.head ? (uint32_t)TRT_WRITE_ : 0u);
 }
 
-static void trt_fd_event_(trt_runtime *rt, int fd, uint32_t generation, uint32_t ready)
-{
-    trt_fds_ *fds = trt_shard_(rt, fd);
-    trt_wakes_ wakes = TRT_NO_WAKES_;
-    trt_fd_ *record;
-    uint32_t left;
-    trt_latch_(&fds->latch);
-    record = trt_fd_record_(fds, fd, false);
-    if (record && record->generation == generation) {
-        if (ready & TRT_READ_) trt_fd_complete_(rt, &record->readers, &wakes);
-        if (ready & TRT_WRITE_) trt_fd_complete_(rt, &record->writers, &wakes);
-        left = trt_fd_interest_(record);
-        record->armed = 0;
-        if (left && trt_poller_arm_(rt, record, left) != 0) {
-            trt_fd_complete_(rt, &record->readers, &wakes); /* closed: their next call says why */
-            trt_fd_complete_(rt, &record->writers, &wakes);
-        }
-    }
-    trt_unlatch_(&fds->latch);
-    trt_wake_(&wakes);
-}
-
-/* Is it ready right now? Regular files always are; a bad fd is an error. */
-static trt_status_code trt_fd_look_(int fd, uint32_t direction, uint16_t *error)
+/* The look: which of these directions are ready right now? Regular files always are; an fd that is
+ * not open is ready to say so, in `error`. */
+static uint32_t trt_fd_look_(int fd, uint32_t directions, int *error)
 {
     struct pollfd p;
     int n;
     p.fd = fd;
-    p.events = direction == TRT_READ_ ? POLLIN : POLLOUT;
+    p.events = (short)((directions & TRT_READ_ ? POLLIN : 0) |
+                       (directions & TRT_WRITE_ ? POLLOUT : 0));
     p.revents = 0;
-    *error = EBADF;
-    if (fd < 0) return TRT_ERRNO;
     do {
         n = TRT_SYS_(poll)(&p, 1, 0);
     } while (n < 0 && errno == EINTR);
-    if (n < 0) *error = (uint16_t)errno;
-    if (n < 0 || (p.revents & POLLNVAL)) return TRT_ERRNO;
-    return n ? TRT_OK : TRT_PENDING;
+    *error = n < 0 ? errno : p.revents & POLLNVAL ? EBADF : 0;
+    if (*error || (p.revents & (POLLHUP | POLLERR))) return directions;
+    return (p.revents & POLLIN ? (uint32_t)TRT_READ_ : 0u) |
+           (p.revents & POLLOUT ? (uint32_t)TRT_WRITE_ : 0u);
 }
 
-static trt_status_code trt_fd_register_(int fd, uint32_t direction, trt_waiter_ *w)
+/* How often a look pays: much if one was missing. */
+static void trt_fd_learn_(trt_fd_ *record, uint32_t directions, int by)
 {
-    trt_runtime *rt = trt_here_.worker->rt;
+    int i;
+    for (i = 0; i < 2; i++) {
+        int often = (int)record->of[i].often + by;
+        if (!(directions & ((uint32_t)TRT_READ_ << i))) continue;
+        if (often > TRT_FD_OFTEN_) often = TRT_FD_OFTEN_;
+        record->of[i].often = often < 0 ? 0 : (uint32_t)often;
+    }
+}
+
+static void trt_fd_ready_(trt_runtime *rt, trt_fd_ *record, uint32_t ready, trt_wakes_ *wakes)
+{
+    if (ready & TRT_READ_) trt_fd_complete_(rt, &record->readers, wakes);
+    if (ready & TRT_WRITE_) trt_fd_complete_(rt, &record->writers, wakes);
+}
+
+/* Latched: arm it for those that still wait. If that fails it was closed: their next call says
+ * why. */
+static void trt_fd_rearm_(trt_runtime *rt, trt_fd_ *record, trt_wakes_ *wakes)
+{
+    uint32_t left = trt_fd_interest_(record);
+    if (left && trt_poller_arm_(rt, record, left) != 0)
+        trt_fd_ready_(rt, record, TRT_READ_ | TRT_WRITE_, wakes);
+}
+
+static void trt_fd_event_(trt_runtime *rt, int fd, uint32_t generation, uint32_t ready,
+                          trt_wakes_ *wakes)
+{
     trt_fds_ *fds = trt_shard_(rt, fd);
     trt_fd_ *record;
-    trt_status_code status = TRT_PENDING;
+    trt_latch_(&fds->latch);
+    record = trt_fd_record_(fds, fd, false);
+    if (record && record->generation == generation) {
+        uint32_t awaited = ready & trt_fd_interest_(record);
+        int error;
+        if (TRT_POLLER_KEEPS_ && awaited && record->harvest == TRT_LOAD_(&rt->harvest, relaxed))
+            awaited = trt_fd_look_(fd, awaited, &error);
+        record->missed |= ready & ~awaited;
+        trt_fd_ready_(rt, record, awaited, wakes);
+        if (!TRT_POLLER_KEEPS_) {
+            record->armed = 0;
+            trt_fd_rearm_(rt, record, wakes);
+        }
+    }
+    trt_unlatch_(&fds->latch);
+}
+
+static void trt_unsure_push_(trt_worker_ *w, trt_fd_ *record)
+{
+    trt_fd_ *head = TRT_LOAD_(&w->unsure, relaxed);
+    do {
+        record->next_unsure = head;
+    } while (!TRT_CAS_WEAK_(&w->unsure, &head, record, release));
+}
+
+/* Latched: this worker's wait goes on without a system call. */
+static void trt_fd_unsure_(trt_worker_ *w, trt_fd_ *record)
+{
+    if (record->unsure && record->unsure != w) return; /* verified by the other one's rounds */
+    record->round = w->fd_round;
+    if (record->unsure) return;
+    record->unsure = w;
+    trt_unsure_push_(w, record);
+}
+
+static void trt_fd_verify_(trt_runtime *rt, trt_fd_ *record, trt_wakes_ *wakes)
+{
+    uint32_t interest = trt_fd_interest_(record), ready;
     int error;
+    if (!interest) return;
+    ready = trt_fd_look_(record->fd, interest, &error);
+    trt_fd_learn_(record, ready, TRT_FD_OFTEN_);
+    if (ready) record->armed = 0; /* for all we know: the next wait arms it */
+    trt_fd_ready_(rt, record, ready, wakes);
+    trt_fd_rearm_(rt, record, wakes);
+}
+
+/* Verify the waits that `of` is unsure of; those that began lately only if `all`. */
+static TRT_NOINLINE_ void trt_fds_verify_(trt_worker_ *of, bool all)
+{
+    trt_fd_ *record = TRT_SWAP_(&of->unsure, NULL, acquire), *next;
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    for (; record; record = next) {
+        trt_fds_ *fds = trt_shard_(of->rt, record->fd);
+        trt_latch_(&fds->latch);
+        next = record->next_unsure;
+        if (!all && trt_fd_interest_(record) && of->fd_round - record->round < TRT_FD_ROUNDS_) {
+            trt_unsure_push_(of, record);
+        } else {
+            record->unsure = NULL;
+            trt_fd_verify_(of->rt, record, &wakes);
+        }
+        trt_unlatch_(&fds->latch);
+    }
+    trt_wake_(&wakes);
+}
+
+static void trt_fds_verify_all_(trt_runtime *rt)
+{
+    size_t i;
+    for (i = 0; i < rt->n_workers; i++)
+        if (TRT_LOAD_(&rt->workers[i]->unsure, relaxed)) trt_fds_verify_(rt->workers[i], true);
+}
+
+/* Everybody sleeps: is there something to verify? */
+static bool trt_fds_unsure_(trt_runtime *rt)
+{
+    size_t i;
+    if (!TRT_POLLER_KEEPS_ || !TRT_LOAD_(&rt->fds_waiting, relaxed) ||
+        TRT_LOAD_(&rt->sleeping, seq_cst) < rt->n_workers)
+        return false;
+    for (i = 0; i < rt->n_workers; i++)
+        if (TRT_LOAD_(&rt->workers[i]->unsure, seq_cst)) return true;
+    return false;
+}
+
+/* A round of maintenance. What sleepers have left in their lists has to be verified too. */
+static void trt_fds_round_(trt_worker_ *w)
+{
+    trt_runtime *rt = w->rt;
+    uint32_t nobody = 0;
+    if (TRT_LOAD_(&rt->driver, relaxed) == 0 &&
+        TRT_LOAD_(&rt->poller_ready, acquire) && /* with it, what the poller is */
+        TRT_CAS_(&rt->driver, &nobody, w->index + 1, seq_cst)) {
+        trt_poller_wait_(rt, 0);
+        TRT_STORE_(&rt->driver, 0u, seq_cst);
+    }
+    w->fd_round++;
+    if (TRT_LOAD_(&w->unsure, relaxed)) trt_fds_verify_(w, false);
+    if (w->fd_round % TRT_FD_ROUNDS_ == 0 && TRT_LOAD_(&rt->sleeping, relaxed))
+        trt_fds_verify_all_(rt);
+}
+
+/* The wait of a group may be over before anybody verifies it: it looks. But for a deadline that is
+ * far enough away. */
+static bool trt_fd_hurried_(trt_waiter_ *w)
+{
+    const trt_group_ *g;
+    if (w->mode != TRT_MODE_MEMBER_) return false;
+    g = trt_group_of_(w);
+    return !g->deadline || g->member[1].kind != TRT_KIND_SLEEP_ ||
+           g->member[1].args.arg < (uint64_t)trt_ms(10);
+}
+
+static uint64_t trt_fd_task_(const trt_co *co)
+{
+    return trt_id_of_(co->cell_, TRT_GENERATION_(TRT_LOAD_(&co->cell_->state, relaxed)));
+}
+
+/* Will the poller tell when it gets ready? */
+static bool trt_fd_kept_(const trt_fd_ *record, uint32_t direction, uint64_t task)
+{
+    return TRT_POLLER_KEEPS_ && (record->armed & direction) &&
+           record->of[direction - 1].task == task;
+}
+
+/* Latched: TRT_PENDING, or what the wait ends with at once. */
+static trt_status_code trt_fd_begin_(trt_runtime *rt, trt_fd_ *record, uint32_t direction,
+                                     uint64_t task, trt_waiter_ *w)
+{
+    int error = 0;
+    bool ready = false;
+    if (!trt_fd_kept_(record, direction, task)) {
+        record->of[direction - 1].task = task;
+        error = trt_poller_arm_(rt, record, trt_fd_interest_(record) | direction);
+    } else if ((record->missed & direction) || trt_fd_hurried_(w)) {
+        record->missed &= ~direction;
+        ready = trt_fd_look_(record->fd, direction, &error) != 0;
+    }
+    w->error = (uint16_t)error;
+    return error ? TRT_ERRNO : ready ? TRT_OK : TRT_PENDING;
+}
+
+static trt_status_code trt_fd_register_(trt_co *co, int fd, uint32_t direction, trt_waiter_ *w)
+{
+    trt_worker_ *worker = trt_here_.worker;
+    trt_runtime *rt = worker->rt;
+    trt_fds_ *fds = trt_shard_(rt, fd);
+    uint64_t task = trt_fd_task_(co);
+    trt_status_code status = TRT_NO_MEMORY;
+    trt_fd_ *record;
+    bool kept;
     if (!trt_poller_ensure_(rt)) {
         w->error = (uint16_t)errno;
         return trt_take_(w) ? TRT_ERRNO : TRT_REFUSED_;
     }
     trt_latch_(&fds->latch);
-    record = trt_fd_record_(fds, fd, true);
     w->args.obj = rt;
-    if (!record) {
-        status = trt_take_(w) ? TRT_NO_MEMORY : TRT_REFUSED_;
-    } else if ((error = trt_poller_arm_(rt, record, trt_fd_interest_(record) | direction)) != 0) {
-        status = trt_take_(w) ? TRT_ERRNO : TRT_REFUSED_;
-        if (status == TRT_ERRNO) w->error = (uint16_t)error;
+    record = trt_fd_record_(fds, fd, true);
+    kept = record && trt_fd_kept_(record, direction, task);
+    if (record) status = trt_fd_begin_(rt, record, direction, task, w);
+    if (status != TRT_PENDING) {
+        if (!trt_take_(w)) status = TRT_REFUSED_;
     } else if (trt_park_(w)) {
         trt_list_push_(direction == TRT_READ_ ? &record->readers : &record->writers, w);
         TRT_ADD_(&rt->fds_waiting, 1u, relaxed);
+        record->harvest = TRT_LOAD_(&rt->harvest, seq_cst);
+        if (kept) trt_fd_unsure_(worker, record);
     } else {
         status = TRT_REFUSED_;
     }
@@ -7561,15 +7864,32 @@ static trt_status_code trt_fd_register_(int fd, uint32_t direction, trt_waiter_ 
     return status;
 }
 
+/* Before the wait: is it ready now? No, as far as anybody knows, if the poller would have told. */
+static bool trt_fd_try_(trt_co *co, int fd, uint32_t direction, int *error)
+{
+    trt_fds_ *fds = trt_shard_(trt_here_.worker->rt, fd);
+    trt_fd_ *record;
+    bool kept, ready = false;
+    trt_latch_(&fds->latch);
+    record = trt_fd_record_(fds, fd, false);
+    kept = record && trt_fd_kept_(record, direction, trt_fd_task_(co));
+    if (!kept || (record->missed & direction) || record->of[direction - 1].often) {
+        if (kept) record->missed &= ~direction;
+        ready = trt_fd_look_(fd, direction, error) != 0;
+        if (kept) trt_fd_learn_(record, direction, ready ? 2 : -1);
+    }
+    trt_unlatch_(&fds->latch);
+    return ready;
+}
+
 static trt_status_code trt_fd_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w, uint32_t direction)
 {
-    int fd = (int)(uint32_t)args->arg;
-    uint16_t error = 0;
-    trt_status_code status;
-    if (w) return trt_fd_register_(fd, direction, w);
-    status = trt_fd_look_(fd, direction, &error);
-    if (status == TRT_ERRNO) co->cell_->wait.error = error;
-    return status;
+    int fd = (int)(uint32_t)args->arg, error = EBADF;
+    if (w) return trt_fd_register_(co, fd, direction, w);
+    if (fd >= 0 && !trt_fd_try_(co, fd, direction, &error)) return TRT_PENDING;
+    if (!error) return TRT_OK;
+    co->cell_->wait.error = (uint16_t)error;
+    return TRT_ERRNO;
 }
 
 static trt_status_code trt_readable_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
@@ -7595,7 +7915,7 @@ static void trt_fd_cancel_(trt_waiter_ *w)
     if (record) {
         trt_list_remove_(w->kind == TRT_KIND_READABLE_ ? &record->readers : &record->writers, w);
         TRT_SUB_(&rt->fds_waiting, 1u, relaxed);
-        record->armed = trt_fd_interest_(record);
+        if (!TRT_POLLER_KEEPS_) record->armed = trt_fd_interest_(record);
     }
     trt_unlatch_(&fds->latch);
 }
@@ -7763,12 +8083,11 @@ static void trt_driver_sleep_(trt_worker_ *w, trt_instant until)
     trt_runtime *rt = w->rt;
     uint32_t asleep = TRT_ASLEEP_;
     trt_instant due;
-    TRT_STORE_(&rt->driver_until, TRT_FOREVER_, seq_cst);
-    TRT_FENCE_(&rt->driver);
+    TRT_STORE_(&rt->driver_until, TRT_FOREVER_, seq_cst); /* as are the loads that follow */
     due = trt_next_timer_(rt);
     if (due < until) until = due;
     TRT_STORE_(&rt->driver_until, until, seq_cst);
-    TRT_FENCE_(&rt->driver);
+    TRT_FENCE_(&rt->driver); /* pairs with the one in trt_poller_ensure_ */
     if (trt_next_timer_(rt) < until) return; /* the next round sees it */
     if (!TRT_LOAD_(&rt->poller_ready, acquire)) {
         if (TRT_LOAD_(&w->wake, acquire) == TRT_ASLEEP_ &&
@@ -7797,6 +8116,22 @@ static trt_instant trt_sleep_limit_(const trt_runtime *rt)
 }
 
 static bool trt_virtual_idle_(trt_worker_ *w);
+static void trt_abort_all_live_(trt_runtime *rt);
+
+/* A shutdown looks once at what it can see. What it has missed, this worker has made, run or ended
+ * itself: so each looks once more when it sees `closing`, between two turns or behind the fence
+ * before it sleeps. */
+static bool trt_closing_unseen_(const trt_worker_ *w)
+{
+    return TRT_UNLIKELY_(TRT_LOAD_(&w->rt->closing, relaxed)) && !w->saw_closing;
+}
+
+static void trt_see_closing_(trt_worker_ *w)
+{
+    w->saw_closing = true;
+    trt_abort_all_live_(w->rt);
+    trt_check_ended_(w->rt);
+}
 
 /* Nothing to do: sleep until there is. Returns after any wake; the caller looks again. */
 static void trt_worker_sleep_(trt_worker_ *w)
@@ -7805,29 +8140,46 @@ static void trt_worker_sleep_(trt_worker_ *w)
     trt_a64_ *bits = &rt->idle_bits[w->index / 64];
     uint64_t mask = (uint64_t)1 << w->index % 64;
     uint32_t nobody = 0;
+    bool closing, nap = false, relied_on = w->searching;
     TRT_STORE_(&w->at_cell, NULL, relaxed);
-    TRT_STORE_(&w->wake, (uint32_t)TRT_ASLEEP_, seq_cst);
+    /* Takes back the last unpark, and sees what it was for: a `woken` or a gate has no fence. */
+    TRT_SWAP_(&w->wake, (uint32_t)TRT_ASLEEP_, relaxed); /* and the fence below */
     TRT_ADD_(&rt->sleeping, 1u, seq_cst);
     TRT_OR_(bits, mask, seq_cst);
-    if (w->searching) {
+    if (relied_on) {
         w->searching = false;
         TRT_SUB_(&rt->searchers, 1u, seq_cst);
     }
-    TRT_FENCE_(&rt->sleeping); /* pairs with trt_notify_ */
-    if (!trt_any_work_(w) && !(rt->virtual_clock && trt_virtual_idle_(w))) {
+    TRT_FENCE_(&rt->sleeping); /* pairs with trt_notify_, and with trt_shutdown_begin_ */
+    closing = trt_closing_unseen_(w);
+    if (!closing && !trt_any_work_(w) && !(rt->virtual_clock && trt_virtual_idle_(w))) {
+        trt_instant until = trt_sleep_limit_(rt);
+        relied_on = false;
+        nap = trt_fds_unsure_(rt);
+        if (nap) until = trt_after_(trt_clock_(), TRT_FD_NAP_NS_);
         TRT_COUNT_(&w->parks, 1u);
         if (TRT_CAS_(&rt->driver, &nobody, w->index + 1, seq_cst)) {
-            trt_driver_sleep_(w, trt_sleep_limit_(rt));
+            trt_driver_sleep_(w, until);
             TRT_STORE_(&rt->driver, 0u, seq_cst);
             if (!rt->virtual_clock) trt_run_all_timers_(w);
         } else {
-            while (TRT_LOAD_(&w->wake, acquire) == TRT_ASLEEP_)
-                trt_os_wait_(&w->wake, TRT_ASLEEP_, TRT_FOREVER_);
+            while (TRT_LOAD_(&w->wake, acquire) == TRT_ASLEEP_ && (!nap || trt_clock_() < until))
+                trt_os_wait_(&w->wake, TRT_ASLEEP_, nap ? until : TRT_FOREVER_);
+        }
+        nap = nap && trt_clock_() >= until;
+    }
+    if (!(TRT_AND_(bits, ~mask, seq_cst) & mask)) {
+        w->searching = true; /* woken by name: trt_notify_slow_ has counted us */
+    } else {
+        TRT_SUB_(&rt->sleeping, 1u, seq_cst);
+        if (relied_on) { /* by who made the work that we have seen: the chain goes on from here */
+            w->searching = true;
+            TRT_ADD_(&rt->searchers, 1u, seq_cst);
         }
     }
-    if (TRT_AND_(bits, ~mask, seq_cst) & mask) TRT_SUB_(&rt->sleeping, 1u, seq_cst);
-    else w->searching = true; /* woken by name: trt_notify_slow_ has counted us */
+    if (nap) trt_fds_verify_all_(rt);
     trt_watch_wake_(rt);
+    if (closing) trt_see_closing_(w);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -7863,20 +8215,16 @@ static void trt_found_(trt_worker_ *w)
 static bool trt_maintain_(trt_worker_ *w)
 {
     trt_runtime *rt = w->rt;
-    uint32_t nobody = 0;
     uintptr_t entry;
     trt_cell_ *fork;
+    if (trt_closing_unseen_(w)) trt_see_closing_(w);
     if (!rt->virtual_clock) {
         if (w->tick % (4 * TRT_MAINTENANCE_) == 0) trt_run_all_timers_(w);
         else if (TRT_LOAD_(&w->wheel.next, relaxed) != TRT_FOREVER_ ||
                  TRT_LOAD_(&w->wheel.fresh_some, relaxed))
             trt_run_timers_(w, w, trt_clock_());
     }
-    if (TRT_LOAD_(&rt->fds_waiting, relaxed) && TRT_LOAD_(&rt->driver, relaxed) == 0 &&
-        TRT_CAS_(&rt->driver, &nobody, w->index + 1, seq_cst)) {
-        trt_poller_wait_(rt, 0);
-        TRT_STORE_(&rt->driver, 0u, seq_cst);
-    }
+    if (TRT_LOAD_(&rt->fds_waiting, relaxed)) trt_fds_round_(w);
     fork = trt_deque_empty_(w) ? NULL : trt_deque_steal_(w); /* its oldest: nobody starves */
     if (fork) {
         trt_found_(w);
@@ -7890,6 +8238,31 @@ static bool trt_maintain_(trt_worker_ *w)
     w->budget = TRT_BUDGET_;
     trt_run_entry_(w, entry);
     return true;
+}
+
+static bool trt_any_entry_(trt_worker_ *w)
+{
+    trt_runtime *rt = w->rt;
+    size_t i;
+    if (TRT_LOAD_(&rt->inject_len, relaxed)) return true;
+    for (i = 0; i < rt->n_workers; i++)
+        if (!trt_ring_empty_(rt->workers[i])) return true;
+    return false;
+}
+
+/* A fork that does next to nothing takes longer to steal than to run, and so does its memory when
+ * it goes back: then both are faster if the thief keeps away for a while. */
+static void trt_run_stolen_(trt_worker_ *w, trt_cell_ *fork)
+{
+    trt_instant start = trt_clock_();
+    int i;
+    trt_run_fork_(w, fork);
+    if (trt_clock_() - start > TRT_TINY_NS_) {
+        w->tiny = 0;
+        return;
+    }
+    if (w->tiny < 5) w->tiny++;
+    for (i = 0; i < (TASKRT_TEST_SPINS / 16) << w->tiny && !trt_any_entry_(w); i++) TRT_PAUSE_();
 }
 
 /* Look at the others', beginning anywhere. */
@@ -7915,7 +8288,7 @@ static bool trt_search_(trt_worker_ *w)
         if (fork) TRT_COUNT_(&w->steals, 1u);
         trt_found_(w);
         w->budget = TRT_BUDGET_;
-        if (fork) trt_run_fork_(w, fork);
+        if (fork) trt_run_stolen_(w, fork);
         else trt_run_entry_(w, entry);
         return true;
     }
@@ -8080,6 +8453,7 @@ static bool trt_virtual_idle_(trt_worker_ *w)
     trt_unlatch_(&rt->pool.latch);
     if (jobs || trt_any_work_(w)) return false;
     if (TRT_LOAD_(&rt->fds_waiting, relaxed)) { /* what is ready now comes before the next timer */
+        trt_fds_verify_all_(rt);
         trt_poller_wait_(rt, 0);
         if (trt_any_work_(w)) return true;
     }
@@ -8162,6 +8536,7 @@ static void trt_watch_worker_(trt_runtime *rt, trt_worker_ *w, trt_instant now)
         return;
     }
     if (TRT_LOAD_(&w->wheel.fresh_some, relaxed)) trt_settle_timers_(w, now);
+    trt_fds_verify_all_(rt);
     trt_rescue_(rt, w);
     if (w->reported || rt->config.stall_after < 0 || now - w->seen_at < rt->config.stall_after)
         return;
@@ -8762,6 +9137,25 @@ TRT_DEF_ void trt_notify_all(trt_notify *notify)
  * waiter leaves when its await ends: one whose abort has been asked for, but has not been carried
  * out, still counts as arrived.
  */
+/* Does it still wait? One that lost to an abort or a deadline stays linked until its strand runs. */
+static bool trt_still_waits_(trt_waiter_ *w)
+{
+    trt_cell_ *c = w->mode == TRT_MODE_MEMBER_ ? trt_group_of_(w)->cell : trt_waiting_cell_(w);
+    return (TRT_LOAD_(&c->state, acquire) & TRT_WAIT_STATE_) != 0;
+}
+
+/* Latch held, the round is about to be complete: who has been aborted counts no longer. */
+static void trt_barrier_sweep_(trt_barrier *b)
+{
+    trt_waiter_ *w = b->waiters_.head, *next;
+    for (; w; w = next) {
+        next = w->next;
+        if (trt_still_waits_(w)) continue;
+        trt_list_remove_(&b->waiters_, w);
+        b->arrived_--;
+    }
+}
+
 static trt_status_code trt_barrier_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
 {
     trt_barrier *b = a->obj;
@@ -8772,6 +9166,7 @@ static trt_status_code trt_barrier_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *
     if (!b->parties_) /* never changes after init */
         return trt_settle_(w, trt_misuse_("trt_barrier_wait", "before trt_barrier_init"));
     trt_latch_(&b->lock_);
+    if (b->parties_ - b->arrived_ <= 1) trt_barrier_sweep_(b);
     if (b->parties_ - b->arrived_ > 1) {
         status = trt_enlist_(&b->waiters_, w);
         if (w && status == TRT_PENDING) b->arrived_++;
@@ -10077,11 +10472,19 @@ static void trt_give_up_(trt_runtime *rt)
     trt_cells_(rt, trt_give_up_visit_, NULL);
 }
 
+static void trt_abort_all_live_(trt_runtime *rt) { trt_cells_(rt, trt_abort_visit_, NULL); }
+
 static void trt_shutdown_begin_(trt_runtime *rt)
 {
-    if (TRT_SWAP_(&rt->closing, 1u, seq_cst)) return;
-    TRT_FENCE_(&rt->ended_fence); /* pairs with the park of a strand, see trt_park_strand_ */
-    trt_cells_(rt, trt_abort_visit_, NULL);
+    if (TRT_SWAP_(&rt->closing, 1u, seq_cst)) {
+        /* Who was first may be on the way still; but who asks from inside ends at its next await. */
+        if (trt_here_.rt == rt) trt_abort_all_live_(rt);
+        return;
+    }
+    /* Pairs with the park of a strand and with the sleep of a worker: see trt_park_strand_ and
+     * trt_see_closing_. */
+    TRT_FENCE_(&rt->ended_fence);
+    trt_abort_all_live_(rt);
     trt_check_ended_(rt);
 }
 
@@ -10186,18 +10589,29 @@ static void trt_group_unlink_(trt_group_ *g)
     }
 }
 
-/* No thread of the runtime is left: take what was given up out of the objects that it waits for. */
+/* No thread of the runtime is left: take what was given up out of the objects that it waits for.
+ * First what still waits: it is linked, or others complete it at this moment, as visitors. Then, in
+ * state RUN, what an abort has claimed, and nobody has run since; what was completed has a status. */
 static bool trt_unlink_visit_(trt_cell_ *c, uint64_t state, void *context)
 {
-    (void)context;
-    /* RUN too: an abort may have claimed it, and nobody has run it since. */
-    if (!(state & (TRT_WAIT_STATE_ | TRT_RUN_STATE_)) || (state & TRT_JOB_STATE_)) return true;
+    bool waits = *(const bool *)context;
+    uint64_t wanted = waits ? TRT_WAIT_STATE_ : TRT_RUN_STATE_;
+    if (!(state & wanted) || (state & TRT_JOB_STATE_)) return true;
     if (c->flags & TRT_RETRY_) return true; /* recorded, not registered */
     if (c->wait.kind == TRT_KIND_GROUP_)
         trt_group_unlink_((trt_group_ *)c->wait.args.obj);
-    else if (c->wait.kind > TRT_KIND_GROUP_ && c->wait.status == TRT_PENDING)
+    else if (c->wait.kind > TRT_KIND_GROUP_ && (waits || c->wait.status == TRT_PENDING))
         trt_kinds_[c->wait.kind].cancel(&c->wait);
     return true;
+}
+
+static void trt_unlink_all_(trt_runtime *rt)
+{
+    bool waits = true;
+    trt_cells_(rt, trt_unlink_visit_, &waits);
+    trt_visitors_wait_(rt);
+    waits = false;
+    trt_cells_(rt, trt_unlink_visit_, &waits);
 }
 
 typedef struct trt_leak_ {
@@ -10231,8 +10645,7 @@ TRT_DEF_ trt_status_code trt_runtime_free(trt_runtime *rt)
     if (trt_in_task_()) return trt_misuse_("trt_runtime_free", "this would block a worker");
     if (!rt->begun) (void)trt_runtime_shutdown(rt, -1);
     trt_join_threads_(rt);
-    trt_visitors_wait_(rt);
-    trt_cells_(rt, trt_unlink_visit_, NULL);
+    trt_unlink_all_(rt);
     trt_cells_(rt, trt_leak_visit_, &leak);
     if (leak.n && TASKRT_DEBUG)
         trt_say_("%zu ended tasks were neither joined nor detached; one is task %llu (%s)", leak.n,
@@ -10464,14 +10877,18 @@ TRT_DEF_ void trt_metrics(trt_runtime *rt, trt_metrics_info *m)
     memset(m, 0, sizeof *m);
     if (!rt) return;
     m->workers = rt->n_workers;
+    /* Ended first, as in trt_live_: no more have ended than were spawned. */
     m->tasks_ended = TRT_LOAD_(&rt->outside_ended, acquire);
+    for (i = 0; i < rt->n_workers; i++)
+        m->tasks_ended += TRT_LOAD_(&rt->workers[i]->ended, acquire);
     m->tasks_spawned = TRT_LOAD_(&rt->outside_spawned, relaxed);
     m->stalls = TRT_LOAD_(&rt->stalls, relaxed);
     m->queue_depth = (size_t)TRT_LOAD_(&rt->inject_len, relaxed);
     for (i = 0; i < rt->n_workers; i++) {
         trt_worker_ *w = rt->workers[i];
-        m->tasks_ended += TRT_LOAD_(&w->ended, acquire);
-        m->tasks_spawned += TRT_LOAD_(&w->spawned, acquire);
+        int32_t depth = (int32_t)(TRT_LOAD_(&w->ring.tail, relaxed) -
+                                  (uint32_t)TRT_LOAD_(&w->ring.head, relaxed));
+        m->tasks_spawned += TRT_LOAD_(&w->spawned, relaxed);
         m->polls += TRT_LOAD_(&w->polls, relaxed);
         m->steals += TRT_LOAD_(&w->steals, relaxed);
         m->parks += TRT_LOAD_(&w->parks, relaxed);
@@ -10480,8 +10897,7 @@ TRT_DEF_ void trt_metrics(trt_runtime *rt, trt_metrics_info *m)
         m->timers_fired += TRT_LOAD_(&w->fired, relaxed);
         m->panics += TRT_LOAD_(&w->panics, relaxed);
         m->timers_waiting += (size_t)TRT_LOAD_(&w->wheel.waiting, relaxed);
-        m->queue_depth += TRT_LOAD_(&w->ring.tail, relaxed) -
-                          (uint32_t)TRT_LOAD_(&w->ring.head, relaxed);
+        if (depth > 0) m->queue_depth += (size_t)depth; /* the two may be of different moments */
         m->queue_depth += TRT_LOAD_(&w->lifo, relaxed) != 0;
     }
     m->tasks_alive = (size_t)(m->tasks_spawned - m->tasks_ended);

@@ -151,6 +151,7 @@ test)
     done
     step snippets "sh tests/snippets.sh '$out/snippets'"
     step compile "sh tests/compile/check.sh '$out/compile' quick"
+    step fuzz-replay "sh tests/fuzz/replay.sh '$out/fuzz' $CC $CFLAGS $SAN -std=c11 $warnings -pthread"
     ;;
 check-compile)
     for part in strict-gcc strict-clang link cxx wrong; do
@@ -217,6 +218,22 @@ check-soak)
     unit plain '' $CC $CFLAGS $SAN
     works $CC $thread && unit tsan 'env TASKRT_TEST_SLOW=10' $CC -O1 -g $thread
     ;;
+check-fuzz)
+    FUZZ_SECONDS=${FUZZ_SECONDS:-3600}
+    ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=0} UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+    export FUZZ_SECONDS ASAN_OPTIONS UBSAN_OPTIONS
+    step replay "sh tests/fuzz/replay.sh '$out' $CC $CFLAGS $SAN -std=c11 $warnings -pthread"
+    step seeded "sh tests/fuzz/seeded.sh '$out/seeded'"
+    echo 'int LLVMFuzzerTestOneInput(const char *p, long n); int LLVMFuzzerTestOneInput(const char *p, long n) { return !p && n; }' >"$out/probe.c"
+    if have clang && clang -fsanitize=fuzzer "$out/probe.c" -o "$out/probe" 2>/dev/null; then
+        sh tests/fuzz/build.sh "$out/fuzz" clang -O1 -g -fsanitize=fuzzer $address -std=c11 $warnings -pthread
+        for number in $(seq "$JOBS"); do
+            step "fuzz-$number" "sh tests/fuzz/fuzz.sh '$out' $number"
+        done
+    else
+        echo 'skipped: no clang with libFuzzer'
+    fi
+    ;;
 check-valgrind)
     TASKRT_TEST_SLOW=${TASKRT_TEST_SLOW:-30} TASKRT_TEST_ROUNDS=${TASKRT_TEST_ROUNDS:-0.003}
     export TASKRT_TEST_SLOW TASKRT_TEST_ROUNDS
@@ -265,6 +282,12 @@ check-model)
             sh tests/model/build.sh "$out" tests/model/$program.c >"$out/$program.build" 2>&1 &
         done
         wait
+        # An abort, and a shutdown, at every step of everything that can be awaited.
+        for program in abort shutdown; do
+            step "$program" "sh tests/model/build.sh '$out' tests/model/$program.c && '$out/$program' -n $((SCHEDULES / 4)) -s $SEED"
+        done
+        # The state matrix, so many schedules of each combination.
+        step matrix "sh tests/model/build.sh '$out' tests/model/matrix.c && '$out/matrix' -n $((SCHEDULES / 200)) -s $SEED"
         # The other ways to sleep: condition variables, poll().
         for way in NO_FUTEX POLL; do
             build="sh tests/model/build.sh '$out' tests/model/runtime.c runtime-$way -DTASKRT_$way"
@@ -322,7 +345,7 @@ for name in $(cut -d '|' -f 1 "$steps"); do
         f=${last#*, }
         passed=$((passed + p))
         failed=$((failed + ${f%% *}))
-        sed -n "s/^\(swept\|soaked\) /$name: &/p" "$out/$name.log"
+        sed -n "s/^\(swept\|soaked\|fuzzed\) /$name: &/p" "$out/$name.log"
         ;;
     *)
         echo "FAIL $name: no log"

@@ -271,6 +271,56 @@ TEST(an_fd_may_be_closed_and_its_number_used_again)
     CHECK_EQ(trt_run_with(&on_two_workers, reused, NULL), TRT_OK);
 }
 
+/* The waits of one task for the same fd: what it left, what came while it did not wait, what comes later. */
+struct same_fd { int fd[2], i, how; trt_handle(waits_readable) other; };
+trt_async(int, same_fd)
+{
+    trt_body {
+        pipe_of(self->fd);
+        for (self->i = 0; self->i < 60; self->i++) {
+            self->how = self->i % 6;
+            put(self->fd[1], 'a');
+            if (self->how == 1)
+                put(self->fd[1], 'b');
+            if (self->how == 2)
+                trt_await(trt_yield());
+            trt_await_ok(trt_readable(self->fd[0]));
+            CHECK_EQ(get(self->fd[0]), 'a');
+            if (self->how == 1) {
+                trt_await_ok(trt_within(trt_s(self->i % 12 == 1 ? 60 : 0), trt_readable(self->fd[0])));
+                CHECK_EQ(get(self->fd[0]), 'b');
+            }
+            if (self->how == 3) {
+                trt_await(trt_within(trt_ms(1), trt_readable(self->fd[0])));
+                CHECK_EQ(trt_status(), TRT_TIMED_OUT);
+            }
+            if (self->how == 4) { /* another file of the same number */
+                close(self->fd[0]);
+                close(self->fd[1]);
+                pipe_of(self->fd);
+            }
+            if (self->how == 5) { /* another task waits in between */
+                put(self->fd[1], 'c');
+                self->other = trt_spawn(waits_readable, .fd = self->fd[0]);
+                trt_await_ok(trt_join(self->other, NULL));
+                trt_await_ok(trt_readable(self->fd[0]));
+                CHECK_EQ(get(self->fd[0]), 'c');
+            }
+        }
+        trt_return(0);
+    }
+    trt_cleanup {
+        close(self->fd[0]);
+        close(self->fd[1]);
+    }
+}
+TEST(one_task_waits_for_an_fd_again_and_again)
+{
+    CHECK_EQ(trt_run_with(&on_one_thread, same_fd, NULL), TRT_OK);
+    CHECK_EQ(trt_run(same_fd, NULL), TRT_OK);
+    CHECK_EQ(trt_run_with(&on_virtual_clock, same_fd, NULL), TRT_OK);
+}
+
 struct bad_fd { int fd[2]; };
 trt_async(int, bad_fd)
 {

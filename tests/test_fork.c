@@ -465,4 +465,29 @@ TEST(forks_calls_locks_and_joins_together)
     CHECK_EQ(counter, 1023);
 }
 
+struct sync_that_is_complete { int out, i; };
+trt_async(trt_void, sync_that_is_complete)
+{
+    trt_body {
+        for (self->i = 0; self->i < 2; self->i++) {
+            self->out = 0;
+            trt_fork(now_value, &self->out, .value = 7); /* run from the queue, not by the sync */
+            AWAIT_UNTIL(self->out == 7);
+            trt_await_any_biased(trt_sync(), trt_sleep_until(0));
+            CHECK_EQ(trt_chosen(), 0);
+            CHECK_EQ(trt_status(), TRT_OK);
+        }
+        trt_fork(failing, NULL, .status = TRT_FULL);
+        trt_await(trt_sleep(trt_ms(1)));
+        trt_await_any_biased(trt_sync(), trt_sleep_until(0));
+        CHECK_EQ(trt_chosen(), 0);
+        CHECK_EQ(trt_status(), TRT_FULL);
+    }
+}
+
+TEST(a_sync_whose_forks_have_ended_is_complete_at_once)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, sync_that_is_complete, NULL), TRT_OK);
+}
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

@@ -820,4 +820,29 @@ TEST(what_ends_at_once_behind_a_child_ends_any)
     CHECK_EQ(out, 1);
 }
 
+/* A branch that was aborted in a wait has ended: whoever frees the runtime must not look at that wait. */
+struct waits_for_notify { trt_notify *notify; };
+trt_async(trt_void, waits_for_notify)
+{
+    trt_body { trt_await(trt_notified(self->notify)); }
+}
+struct object_is_gone_first { trt_notify *notify; trt_frame(waits_for_notify) child; };
+trt_async(trt_void, object_is_gone_first)
+{
+    trt_body {
+        trt_await(trt_within(trt_ms(1), trt_call(waits_for_notify, &self->child, .notify = self->notify)));
+        CHECK_EQ(trt_status(), TRT_TIMED_OUT);
+        memset(self->notify, 0xff, sizeof *self->notify); /* its memory is something else now */
+    }
+}
+
+TEST(what_an_ended_branch_waited_for_is_not_touched_again)
+{
+    trt_notify notify = {0};
+    unsigned char gone[sizeof notify];
+    memset(gone, 0xff, sizeof gone);
+    CHECK_EQ(trt_run_with(&on_virtual_clock, object_is_gone_first, NULL, .notify = &notify), TRT_OK);
+    CHECK(memcmp(&notify, gone, sizeof gone) == 0);
+}
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

@@ -716,11 +716,14 @@ TEST(a_barrier_is_reusable_and_has_one_leader_a_round)
     CHECK_EQ(trt_run_with(&on_virtual_clock, barrier_rules, NULL), TRT_OK);
 }
 
-struct waits_barrier { trt_barrier *b; bool leader; };
+struct waits_barrier { trt_barrier *b; trt_duration within; bool leader; };
 trt_async(bool, waits_barrier)
 {
     trt_body {
-        trt_await_ok(trt_barrier_wait(self->b, &self->leader));
+        if (self->within)
+            trt_await_ok(trt_within(self->within, trt_barrier_wait(self->b, &self->leader)));
+        else
+            trt_await_ok(trt_barrier_wait(self->b, &self->leader));
         trt_return(self->leader);
     }
 }
@@ -754,6 +757,40 @@ trt_async(int, barrier_leavers)
 TEST(an_aborted_waiter_leaves_the_barrier)
 {
     CHECK_EQ(trt_run_with(&on_virtual_clock, barrier_leavers, NULL), TRT_OK);
+}
+
+/* Who arrives right behind an abort meets nobody: the aborted task has not run since. */
+struct arrives_behind_abort { trt_barrier b; trt_handle(waits_barrier) plain, in_any; bool leader; };
+trt_async(int, arrives_behind_abort)
+{
+    trt_body {
+        CHECK_EQ(trt_barrier_init(&self->b, 3), TRT_OK);
+        self->plain = trt_spawn(waits_barrier, .b = &self->b);
+        self->in_any = trt_spawn(waits_barrier, .b = &self->b, .within = trt_s(9));
+        trt_await(trt_sleep(1));
+        trt_abort(self->plain);
+        trt_abort(self->in_any);
+        trt_await(trt_within(trt_ms(1), trt_barrier_wait(&self->b, &self->leader)));
+        CHECK_EQ(trt_status(), TRT_TIMED_OUT);
+        trt_await(trt_join(self->plain, NULL));
+        CHECK_EQ(trt_status(), TRT_CANCELLED);
+        trt_await(trt_join(self->in_any, NULL));
+        CHECK_EQ(trt_status(), TRT_CANCELLED);
+        self->plain = trt_spawn(waits_barrier, .b = &self->b); /* the next round is a whole one */
+        self->in_any = trt_spawn(waits_barrier, .b = &self->b, .within = trt_s(9));
+        trt_await(trt_barrier_wait(&self->b, &self->leader));
+        CHECK_EQ(trt_status(), TRT_OK);
+        trt_await_ok(trt_join(self->plain, NULL));
+        trt_await_ok(trt_join(self->in_any, NULL));
+        trt_return(1);
+    }
+}
+
+TEST(an_aborted_waiter_does_not_count_for_who_arrives_next)
+{
+    int out = 0;
+    CHECK_EQ(trt_run_with(&on_virtual_clock, arrives_behind_abort, &out), TRT_OK);
+    CHECK_EQ(out, 1);
 }
 
 /* ---- once ---- */

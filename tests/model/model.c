@@ -112,12 +112,13 @@ enum { FD_NONE, FD_POLLER, FD_EVENT, FD_READ, FD_WRITE, FD_TEST };
 enum { FD_FIRST = 1000 };
 
 static struct {
-    const model_scenario *scenario;
+    const model_scenario *scenario, *first;
+    struct { long moments, runs; } *swept; /* of each scenario, told by the process that ran it */
     enum { RANDOM, PCT, DEPTH, REPLAY } strategy;
     uint64_t seed, random;
     long schedule, schedules;
     uint32_t run;
-    bool running, verbose, explaining, shrinking;
+    bool running, verbose, explaining, shrinking, at_random;
     void *controller;
     /* threads */
     int me, n_threads;
@@ -146,6 +147,11 @@ static struct {
     uintptr_t free_from[64], free_to[64];
     int n_free;
     int64_t clock;
+    /* a sweep's moment: its number (0: none), how many there were, who goes on at it; see model_await_moment */
+    uint32_t moment, moments, awaiting;
+    enum { BEFORE, COUNTING, OVER } moments_are;
+    int at_once;                    /* the thread that goes on alone from its moment on, or -1 */
+    long turn;
     int threads_left;
     fd_state fd[FDS];
     /* to explain a race: the access to look for when the run is repeated */
@@ -256,9 +262,10 @@ void model_fail(const char *format, ...)
     M.running = false;
     if (M.explaining) _exit(1);
     if (M.shrinking) _exit(10 + (int)((uintptr_t)format / 4 % 200)); /* the kind of failure */
-    printf("  %s, schedule %ld (%s), step %u, thread %d: ", M.scenario->name, M.schedule,
-           M.strategy == PCT ? "pct" : M.strategy == RANDOM ? "random" : M.strategy == DEPTH ? "depth first" : "repeated",
-           M.step, M.me);
+    printf("  %s, schedule %ld (%s), ", M.scenario->name, M.schedule,
+           M.strategy == PCT ? "pct" : M.strategy == RANDOM ? "random" : M.strategy == DEPTH ? "depth first" : "repeated");
+    if (M.scenario->swept) printf("moment %u, ", M.moment);
+    printf("step %u, thread %d: ", M.step, M.me);
     va_start(list, format);
     vprintf(format, list);
     va_end(list);
@@ -320,6 +327,27 @@ static int choose(int n, int wish)
 
 int model_choose(int n) { return choose(n, -1); }
 
+int model_turn(int n)
+{
+    int wish = (int)(M.turn % n), answer = 0;
+    M.turn /= n;
+    if (n <= 35) return choose(n, wish);
+    for (int shift = 10; shift >= 0; shift -= 5) answer |= choose(32, wish >> shift & 31) << shift;
+    if (answer >= n) model_fail("the list does not belong to this scenario");
+    return answer;
+}
+
+const void *model_with(void) { return M.scenario->with; }
+
+/* The moment is a part of the list, in front. */
+static void choose_moment(void)
+{
+    uint32_t moment = M.moment;
+    M.moment = 0;
+    for (int shift = 15; shift >= 0; shift -= 5) M.moment |= (uint32_t)choose(32, moment >> shift & 31) << shift;
+    M.at_once = choose(2, (int)(M.schedule / 2 % 2)) - 1;
+}
+
 /* ------------------------------------------------------------------------------------------------
  * Switching. The saved registers lie on the thread's stack, its frame pointer fifth.
  */
@@ -363,6 +391,11 @@ static void wake_up(int t, bool timed_out)
         if (M.threads[__builtin_ctz(left)].deadline <= M.clock) wake_up(__builtin_ctz(left), true);
 }
 
+static void wake_awaiting(void)
+{
+    for (uint32_t left = M.awaiting; left; left &= left - 1) wake_up(__builtin_ctz(left), false);
+}
+
 /* Nobody can run: time passes, until the next who only waits for that. */
 static void pass_time(void)
 {
@@ -374,6 +407,11 @@ static void pass_time(void)
         if (M.threads[t].deadline < first) due = 0;
         first = M.threads[t].deadline;
         due |= 1u << t;
+    }
+    if (!due && M.awaiting && M.moments_are == COUNTING) { /* there will be no moment any more */
+        M.moments_are = OVER;
+        wake_awaiting();
+        return;
     }
     if (!due) model_fail("deadlock");
     wake_up(nth(due, choose(__builtin_popcount(due), -1)), true);
@@ -402,6 +440,7 @@ static int pick(void)
         able = M.ready;
         self = able & 1u << M.me;
     }
+    if (self && M.at_once == M.me) return M.me;
     if (self && M.scenario->exhaust && M.preempted >= M.scenario->exhaust - 1) return M.me;
     others = able & ~self;
     n_others = __builtin_popcount(others);
@@ -436,6 +475,19 @@ static inline void tick(thread *me)
     me->now[M.me]++;
 }
 
+/* Has the moment come? Who awaits it goes on at once. */
+static bool moment_comes(void)
+{
+    bool is_one;
+    M.running = false; /* what is asked here is no part of the run */
+    is_one = !M.scenario->moment || M.scenario->moment();
+    M.running = true;
+    if (!is_one || ++M.moments != M.moment || !M.awaiting) return false;
+    if (M.at_once >= 0) M.at_once = __builtin_ctz(M.awaiting);
+    wake_awaiting();
+    return true;
+}
+
 /* Before each operation that others could see. */
 static inline thread *point(int line)
 {
@@ -446,7 +498,8 @@ static inline thread *point(int line)
     if (M.strategy == PCT)
         for (int i = 0; i + 1 < M.depth; i++)
             if (M.change[i] == M.step) me->priority = --M.lowest;
-    if (M.ready != 1u << M.me || M.early > 0) switch_to(pick());
+    if (M.moments_are == COUNTING && moment_comes()) switch_to(__builtin_ctz(M.awaiting));
+    else if (M.ready != 1u << M.me || M.early > 0) switch_to(pick());
     return me;
 }
 
@@ -464,6 +517,18 @@ static bool block_on(const void *object, const char *name, int64_t deadline)
     return !me->timed_out;
 }
 
+static bool moment_came(void) { return M.moment && M.moments >= M.moment; }
+
+bool model_await_moment(void)
+{
+    if (M.moments_are == BEFORE) M.moments_are = COUNTING;
+    if (M.moments_are == COUNTING && !moment_came()) {
+        M.awaiting |= 1u << M.me;
+        block_on(&M.moment, "awaits the moment", INT64_MAX);
+    }
+    return moment_came();
+}
+
 static int wake(const void *object, int n)
 {
     uint32_t waiting = 0;
@@ -476,6 +541,13 @@ static int wake(const void *object, int n)
         wake_up(t, false);
     }
     return woken;
+}
+
+void model_end_moments(void)
+{
+    (void)point(0);
+    M.moments_are = OVER;
+    (void)wake(&M.moment, THREADS);
 }
 
 static void told(int line, const char *what, const void *object, uint64_t value)
@@ -1404,6 +1476,11 @@ static void one_run(void)
     M.threads_left = -1;
     memset(M.fd, 0, sizeof M.fd);
     *M.log = 0;
+    M.moments = M.awaiting = 0;
+    M.moments_are = BEFORE;
+    M.at_once = -1;
+    M.turn = M.schedule;
+    if (s->swept) choose_moment();
     if (M.strategy == RANDOM) M.stickiness = 1 << (2 * (M.schedule / 2 % 4)); /* 1, 4, 16, 64 */
     if (M.strategy == PCT) {
         M.depth = 2 + (int)(M.schedule / 2 % 3);
@@ -1441,17 +1518,57 @@ static double seconds(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+static void swept_run(uint32_t moment, long *runs, double *steps)
+{
+    M.strategy = M.schedule % 2 ? PCT : RANDOM;
+    M.moment = moment;
+    one_run();
+    *steps += M.step;
+    ++*runs;
+}
+
+/* Every moment of some schedules; then one moment of each of many. */
+static void sweep_scenario(void)
+{
+    model_scenario drawn = *M.scenario;
+    const model_scenario *s = M.at_random ? M.scenario = &drawn : M.scenario;
+    drawn.exhaust = 0;
+    double start = seconds(), steps = 0;
+    long runs = 0, moments = 0;
+    uint32_t most = 1;
+    for (M.schedule = 0; M.schedule < s->turns || runs < M.schedules / 2; M.schedule++) {
+        swept_run(0, &runs, &steps);
+        uint32_t n = M.moments;
+        for (uint32_t moment = 1; moment <= n; moment++) swept_run(moment, &runs, &steps);
+        moments += n;
+        if (n > most) most = n;
+    }
+    for (; runs < M.schedules; M.schedule++) swept_run(1 + (uint32_t)(M.schedule * 2654435761u >> 7) % most, &runs, &steps);
+    M.swept[s - M.first].moments = moments;
+    M.swept[s - M.first].runs = runs;
+    start = seconds() - start;
+    say("%-28s %8ld %s, %6ld runs, %6.1f steps each, %6.2f s\n", s->name, moments, s->swept, runs, steps / (double)runs, start);
+}
+
 static void run_scenario(void)
 {
     const model_scenario *s = M.scenario;
+    if (s->swept) {
+        sweep_scenario();
+        return;
+    }
     double start = seconds(), steps = 0;
-    long most = s->exhaust ? (s->most ? s->most : 1000000) : M.schedules;
+    long most = s->exhaust ? (s->most ? s->most : 1000000) : M.schedules * (s->turns ? s->turns : 1);
     bool complete = false;
     for (M.schedule = 0; M.schedule < most && !complete; M.schedule++) {
         M.strategy = s->exhaust ? DEPTH : M.schedule % 2 ? PCT : RANDOM;
         one_run();
         steps += M.step;
         if (s->exhaust) complete = !next_list();
+    }
+    if (s->turned) {
+        M.swept[s - M.first].moments = s->turns;
+        M.swept[s - M.first].runs = M.schedule;
     }
     start = seconds() - start;
     say("%-28s %8ld schedules, %6.1f steps each, %5.2f us a step, %6.2f s, %s", s->name, M.schedule,
@@ -1541,6 +1658,27 @@ static void set_up(void)
     M.blocks = map(0, BLOCKS * sizeof(block));
 }
 
+static const char *what_is_swept(const model_scenario *s) { return s->swept ? s->swept : s->turned; }
+
+/* What was swept, a line for each kind of moment or turn. */
+static void say_swept(const model_scenario *scenarios, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        long moments = 0, runs = 0;
+        if (!M.swept[i].runs) continue;
+        for (size_t j = i; j < n; j++) {
+            if (!M.swept[j].runs || strcmp(what_is_swept(&scenarios[i]), what_is_swept(&scenarios[j]))) continue;
+            moments += M.swept[j].moments;
+            runs += M.swept[j].runs;
+            M.swept[j].runs = 0;
+        }
+        printf("swept %ld %s, %ld runs\n", moments, what_is_swept(&scenarios[i]), runs);
+    }
+}
+
+#ifdef MODEL_COVERAGE
+void __gcov_dump(void);
+#endif
 /* One scenario in a process of its own. */
 static bool passes(const model_scenario *s)
 {
@@ -1551,6 +1689,9 @@ static bool passes(const model_scenario *s)
         M.scenario = s;
         run_scenario();
         fflush(stdout);
+#ifdef MODEL_COVERAGE
+        __gcov_dump();
+#endif
         _exit(0);
     }
     waitpid(child, &status, 0);
@@ -1569,11 +1710,14 @@ int model_main(int argc, char **argv, const model_scenario *scenarios, size_t n)
     M.schedules = 20000;
     M.seed = 1;
     set_up();
-    while ((option = getopt(argc, argv, "ln:s:r:m:v")) != -1) {
+    M.first = scenarios;
+    M.swept = mmap(NULL, (n + 1) * sizeof *M.swept, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    while ((option = getopt(argc, argv, "aln:s:r:m:v")) != -1) {
         if (option == 'n') M.schedules = atol(optarg);
         else if (option == 's') M.seed = strtoull(optarg, NULL, 10) << 32;
         else if (option == 'r' || option == 'm') list = optarg, smaller = option == 'm';
         else if (option == 'v') M.verbose = true;
+        else if (option == 'a') M.at_random = true;
         else if (option == 'l') {
             for (size_t i = 0; i < n; i++) puts(scenarios[i].name);
             return 0;
@@ -1594,6 +1738,7 @@ int model_main(int argc, char **argv, const model_scenario *scenarios, size_t n)
         }
         *(passes(&scenarios[i]) ? &passed : &failed) += 1;
     }
+    say_swept(scenarios, n);
     printf("%d passed, %d failed\n", passed, failed);
     return failed != 0 || passed == 0;
 }

@@ -7,9 +7,13 @@
  *
  *     tests/model/run.sh DIRECTORY PROGRAM...           what `make check-model` does, see there
  *     build/check-model/runtime -l                      lists the scenarios of a program
- *     build/check-model/runtime -n 1000000 -s 7 NAME    a million schedules of one of them
+ *     build/check-model/runtime -n 1000000 -s 7 NAME    a million schedules of one of them; -a: at random, even what would be
+ *                                                       enumerated
  *     build/check-model/runtime -r LIST NAME            repeats the run that a failure has printed; -v tells every step
  *     build/check-model/runtime -m LIST NAME            makes the list smaller first: as many zeros as the failure allows
+ *
+ * A scenario may be swept instead: what waits in model_await_moment() goes on at step 1, then, in a run that is the same
+ * up to there, at step 2, and so on to the last. Then comes the next schedule. -n is the number of runs there too.
  *
  * What is modelled
  *   - Memory as C11 has it: a location keeps its last 8 stores, and a load may read any that coherence, happens-before,
@@ -60,6 +64,11 @@ typedef struct model_scenario {
     int stale;          /* depth first: stale loads a run at most; 0: any number */
     long most;          /* depth first: schedules at most; 0: a million */
     int steps;          /* limit; 0: 20,000 */
+    const char *swept;  /* what its moments are called, if it is to be swept */
+    bool (*moment)(void); /* is this step one? asked at each; NULL: all are. It sees what memory holds */
+    int turns;          /* schedules to sweep at least; if it is not swept: -n schedules for each of so many turns */
+    const char *turned; /* what these are called */
+    const void *with;   /* for the scenario, which gets it from model_with() */
 } model_scenario;
 
 int model_main(int argc, char **argv, const model_scenario *scenarios, size_t n);
@@ -70,7 +79,11 @@ void model_fail(const char *format, ...) __attribute__((noreturn, format(printf,
 unsigned long model_start(void (*run)(void *), void *argument); /* a thread; join it */
 void model_join(unsigned long thread);
 int model_choose(int n);             /* a choice of the scenario itself */
+int model_turn(int n);               /* the same, but one schedule after the other takes each answer in turn */
+const void *model_with(void);        /* of the scenario */
 void model_yield(void);
+bool model_await_moment(void);       /* of a sweep; steps count from the first call. False: it will not come */
+void model_end_moments(void);        /* no more of them: who awaits one is told, as when nothing else can happen */
 int64_t model_elapsed(void);         /* of the model's clock since the run began */
 void model_refuse_threads(int from); /* pthread_create fails from the from-th call on (0: the next) */
 int model_fd(void);                  /* an fd that is not ready; model_fd_ready makes it so */

@@ -46,7 +46,7 @@ static void be_nobody(void) { memset(&trt_here_, 0, sizeof trt_here_); }
 
 /* ---- queues: each entry comes out once ---- */
 
-enum { ENTRIES = 8 };
+enum { ENTRIES = 9 };
 static uint8_t got[4][ENTRIES]; /* by thread */
 static uintptr_t entry_of(uintptr_t i) { return i << 4 | TRT_OWNED_ENTRY_; }
 static void took(int by, uintptr_t entry)
@@ -113,6 +113,43 @@ static void ring_two_thieves(void)
     model_join(a);
     model_join(b);
     all_once(4);
+    bare_free();
+}
+
+/* What came into a ring by a theft, or from outside, is stolen in its turn. */
+static void steals_on(void)
+{
+    took(2, trt_steal_(be_worker(2), runtime->workers[1]));
+}
+static void ring_stolen_on(void)
+{
+    unsigned long a;
+    memset(got, 0, sizeof got);
+    bare(3);
+    for (uintptr_t i = 1; i <= 4; i++) trt_push_(be_worker(0), entry_of(i));
+    a = thread(0, steals_on);
+    took(1, trt_steal_(be_worker(1), runtime->workers[0]));
+    model_join(a);
+    for (size_t i = 0; i < 2; i++)
+        for (uintptr_t entry; (entry = trt_pop_(be_worker(i))) != 0;) took(1, entry);
+    be_nobody();
+    all_once(4);
+    bare_free();
+}
+static void ring_injected(void)
+{
+    unsigned long a;
+    memset(got, 0, sizeof got);
+    bare(3);
+    be_worker(1);
+    for (uintptr_t i = 1; i <= 8; i++) trt_inject_(runtime, entry_of(i)); /* a third of what is left goes to the ring */
+    a = thread(0, steals_on);
+    took(1, trt_take_injected_(runtime->workers[1], 4));
+    model_join(a);
+    for (uintptr_t entry; (entry = trt_pop_(runtime->workers[1])) != 0 || (entry = trt_take_injected_(runtime->workers[1], 4)) != 0;)
+        took(1, entry);
+    be_nobody();
+    all_once(8);
     bare_free();
 }
 
@@ -214,6 +251,62 @@ static void idle_one(void) { idle_of(1, 2); }
 static void idle_two(void) { idle_of(2, 2); }
 static void idle_two_for_one(void) { idle_of(2, 1); }
 
+/* What a worker has queued for itself while it is busy: another one comes for it. */
+static void helps(void)
+{
+    trt_worker_ *w = be_worker(1);
+    while (!(TRT_LOAD_(&runtime->signals, acquire) & TRT_SIGNAL_STOP_)) {
+        if (!trt_steal_(w, runtime->workers[0]) && !trt_deque_steal_(runtime->workers[0])) {
+            trt_worker_sleep_(w);
+            continue;
+        }
+        trt_found_(w);
+        TRT_STORE_(&done, 1u, release);
+        trt_os_wake_(&done, 1);
+    }
+}
+static void idle_helper(bool fork)
+{
+    unsigned long a;
+    bare(2);
+    TRT_STORE_(&done, 0u, relaxed);
+    a = thread(0, helps);
+    be_worker(0);
+    if (fork) {
+        MODEL_CHECK(trt_deque_push_(runtime->workers[0], (trt_cell_ *)16));
+        trt_notify_(runtime);
+    } else {
+        trt_push_lifo_(runtime->workers[0], entry_of(1)); /* it stays in the slot */
+        trt_push_lifo_(runtime->workers[0], entry_of(2));
+    }
+    while (!TRT_LOAD_(&done, acquire)) trt_os_wait_(&done, 0, TRT_FOREVER_);
+    TRT_OR_(&runtime->signals, (uint32_t)TRT_SIGNAL_STOP_, seq_cst);
+    trt_unpark_(runtime->workers[1]);
+    model_join(a);
+    be_nobody();
+    bare_free();
+}
+static void idle_ring(void) { idle_helper(false); }
+static void idle_deque(void) { idle_helper(true); }
+
+/* Somebody without work holds the place as searcher for a moment, while work comes and a worker goes to sleep. */
+static void notifies(void) { trt_notify_(runtime); }
+static void idle_relied_on(void)
+{
+    unsigned long t[3];
+    bare(1);
+    TRT_STORE_(&done, 0u, relaxed);
+    t[0] = thread(0, works_0);
+    t[1] = thread(1, notifies);
+    t[2] = thread(2, injects_1);
+    while (!TRT_LOAD_(&done, acquire)) trt_os_wait_(&done, 0, TRT_FOREVER_);
+    for (int i = 1; i < 3; i++) model_join(t[i]);
+    TRT_OR_(&runtime->signals, (uint32_t)TRT_SIGNAL_STOP_, seq_cst);
+    trt_unpark_(runtime->workers[0]);
+    model_join(t[0]);
+    bare_free();
+}
+
 /* A timer is set on one worker while the other becomes the driver: somebody fires it. */
 static trt_thread_waiter_ timer;
 static void drives(void)
@@ -243,6 +336,27 @@ static void driver(void)
     if (first) trt_timer_added_(runtime, (trt_instant)timer.waiter.args.arg);
     while (!TRT_LOAD_(&timer.woken, acquire)) trt_os_wait_(&timer.woken, 0, TRT_FOREVER_);
     MODEL_CHECK(model_elapsed() >= trt_ms(5));
+    trt_unpark_(runtime->workers[1]);
+    model_join(a);
+    be_nobody();
+    bare_free();
+}
+
+/* The first fd is awaited while the other worker becomes the driver: somebody polls. */
+static void driver_poller(void)
+{
+    unsigned long a;
+    int fd = model_fd();
+    bare(2);
+    memset(&timer, 0, sizeof timer);
+    timer.waiter.mode = TRT_MODE_THREAD_;
+    timer.waiter.kind = TRT_KIND_READABLE_;
+    timer.waiter.args.arg = (uint64_t)fd;
+    be_worker(0);
+    a = thread(0, drives);
+    MODEL_CHECK(trt_fd_register_(fd, TRT_READ_, &timer.waiter) == TRT_PENDING);
+    model_fd_ready(fd, 1);
+    while (!TRT_LOAD_(&timer.woken, acquire)) trt_os_wait_(&timer.woken, 0, TRT_FOREVER_);
     trt_unpark_(runtime->workers[1]);
     model_join(a);
     be_nobody();
@@ -640,13 +754,19 @@ static const model_scenario scenarios[] = {
     {.name = "ring", .run = ring, BOUND(3), WEAK(1)},
     {.name = "ring_overflow", .run = ring_overflow, BOUND(2), WEAK(1)},
     {.name = "ring_two_thieves", .run = ring_two_thieves, BOUND(2)},
+    {.name = "ring_stolen_on", .run = ring_stolen_on, BOUND(3), WEAK(1)},
+    {.name = "ring_injected", .run = ring_injected, BOUND(3), WEAK(1)},
     {.name = "deque", .run = deque, BOUND(3), WEAK(2)},
     {.name = "deque_two_thieves", .run = deque_two_thieves, BOUND(2), WEAK(2)},
     {.name = "inject_queue", .run = inject_queue, BOUND(4), WEAK(1)},
     {.name = "idle_one", .run = idle_one, BOUND(2), WEAK(1)},
     {.name = "idle_two", .run = idle_two, BOUND(1), WEAK(1)},
     {.name = "idle_two_for_one", .run = idle_two_for_one, BOUND(2)},
+    {.name = "idle_ring", .run = idle_ring, BOUND(2), WEAK(1)},
+    {.name = "idle_deque", .run = idle_deque, BOUND(2), WEAK(1)},
+    {.name = "idle_relied_on", .run = idle_relied_on, .weak = 1},
     {.name = "driver", .run = driver, BOUND(3), WEAK(1)},
+    {.name = "driver_poller", .run = driver_poller, BOUND(3), WEAK(1)},
     {.name = "wheel_cancel", .run = wheel_cancel, BOUND(6), WEAK(1)},
     {.name = "claim_abort", .run = claim_abort, BOUND(2)},
     {.name = "claim_timeout", .run = claim_timeout, BOUND(2), WEAK(1), .early = 1},

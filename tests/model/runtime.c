@@ -7,6 +7,7 @@
 #define TASKRT_TEST_DEQUE 2
 #define TASKRT_TEST_BATCH 2
 #define TASKRT_TEST_MAINTENANCE 7
+#define TASKRT_TEST_SPINS 1
 #include TASKRT_H_PATH
 
 _Static_assert(sizeof(trt_self_) <= 1024, "the model has room for it");
@@ -662,6 +663,44 @@ static void current_thread_handover(void)
     finish();
 }
 
+/* Who drives runs another thread's task, and tells it; goes on only by what that one does then. */
+static void current_thread_told(void)
+{
+    unsigned long a;
+    int out = 0;
+    memset(&bell, 0, sizeof bell);
+    start((trt_config){.current_thread = true});
+    a = thread(0, hears_bell);
+    MODEL_CHECK(trt_block_on(runtime, value, &out, .v = 1) == TRT_OK && out == 1);
+    trt_notify_one(&bell);
+    model_join(a);
+    finish();
+}
+
+/* Who drives joins a job, and is told by the job's thread. */
+static void current_thread_job(void)
+{
+    trt_handle(job) h;
+    int out = 0;
+    start((trt_config){.current_thread = true});
+    h = trt_spawn_blocking_on(runtime, job, .v = 4);
+    MODEL_CHECK(trt_join_thread(h, &out) == TRT_OK && out == 4);
+    finish();
+}
+
+/* Two threads shut down while a job runs: one drives, the other waits for it, the job's thread tells them. */
+static void shuts_down(void) { MODEL_CHECK(trt_runtime_shutdown(runtime, -1) == TRT_OK); }
+static void current_thread_job_left(void)
+{
+    unsigned long a;
+    start((trt_config){.current_thread = true});
+    trt_detach(trt_spawn_blocking_on(runtime, job, .v = 4));
+    a = thread(0, shuts_down);
+    shuts_down();
+    model_join(a);
+    finish();
+}
+
 /* Entries from outside, while the workers fall asleep. */
 static void injects(void)
 {
@@ -763,7 +802,6 @@ trt_async(int, spawns)
     }
     trt_cleanup { trt_detach(self->h); }
 }
-static void shuts_down(void) { MODEL_CHECK(trt_runtime_shutdown(runtime, -1) == TRT_OK); }
 static void shutdown_races(void)
 {
     unsigned long a, b;
@@ -1159,6 +1197,50 @@ static void fds(void)
     finish();
 }
 
+/* The second wait of a task makes no system call: what was left is found all the same, and so is what comes later, in
+ * this file or in another of the same number. */
+static trt_a32_ may_go;
+static int fd_first;
+static void makes_first_ready(void) { model_fd_ready(fd_first, 1); }
+static void makes_ready_when_told(void)
+{
+    while (!TRT_LOAD_(&may_go, acquire)) trt_os_wait_(&may_go, 0, TRT_FOREVER_);
+    model_fd_ready(fd, 1);
+}
+struct reads_twice { int how; };
+trt_async(int, reads_twice)
+{
+    trt_body {
+        trt_await_ok(trt_readable(fd));
+        self->how = model_choose(3);
+        if (self->how == 1) model_fd_unready(fd, 1);
+        if (self->how == 2) {
+            model_sys_close(fd);
+            fd = model_fd();
+        }
+        TRT_STORE_(&may_go, 1u, release);
+        trt_os_wake_(&may_go, INT_MAX);
+        trt_await_ok(trt_readable(fd));
+        trt_return(1);
+    }
+}
+static void fds_twice(void)
+{
+    trt_handle(reads_twice) h;
+    unsigned long a, b;
+    TRT_STORE_(&may_go, 0u, relaxed);
+    start_workers(2);
+    fd = fd_first = model_fd();
+    h = trt_spawn_on(runtime, reads_twice);
+    a = thread(0, makes_first_ready);
+    b = thread(1, makes_ready_when_told);
+    MODEL_CHECK(trt_join_thread(h, NULL) == TRT_OK);
+    model_join(a);
+    model_join(b);
+    MODEL_CHECK(model_elapsed() < trt_ms(60));
+    finish();
+}
+
 /* ---- the watch thread, and what looks from outside ---- */
 
 static trt_a32_ helped;
@@ -1185,6 +1267,125 @@ static void rescue(void)
     TRT_STORE_(&helped, 0u, relaxed);
     start_workers(2);
     MODEL_CHECK(trt_block_on(runtime, hogs, NULL) == TRT_OK);
+    finish();
+}
+
+/* A task that was found, in the injection queue or at another worker, will not give way: its worker counts no longer as
+ * one that searches, and what comes then finds another. */
+struct hog { int i; };
+trt_async(int, hog)
+{
+    trt_body {
+        while (!TRT_LOAD_(&helped, acquire)) trt_os_wait_(&helped, 0, TRT_FOREVER_);
+        trt_return(1);
+    }
+}
+static void hog_injected(void)
+{
+    trt_handle(hog) h;
+    trt_handle(helper) g;
+    TRT_STORE_(&helped, 0u, relaxed);
+    start_workers(2);
+    h = trt_spawn_on(runtime, hog);
+    g = trt_spawn_on(runtime, helper);
+    MODEL_CHECK(trt_join_thread(h, NULL) == TRT_OK && trt_join_thread(g, NULL) == TRT_OK);
+    finish();
+}
+struct two_hogs { trt_handle(hog) h; trt_handle(helper) g; };
+trt_async(int, two_hogs)
+{
+    trt_body {
+        self->h = trt_spawn(hog); /* stolen */
+        self->g = trt_spawn(helper); /* in the slot: rescued */
+        while (!TRT_LOAD_(&helped, acquire)) trt_os_wait_(&helped, 0, TRT_FOREVER_);
+        trt_await(trt_join(self->h, NULL));
+        trt_await(trt_join(self->g, NULL));
+        trt_return(1);
+    }
+}
+static void hog_stolen(void)
+{
+    TRT_STORE_(&helped, 0u, relaxed);
+    start_workers(3);
+    MODEL_CHECK(trt_block_on(runtime, two_hogs, NULL) == TRT_OK);
+    finish();
+}
+
+/* What a task wakes or forks before it will not give way is for the others. */
+struct listens { trt_permit permit; };
+trt_async(int, listens)
+{
+    trt_body {
+        COUNT(seen);
+        trt_await(trt_acquire(&none, &self->permit));
+        TRT_STORE_(&helped, 1u, release);
+        trt_os_wake_(&helped, INT_MAX);
+    }
+}
+struct rings_and_hogs { trt_handle(listens) h[2]; };
+trt_async(int, rings_and_hogs)
+{
+    trt_body {
+        for (int i = 0; i < 2; i++) self->h[i] = trt_spawn(listens);
+        while (COUNTED(seen) < 2) trt_await(trt_yield());
+        trt_semaphore_close(&none);
+        while (!TRT_LOAD_(&helped, acquire)) trt_os_wait_(&helped, 0, TRT_FOREVER_);
+        trt_await(trt_join(self->h[0], NULL));
+        trt_await(trt_join(self->h[1], NULL));
+        trt_return(1);
+    }
+}
+static void hog_wakes(void)
+{
+    MODEL_CHECK(trt_semaphore_init(&none, 0) == TRT_OK);
+    TRT_STORE_(&helped, 0u, relaxed);
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, rings_and_hogs, NULL) == TRT_OK);
+    finish();
+}
+struct forks_and_hogs { int i; };
+trt_async(int, forks_and_hogs)
+{
+    trt_body {
+        trt_fork(helper, NULL);
+        while (!TRT_LOAD_(&helped, acquire)) trt_os_wait_(&helped, 0, TRT_FOREVER_);
+        trt_await(trt_sync());
+        trt_return(1);
+    }
+}
+static void hog_forks(void)
+{
+    TRT_STORE_(&helped, 0u, relaxed);
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, forks_and_hogs, NULL) == TRT_OK);
+    finish();
+}
+
+/* The watch thread sleeps when all do, and is woken with the first. */
+static void rescue_after_idle(void)
+{
+    TRT_STORE_(&helped, 0u, relaxed);
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, sleeper, NULL, .d = trt_ms(50)) == TRT_OK);
+    MODEL_CHECK(trt_block_on(runtime, hogs, NULL) == TRT_OK);
+    finish();
+}
+
+/* Read at any time, the numbers belong together well enough for what is computed from them. */
+static void reads_metrics(void)
+{
+    trt_metrics_info m;
+    trt_metrics(runtime, &m);
+    MODEL_CHECK(m.tasks_alive <= 3 && m.tasks_ended <= m.tasks_spawned);
+    MODEL_CHECK(m.queue_depth <= 6);
+}
+static void metrics(void)
+{
+    unsigned long a;
+    start_workers(2);
+    a = thread(0, reads_metrics);
+    MODEL_CHECK(trt_block_on(runtime, joins, NULL) == TRT_OK);
+    model_join(a);
     finish();
 }
 
@@ -1234,6 +1435,9 @@ static const model_scenario scenarios[] = {
     {.name = "block_on_two", .run = block_on_two, WEAK},
     {.name = "current_thread", .run = current_thread, WEAK},
     {.name = "current_thread_handover", .run = current_thread_handover, WEAK},
+    {.name = "current_thread_told", .run = current_thread_told, WEAK},
+    {.name = "current_thread_job", .run = current_thread_job, WEAK},
+    {.name = "current_thread_job_left", .run = current_thread_job_left, WEAK},
     {.name = "inject", .run = inject, .weak = 1, .spurious = 2},
     {.name = "shutdown_races", .run = shutdown_races, WEAK},
     {.name = "shutdown_gives_up", .run = shutdown_gives_up, WEAK},
@@ -1246,7 +1450,14 @@ static const model_scenario scenarios[] = {
     {.name = "meeting", .run = meeting, WEAK},
     {.name = "tokens", .run = tokens, WEAK},
     {.name = "fds", .run = fds, WEAK},
+    {.name = "fds_twice", .run = fds_twice, WEAK},
     {.name = "rescue", .run = rescue, WEAK},
+    {.name = "hog_injected", .run = hog_injected, WEAK},
+    {.name = "hog_stolen", .run = hog_stolen, WEAK},
+    {.name = "hog_wakes", .run = hog_wakes, WEAK},
+    {.name = "hog_forks", .run = hog_forks, WEAK},
+    {.name = "rescue_after_idle", .run = rescue_after_idle, .weak = 1, .spurious = 2},
+    {.name = "metrics", .run = metrics, WEAK},
     {.name = "dump", .run = dump, .weak = 1, .spurious = 2},
 };
 

@@ -54,6 +54,20 @@ bug pool_thread_not_joined runtime pool 'not joined' \
     's/if (rt->pool.has_exited) trt_os_join_(rt->pool.exited);//'
 bug region_leaked runtime spawn_join 'left behind' \
     '/^static void trt_memory_free_(/,/^}/s/TASKRT_FREE(region);//'
+bug abort_holds_back abort acquire_held_back 'not true\|deadlock\|livelock' \
+    '/^static void trt_acquire_cancel_(/,/^}/s/trt_permits_grant_(p, &wakes);//'
+bug abort_stays_linked abort notify_one 'not true\|freed memory\|data race\|deadlock' \
+    '/^static void trt_notified_cancel_(/,/^}/s/trt_unlist_(.*);/(void)n;/'
+bug barrier_counts_the_aborted abort barrier 'not true' \
+    's/if (b->parties_ - b->arrived_ <= 1) trt_barrier_sweep_(b);//'
+bug poller_not_seen abort readable-waits 'data race' \
+    '/^static bool trt_maintain_(/,/^}/s/TRT_LOAD_(&rt->poller_ready, acquire) &&//'
+bug shutdown_misses_a_task shutdown busy 'livelock' \
+    '/^static bool trt_maintain_(/,/^}/s/if (trt_closing_unseen_(w)) trt_see_closing_(w);//'
+bug free_behind_claim shutdown acquire_many 'freed memory\|data race' \
+    '/^static void trt_unlink_all_(/,/^}/s/trt_visitors_wait_(rt);//'
+bug abort_breaks_the_shield matrix one-worker-by-handle 'not true\|expected' \
+    '/^TRT_DEF_ void trt_abort_(/,/^}/s/(s & (TRT_WAIT_STATE_ | TRT_SHIELD_)) == TRT_WAIT_STATE_/(s \& TRT_WAIT_STATE_) != 0/'
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -1,0 +1,310 @@
+#!/bin/sh
+# Which tests would notice if taskrt.h were wrong? Breaks it in one place at a time, and reports what goes red:
+#   order     a memory order, one step weaker; if that survives, the next step
+#   fence     no fence
+#   wake      no wake: a call that wakes, schedules or queues is left out, or the step of a counter that others wait on
+#   recheck   no second look after sleep was announced or a waiter registered: the list below
+#
+# The rungs, until one goes red: the compiler; every scenario of tests/model that reaches the line, those first that
+# have killed most a second and reach little else, with more schedules from round to round (a last round of 20,000 or
+# more: depth first, what is made for it); for a wake or a re-check the unit tests.
+#
+#     make check-mutants                       all of them: hours
+#     make check-mutants MUTANTS=trt_drive_    those whose key or kind has this regular expression
+#     make check-mutants MUTANTS=3200-3300     those on these lines
+#     make check-mutants SCHEDULES=300 MOST=10 UNITS=no a quick look: so many schedules of ten scenarios
+#
+# Results are kept in build/check-mutants/results, so a stopped run goes on where it was. What was killed stays so until
+# its function changes; a survivor is tried again when taskrt.h, the model or SCHEDULES has changed.
+#
+# A line of the report is
+#     killed line 1234 trt_push_:TRT_STORE__release:1 release->relaxed by primitives-ring
+#     equivalent ...   the machine code is the same, or the line is not compiled on this system
+#     explained ...    it survives, and taskrt.h says why: a comment on the line, or in front of the statement, that says
+#                      `order: ` and the reason. What is explained is tried all the same.
+#     SURVIVED ...     it survives: a test is missing, or an explanation, or the code can go
+set -u
+cd "$(dirname "$0")/.." || exit 2
+root=$PWD out=build/check-mutants
+SCHEDULES=${SCHEDULES:-200 2000 20000} MOST=${MOST:-1000} UNITS=${UNITS:-yes} MUTANTS=${MUTANTS:-}
+JOBS=${JOBS:-$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)}
+export SCHEDULES MOST UNITS MUTANTS JOBS
+tab=$(printf '\t')
+
+# All without a result: what is left of the statement has to compile.
+wakes='trt_os_wake_|trt_notify_|trt_notify_slow_|trt_unpark_|trt_wake_|trt_wakes_add_|trt_wake_thread_|trt_wake_chain_'
+wakes="$wakes|trt_schedule_|trt_schedule_last_|trt_push_|trt_push_lifo_|trt_inject_|trt_pool_wake_|trt_pool_start_"
+wakes="$wakes|trt_poller_interrupt_|trt_watch_wake_|trt_permits_grant_|trt_driver_again_|trt_timer_added_"
+wakes="$wakes|trt_complete_all_|trt_visitor_leaves_|trt_found_|trt_check_ended_|trt_check_closing_|trt_rescue_"
+
+# FUNCTION@TEXT@WHAT IT BECOMES, the first place in the function.
+rechecks='
+trt_worker_sleep_@!trt_any_work_(w)@true
+trt_any_work_@TRT_LOAD_(&rt->signals, seq_cst) & (TRT_SIGNAL_STOP_ | TRT_SIGNAL_PAUSE_)@false
+trt_any_work_@TRT_LOAD_(&rt->inject_len, seq_cst)@false
+trt_any_work_@rt->current_thread && trt_stopped_(w, w->driven_for)@false
+trt_any_work_@!trt_ring_empty_(rt->workers[i])@false
+trt_any_work_@!trt_deque_empty_(rt->workers[i])@false
+trt_driver_sleep_@trt_next_timer_(rt) < until@false
+trt_driver_sleep_@TRT_LOAD_(&w->wake, acquire) == TRT_ASLEEP_@true
+trt_notify_slow_@while (trt_any_idle_(rt))@while (false)
+trt_turn_@!trt_ring_empty_(w)@false
+trt_turn_@TRT_LOAD_(&w->lifo, relaxed)@false
+trt_virtual_idle_@if (trt_any_work_(w)) return false;@
+trt_virtual_idle_@jobs || trt_any_work_(w)@jobs
+trt_virtual_idle_@if (trt_any_work_(w)) return true;@
+trt_watch_main_@if (!trt_all_asleep_(rt)) trt_watch_wake_(rt);@
+trt_park_strand_@TRT_LOAD_(&trt_rt_of_(c)->closing, seq_cst)@false
+trt_join_register_@TRT_LOAD_(&trt_rt_of_(c)->given_up, seq_cst)@false
+trt_count_spawn_@if (!TRT_LOAD_(&rt->closing, seq_cst)) return true;@return true;
+trt_drive_@if (t && TRT_LOAD_(&t->woken, acquire)) return true;@
+trt_drive_@if (TRT_LOAD_(&rt->signals, acquire) & TRT_SIGNAL_STOP_) return false;@
+trt_drive_@if (TRT_LOAD_(&rt->deadlocked, acquire)) return false;@
+trt_drive_@if (!t && TRT_LOAD_(&rt->ended_gate, acquire)) return true;@
+trt_pool_sleep_@if (pool->closed) return false;@
+trt_pool_sleep_@if (TRT_LOAD_(&t->wake, acquire)) return true;@
+trt_pool_main_@if (!pool->first) break;@break;
+trt_pool_leave_@trt_pool_should_start_(pool)@false
+trt_poller_arm_@TRT_LOAD_(&rt->polling, seq_cst)@false
+trt_pause_point_@TRT_LOAD_(&rt->signals, seq_cst) & TRT_SIGNAL_PAUSE_ ||@
+trt_pause_point_@TRT_LOAD_(&w->stopped, relaxed)@false
+trt_notified_poll_@missed || TRT_LOAD_(&n->permit_, relaxed)@false
+trt_once_poll_@TRT_LOAD_(&o->state_, relaxed)@TRT_ONCE_BUSY_
+trt_runtime_shutdown@|| trt_live_(rt) == 0@
+'
+
+world() { # what a survivor has survived
+    cat taskrt.h tests/model/*.c tests/model/*.h tests/test_*.c | cksum | tr -d ' '
+    echo "$SCHEDULES,$MOST,$UNITS" | tr ' ' ','
+}
+
+# ----------------------------------------------------------------------------------------------------------------------
+# One place: a line of the list. Started by xargs.
+
+build() { # header, program, object, binary
+    gcc -std=c11 ${MODEL_OPTIMISE:--O1} -fno-omit-frame-pointer -no-pie -pthread -w -Itests/model -I"$(dirname "$1")" -fsanitize=thread \
+        -DTASKRT_DEBUG=1 '-DTASKRT_MODEL="model.h"' '-DTASKRT_H_PATH="taskrt.h"' "-fmacro-prefix-map=$(dirname "$1")/=" \
+        $(sed -n "s/^$2 [^ ]* //p" "$out/programs") -c "tests/model/$(sed -n "s/^$2 \([^ ]*\).*/\1/p" "$out/programs")" -o "$3" &&
+        gcc -no-pie -pthread "$3" "$out/model.o" -o "$4"
+}
+
+# Sets state and by. $1: the place's line, column and length; $2: what comes there
+try() {
+    state=survived by=- reached=no differs=no
+    mkdir -p "$slot"
+    rm -rf "${slot:?}"/*
+    # shellcheck disable=SC2086
+    set -- $1 "$2"
+    awk -v mode=apply -v line="$1" -v column="$2" -v size="$3" -v to="$4" -f tests/mutants.awk taskrt.h >"$slot/taskrt.h"
+    # scenarios that reach the line: ROUND PROGRAM SCENARIO
+    cat "$out/results" 2>/dev/null | awk -F "$tab" -v line="$1" -v schedules="$SCHEDULES" -v costs="$out/costs" -v reach="$out/reach" '
+        $4 == "killed" { kills[$5]++ }
+        END {
+            rounds = split(schedules, round, " ")
+            while ((getline s <costs) > 0) { split(s, f, " "); cost[f[1] "-" f[2]] = f[3] + 20; exhausts[f[1] "-" f[2]] = f[4] && round[rounds] >= 20000 }
+            while ((getline s <reach) > 0) {
+                split(s, f, " ")
+                lines[f[2] "-" f[3]]++
+                if (f[1] == line) reaches[f[2] "-" f[3]] = s
+            }
+            for (name in reaches) {
+                split(reaches[name], f, " ")
+                value = (kills[name] + 1) / cost[name] / lines[name]
+                for (i = 1; i <= rounds; i++) {
+                    if (i < rounds || !exhausts[name]) printf "%d %.12f %s %s -a -n %d\n", i, value, f[2], f[3], round[i]
+                    if (i == rounds && exhausts[name]) printf "%d %.12f %s %s -n %d\n", i, value * 2, f[2], f[3], 1
+                }
+            }
+        }' | sort -k 1,1n -k 2,2rg | awk -v most="$MOST" '++n[$1] <= most' >"$slot/plan"
+    while read -r _ _ program scenario options; do
+        reached=yes
+        if [ ! -e "$slot/$program.o" ]; then
+            if ! build "$slot/taskrt.h" "$program" "$slot/$program.o" "$slot/$program" >"$slot/log" 2>&1; then
+                state=killed by=compiler
+                return
+            fi
+            cmp -s "$slot/$program.o" "$out/$program.o" && rm -f "$slot/$program" || differs=yes
+        fi
+        [ -e "$slot/$program" ] || continue
+        # shellcheck disable=SC2086
+        if ! timeout 300 "$slot/$program" $options "$scenario" >"$slot/log" 2>&1 &&
+            grep -q '^  repeat:\|killed by signal' "$slot/log"; then
+            state=killed by=$program-$scenario
+            return
+        fi
+    done <"$slot/plan"
+    if [ $reached = yes ] && [ $differs = no ]; then
+        state=equivalent
+        return
+    fi
+    if [ $reached = no ]; then
+        by='not reached by the model'
+        if ! grep -q "^$1 " "$out/compiled"; then
+            state=equivalent by='not compiled here'
+            return
+        fi
+    fi
+    case $kind in
+    wake | recheck) [ "$UNITS" = yes ] || return ;;
+    *) return ;;
+    esac
+    mkdir -p "$slot/tests"
+    for file in tests/*.[ch]; do ln -s "$PWD/$file" "$slot/$file"; done
+    for name in $(ls tests/test_*.c | sed 's:.*/::; s:\.c$::' | awk -F "$tab" -v results="$out/results" '
+        BEGIN { while ((getline s <results) > 0) { split(s, f, "\t"); kills[f[5]]++ } }
+        { print kills["unit-" $0] + 0, $0 }' | sort -k 1,1nr | cut -d ' ' -f 2); do
+        ${CC:-cc} -O1 -std=c11 -w -pthread "$slot/tests/$name.c" -o "$slot/$name" >"$slot/log" 2>&1 || { state=killed by=compiler; return; }
+        # twice: on a busy machine a test may be too slow
+        if ! timeout 300 "$slot/$name" >"$slot/log" 2>&1 && ! timeout 300 "$slot/$name" >"$slot/log" 2>&1; then
+            state=killed by=unit-$name
+            return
+        fi
+    done
+}
+
+one() {
+    IFS=$tab read -r key hash kind line column size what steps why <<END
+$(sed -n "$1p" "$out/todo" | sed "s/$tab$/$tab-/")
+END
+    world=$(world | tr '\n' ' ')
+    slot=$out/slot.$$
+    rest=$steps
+    while [ -n "$rest" ]; do
+        step=${rest%%|*}
+        case $rest in *'|'*) rest=${rest#*|} ;; *) rest= ;; esac
+        [ $kind = order ] || { step=$steps rest=; }
+        all=yes
+        IFS=,
+        [ $kind = order ] || IFS=
+        for to in $step; do
+            unset IFS
+            [ $kind = recheck ] || to=${to:-}
+            had=$(awk -F "$tab" -v key="$key" -v hash="$hash" -v to="$to" -v world="$world" '
+                $1 == key && $2 == hash && $3 == to && ($4 == "killed" || $6 == world) { state = $4 } END { print state }' "$out/results")
+            if [ -z "$had" ]; then
+                try "$line $column $size" "$to"
+                had=$state
+                printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$key" "$hash" "$to" "$state" "$by" "$world" >>"$out/results"
+                echo "$(date +%T) $state line $line $key $to by $by"
+            fi
+            [ "$had" = killed ] && all=no
+        done
+        [ $all = yes ] || break
+    done
+    rm -rf "$slot"
+}
+if [ "${1:-}" = one ]; then
+    one "$2"
+    exit 0
+fi
+
+# ----------------------------------------------------------------------------------------------------------------------
+# What there is to do.
+if [ "$(uname -s) $(uname -m)" != 'Linux x86_64' ] || ! command -v gcc >/dev/null 2>&1; then
+    echo 'skipped: the model needs gcc on Linux, x86-64'
+    echo '0 passed, 0 failed'
+    exit 0
+fi
+mkdir -p "$out"
+rm -rf "$out"/slot.*
+touch "$out/results"
+awk -v mode=list -v wakes="$wakes" -v rechecks="$rechecks" -f tests/mutants.awk taskrt.h >"$out/list" || exit 2
+
+# The programs of the model: every source with a main, and the other ways to sleep.
+for source in $(grep -l '^int main(' tests/model/*.c); do
+    source=$(basename "$source")
+    echo "${source%.c} $source "
+done >"$out/programs"
+for way in NO_FUTEX POLL; do echo "runtime-$way runtime.c -DTASKRT_$way"; done >>"$out/programs"
+
+# Which scenarios reach which line, and how long 200 schedules of each take. Read by gcov from a build of its own.
+stamp="$(cat taskrt.h tests/model/*.c tests/model/*.h tests/mutants.sh | cksum) ${MODEL_OPTIMISE:-}"
+if [ "$(cat "$out/stamp" 2>/dev/null)" != "$stamp" ]; then
+    echo "which scenario reaches what..."
+    rm -rf "$out/stamp" "$out/coverage" "$out/reach" "$out/compiled" "$out/costs"
+    mkdir -p "$out/coverage"
+    gcc -std=c11 -O2 -g -fno-omit-frame-pointer -no-pie -Wno-psabi -pthread -Itests/model -c tests/model/model.c -o "$out/model.o" || exit 2
+    gcc -std=c11 -O2 -DMODEL_COVERAGE -no-pie -Wno-psabi -pthread -Itests/model -c tests/model/model.c -o "$out/coverage/model.o" || exit 2
+    while read -r program source flags; do
+        mkdir "$out/coverage/$program"
+        build taskrt.h "$program" "$out/$program.o" "$out/$program" &&
+            (cd "$out/coverage/$program" &&
+                gcc -std=c11 -O0 --coverage -no-pie -w -pthread -I../../../../tests/model '-DTASKRT_MODEL="model.h"' -DTASKRT_DEBUG=1 \
+                    "-DTASKRT_H_PATH=\"$root/taskrt.h\"" $flags -c "../../../../tests/model/$source" -o it.o &&
+                gcc --coverage -no-pie -pthread it.o ../model.o -o it) || exit 2
+        for scenario in $("$out/$program" -l); do
+            case $program in
+            *-*) grep -q "^[0-9]* ${program%%-*} $scenario\$" "$out/reach" || continue ;;
+            esac
+            rm -f "$out/coverage/$program"/*.gcda
+            before=$(date +%s%N)
+            "$out/$program" -a -n 200 "$scenario" >"$out/log" 2>&1 || { cat "$out/log"; echo "$program $scenario fails as it is"; exit 1; }
+            after=$(date +%s%N)
+            "$out/coverage/$program/it" -l >/dev/null
+            exhausts=0
+            grep -q "name = \"$scenario\".*\(exhaust\|BOUND(\)" "tests/model/$source" && exhausts=1
+            echo "$program $scenario $(((after - before) / 1000000)) $exhausts" >>"$out/costs"
+            (cd "$out/coverage/$program" && rm -f ./*.gcda && ./it -a -n 500 "$scenario" >log 2>&1
+                gcov -t ./it.gcda 2>/dev/null) | awk -F : -v program="$program" -v scenario="$scenario" -v reach="$out/reach" -v compiled="$out/compiled" '
+                $3 == "Source" { on = $4 ~ /taskrt\.h$/ }
+                on && $2 + 0 > 0 {
+                    gsub(/ /, "", $1)
+                    gsub(/ /, "", $2)
+                    if ($1 != "-") print $2, program >>compiled
+                    if ($1 + 0 > 0) print $2, program, scenario >>reach
+                }'
+        done
+    done <"$out/programs"
+    # The other ways only for what is reached in no usual way.
+    awk '{ if ($2 !~ /-/) usual[$1] = 1; if ($2 !~ /-/ || !usual[$1]) print }' "$out/reach" >"$out/reach.new" && mv "$out/reach.new" "$out/reach"
+    sort -u "$out/compiled" >"$out/reach.new" && mv "$out/reach.new" "$out/compiled"
+    echo "$stamp" >"$out/stamp"
+fi
+
+case $MUTANTS in
+'') cp "$out/list" "$out/todo" ;;
+*[!0-9-]*) awk -F "$tab" -v wanted="$MUTANTS" '($1 " " $3) ~ wanted' "$out/list" >"$out/todo" ;;
+*) awk -F "$tab" -v from="${MUTANTS%-*}" -v to="${MUTANTS#*-}" '$4 + 0 >= from && $4 + 0 <= to' "$out/list" >"$out/todo" ;;
+esac
+n=$(grep -vc '^lost' "$out/todo")
+[ "$n" -gt 0 ] && seq 1 "$(wc -l <"$out/todo")" | xargs -P "$JOBS" -n 1 sh tests/mutants.sh one
+
+# ----------------------------------------------------------------------------------------------------------------------
+# The report: the last result of each.
+awk -F "$tab" -v results="$out/results" -v world="$(world | tr '\n' ' ')" '
+    BEGIN {
+        while ((getline s <results) > 0) {
+            split(s, f, "\t")
+            if (f[4] != "killed" && f[6] != world) continue
+            state[f[1], f[2], f[3]] = f[4]
+            by[f[1], f[2], f[3]] = f[5]
+        }
+    }
+    $1 == "lost" { print "FAIL the re-check is gone: " $2; failed++; next }
+    {
+        n = $3 == "order" ? split($8, to, /[|,]/) : 1
+        if ($3 != "order") to[1] = $8
+        for (i = 1; i <= n; i++) {
+            s = state[$1, $2, to[i]]
+            if (s == "") continue
+            line = "line " $4 " " $1 " " ($3 == "order" ? $7 "->" to[i] : $3 == "recheck" ? "-> " to[i] : "deleted")
+            killer = by[$1, $2, to[i]]
+            if (s == "killed") {
+                rung = killer
+                sub(/-.*/, "", rung)
+                rungs[rung]++
+                print "killed " line " by " killer
+            } else if (s == "equivalent") print "equivalent " line (killer != "-" ? ": " killer : "")
+            else if ($9 != "") { s = "explained"; print "explained " line ": " $9 }
+            else print "SURVIVED " line (killer != "-" ? ", " killer : "")
+            total[s]++
+        }
+    }
+    END {
+        for (rung in rungs) printf "%s has killed %d\n", rung, rungs[rung]
+        printf "mutants: %d killed, %d equivalent, %d explained, %d survived\n", total["killed"], total["equivalent"],
+            total["explained"], total["survived"]
+        printf "%d passed, %d failed\n", total["killed"] + total["equivalent"] + total["explained"], total["survived"] + failed
+        exit total["survived"] + failed > 0
+    }' "$out/todo" | tee "$out/report"
+tail -n 1 "$out/report" | grep -q ' 0 failed$'

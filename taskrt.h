@@ -512,6 +512,8 @@ int main(void)
   - A process that has a runtime must not go on using it in the child of fork().
   - The deadlock report needs the virtual clock, and a process without other threads (counted on
     Linux).
+  - gcc -flto -Wall may warn at link time (-Wmaybe-uninitialized) where a spawn copies padding: it
+    does not remember the pragma that says so. The padding is never looked at.
   - A seed repeats a schedule only if nothing from outside (threads, fds, jobs) takes part.
 */
 #ifndef TASKRT_H

@@ -7832,12 +7832,12 @@ static trt_status_code trt_fd_begin_(trt_runtime *rt, trt_fd_ *record, uint32_t 
     return error ? TRT_ERRNO : ready ? TRT_OK : TRT_PENDING;
 }
 
-static trt_status_code trt_fd_register_(trt_co *co, int fd, uint32_t direction, trt_waiter_ *w)
+static trt_status_code trt_fd_register_(uint64_t task, int fd, uint32_t direction,
+                                        trt_waiter_ *w)
 {
     trt_worker_ *worker = trt_here_.worker;
     trt_runtime *rt = worker->rt;
     trt_fds_ *fds = trt_shard_(rt, fd);
-    uint64_t task = trt_fd_task_(co);
     trt_status_code status = TRT_NO_MEMORY;
     trt_fd_ *record;
     bool kept;
@@ -7885,7 +7885,7 @@ static bool trt_fd_try_(trt_co *co, int fd, uint32_t direction, int *error)
 static trt_status_code trt_fd_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w, uint32_t direction)
 {
     int fd = (int)(uint32_t)args->arg, error = EBADF;
-    if (w) return trt_fd_register_(co, fd, direction, w);
+    if (w) return trt_fd_register_(trt_fd_task_(co), fd, direction, w);
     if (fd >= 0 && !trt_fd_try_(co, fd, direction, &error)) return TRT_PENDING;
     if (!error) return TRT_OK;
     co->cell_->wait.error = (uint16_t)error;

@@ -354,7 +354,7 @@ static void driver_poller(void)
     timer.waiter.args.arg = (uint64_t)fd;
     be_worker(0);
     a = thread(0, drives);
-    MODEL_CHECK(trt_fd_register_(fd, TRT_READ_, &timer.waiter) == TRT_PENDING);
+    MODEL_CHECK(trt_fd_register_(1, fd, TRT_READ_, &timer.waiter) == TRT_PENDING);
     model_fd_ready(fd, 1);
     while (!TRT_LOAD_(&timer.woken, acquire)) trt_os_wait_(&timer.woken, 0, TRT_FOREVER_);
     trt_unpark_(runtime->workers[1]);

@@ -5515,7 +5515,8 @@ static bool trt_abort_behind_(trt_cell_ *c)
 }
 
 /* The budget of a strand is used up. Is it going to be its turn again before another worker would
- * have woken up for it? */
+ * have woken up for it? Then nobody is told: two that talk to each other all the time are several
+ * times faster on one worker (mpsc_b1000_1p: 11 ns a message instead of 91). */
 static bool trt_soon_(trt_worker_ *w)
 {
     trt_instant now = trt_clock_(), took = now - w->gave_way;
@@ -8479,7 +8480,8 @@ static bool trt_virtual_idle_(trt_worker_ *w)
  * One thread a runtime looks at the workers every 10 ms while any of them is awake, and sleeps
  * while all do. For a worker that is still in the poll of the last look, it
  *   - gives the task in its LIFO slot to the others,
- *   - wakes a sleeper to be the driver, if there is none,
+ *   - wakes a sleeper to be the driver, if there is none, or to take what waits in its ring: of a
+ *     pair that seemed quick nobody was told (trt_soon_),
  *   - reports a stall once the poll has lasted `stall_after`.
  */
 static void trt_stall_tell_(trt_runtime *rt, trt_worker_ *w, trt_duration for_)
@@ -8520,8 +8522,8 @@ static void trt_rescue_(trt_runtime *rt, trt_worker_ *stuck)
     if (rt->current_thread || rt->n_workers == 1) return;
     entry = TRT_LOAD_(&stuck->lifo, relaxed) ? TRT_SWAP_(&stuck->lifo, 0u, acq_rel) : 0;
     if (entry) trt_inject_(rt, entry);
-    if (TRT_LOAD_(&rt->sleeping, relaxed) && !TRT_LOAD_(&rt->driver, relaxed) &&
-        !TRT_LOAD_(&rt->searchers, relaxed))
+    if (TRT_LOAD_(&rt->sleeping, relaxed) && !TRT_LOAD_(&rt->searchers, relaxed) &&
+        (!TRT_LOAD_(&rt->driver, relaxed) || !trt_ring_empty_(stuck)))
         trt_notify_slow_(rt);
 }
 

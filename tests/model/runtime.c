@@ -1270,6 +1270,44 @@ static void rescue(void)
     finish();
 }
 
+/* A task whose budget is used up goes behind one that will not give way. Nobody was told, as both seemed quick. */
+static trt_notify bells[2];
+struct rings_out { int which; };
+trt_async(int, rings_out)
+{
+    trt_body {
+        trt_await_ok(trt_notified(&bells[self->which]));
+        while (self->which && !TRT_LOAD_(&helped, acquire)) trt_os_wait_(&helped, 0, TRT_FOREVER_);
+        trt_return(1);
+    }
+}
+struct uses_up { trt_handle(rings_out) h[2]; trt_semaphore permits; trt_permit permit; int i; };
+trt_async(int, uses_up)
+{
+    trt_body {
+        trt_semaphore_init(&self->permits, 1);
+        for (self->i = 0; self->i < 2; self->i++) self->h[self->i] = trt_spawn(rings_out, .which = self->i);
+        trt_await(trt_yield());
+        for (self->i = 0; self->i < 10; self->i++) { /* the hog is behind it in the LIFO slot */
+            if (self->i % 5 == 0) trt_notify_one(&bells[self->i / 5]);
+            trt_await_ok(trt_acquire(&self->permits, &self->permit));
+            trt_release(&self->permit);
+        }
+        TRT_STORE_(&helped, 1u, release);
+        trt_os_wake_(&helped, INT_MAX);
+        for (self->i = 0; self->i < 2; self->i++) trt_await_ok(trt_join(self->h[self->i], NULL));
+        trt_return(1);
+    }
+}
+static void rescue_requeued(void)
+{
+    TRT_STORE_(&helped, 0u, relaxed);
+    memset(bells, 0, sizeof bells);
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, uses_up, NULL) == TRT_OK);
+    finish();
+}
+
 /* A task that was found, in the injection queue or at another worker, will not give way: its worker counts no longer as
  * one that searches, and what comes then finds another. */
 struct hog { int i; };
@@ -1452,6 +1490,7 @@ static const model_scenario scenarios[] = {
     {.name = "fds", .run = fds, WEAK},
     {.name = "fds_twice", .run = fds_twice, WEAK},
     {.name = "rescue", .run = rescue, WEAK},
+    {.name = "rescue_requeued", .run = rescue_requeued, WEAK},
     {.name = "hog_injected", .run = hog_injected, WEAK},
     {.name = "hog_stolen", .run = hog_stolen, WEAK},
     {.name = "hog_wakes", .run = hog_wakes, WEAK},

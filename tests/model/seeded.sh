@@ -29,9 +29,9 @@ bug() {
 }
 
 bug no_recheck_before_sleep primitives idle_one 'deadlock' \
-    's/if (!trt_any_work_(w) && !(rt->virtual_clock/if (!(rt->virtual_clock/'
+    's/if (!closing && !trt_any_work_(w) &&/if (!closing \&\&/'
 bug no_wake_after_inject primitives idle_one 'deadlock' \
-    '/^static void trt_inject_(/,/^}/s/    trt_notify_(rt);//'
+    '/^static void trt_inject_visiting_(/,/^}/s/    trt_notify_(rt);//'
 bug no_fence_in_notify primitives idle_one 'deadlock' \
     '/^static void trt_notify_(/,/^}/s/TRT_FENCE_(&rt->sleeping);//'
 bug ring_tail_relaxed primitives ring 'not true: got' \
@@ -52,6 +52,10 @@ bug visitor_not_awaited runtime free_behind_wake 'freed memory\|data race' \
     's/^    trt_visitors_wait_(rt);//'
 bug pool_thread_not_joined runtime pool 'not joined' \
     's/if (rt->pool.has_exited) trt_os_join_(rt->pool.exited);//'
+bug unsure_for_ever runtime fds_twice 'deadlock\|livelock' \
+    's/if (kept) trt_fd_unsure_(worker, record);//'
+bug requeued_behind_a_hog runtime rescue_requeued 'deadlock\|livelock' \
+    's/(!TRT_LOAD_(&rt->driver, relaxed) || !trt_ring_empty_(stuck)))/!TRT_LOAD_(\&rt->driver, relaxed))/'
 bug region_leaked runtime spawn_join 'left behind' \
     '/^static void trt_memory_free_(/,/^}/s/TASKRT_FREE(region);//'
 bug abort_holds_back abort acquire_held_back 'not true\|deadlock\|livelock' \
@@ -61,7 +65,7 @@ bug abort_stays_linked abort notify_one 'not true\|freed memory\|data race\|dead
 bug barrier_counts_the_aborted abort barrier 'not true' \
     's/if (b->parties_ - b->arrived_ <= 1) trt_barrier_sweep_(b);//'
 bug poller_not_seen abort readable-waits 'data race' \
-    '/^static bool trt_maintain_(/,/^}/s/TRT_LOAD_(&rt->poller_ready, acquire) &&//'
+    '/^static void trt_fds_round_(/,/^}/s/TRT_LOAD_(&rt->poller_ready, acquire) &&//'
 bug shutdown_misses_a_task shutdown busy 'livelock' \
     '/^static bool trt_maintain_(/,/^}/s/if (trt_closing_unseen_(w)) trt_see_closing_(w);//'
 bug free_behind_claim shutdown acquire_many 'freed memory\|data race' \

@@ -1367,6 +1367,7 @@ static void dump(void)
     blocks_on();
     sleeps_and_blocks_on();
     model_join(a);
+    MODEL_CHECK(model_elapsed() < trt_ms(90)); /* it has not waited in vain for a worker to stop */
     finish();
 }
 

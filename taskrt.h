@@ -7946,6 +7946,8 @@ TRT_DEF_ trt_op trt_writable(int fd)
  * poller once there is one. The others sleep on a futex. Whoever registers a timer earlier than the
  * driver's wakes the driver.
  */
+static void trt_watch_wake_(trt_runtime *rt);
+
 static bool trt_wake_sleeper_(trt_runtime *rt, size_t word, uint64_t bits)
 {
     while (bits) {
@@ -7954,6 +7956,7 @@ static bool trt_wake_sleeper_(trt_runtime *rt, size_t word, uint64_t bits)
         bits &= ~mask;
         if (!(TRT_AND_(&rt->idle_bits[word], ~mask, seq_cst) & mask)) continue;
         TRT_SUB_(&rt->sleeping, 1u, seq_cst);
+        trt_watch_wake_(rt); /* the worker may have run on, and looked before this was counted */
         trt_unpark_(rt->workers[word * 64 + bit]); /* it inherits the place as searcher */
         return true;
     }

@@ -111,7 +111,7 @@ try() {
                 split(reaches[name], f, " ")
                 value = (kills[name] + 1) / cost[name] / lines[name]
                 for (i = 1; i <= rounds; i++) {
-                    if (i < rounds || !exhausts[name]) printf "%d %.12f %s %s -a -n %d\n", i, value, f[2], f[3], round[i]
+                    if (i < rounds || !exhausts[name]) printf "%d %.12f %s %s -a -s 1 -n %d\n", i, value, f[2], f[3], round[i]
                     if (i == rounds && exhausts[name]) printf "%d %.12f %s %s -n %d\n", i, value * 2, f[2], f[3], 1
                 }
             }

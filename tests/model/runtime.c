@@ -688,19 +688,6 @@ static void current_thread_job(void)
     finish();
 }
 
-/* Two threads shut down while a job runs: one drives, the other waits for it, the job's thread tells them. */
-static void shuts_down(void) { MODEL_CHECK(trt_runtime_shutdown(runtime, -1) == TRT_OK); }
-static void current_thread_job_left(void)
-{
-    unsigned long a;
-    start((trt_config){.current_thread = true});
-    trt_detach(trt_spawn_blocking_on(runtime, job, .v = 4));
-    a = thread(0, shuts_down);
-    shuts_down();
-    model_join(a);
-    finish();
-}
-
 /* Entries from outside, while the workers fall asleep. */
 static void injects(void)
 {
@@ -802,6 +789,7 @@ trt_async(int, spawns)
     }
     trt_cleanup { trt_detach(self->h); }
 }
+static void shuts_down(void) { MODEL_CHECK(trt_runtime_shutdown(runtime, -1) == TRT_OK); }
 static void shutdown_races(void)
 {
     unsigned long a, b;
@@ -852,6 +840,7 @@ static void shutdown_gives_up(void)
 struct held { trt_a32_ *gate; };
 trt_blocking_fn(int, held)
 {
+    COUNT(seen);
     while (!TRT_LOAD_(self->gate, acquire)) trt_os_wait_(self->gate, 0, TRT_FOREVER_);
     return 1;
 }
@@ -879,6 +868,23 @@ static void shutdown_jobs(void)
     status = trt_join_thread(g, NULL);
     MODEL_CHECK(status == TRT_OK || status == TRT_CANCELLED);
     model_join(a);
+    finish();
+}
+
+/* Who drives waits for a job, and is told by its thread; there may be another who waits for the driver. */
+static void shutdown_drives(void)
+{
+    unsigned long a, b;
+    int two = model_choose(2);
+    TRT_STORE_(&gate, 0u, relaxed);
+    start((trt_config){.current_thread = true});
+    trt_detach(trt_spawn_blocking_on(runtime, held, .gate = &gate));
+    while (!COUNTED(seen)) model_yield();
+    a = thread(0, opens);
+    if (two) b = thread(1, shuts_down);
+    shuts_down();
+    model_join(a);
+    if (two) model_join(b);
     finish();
 }
 
@@ -1444,6 +1450,7 @@ static void dump(void)
     blocks_on();
     sleeps_and_blocks_on();
     model_join(a);
+    MODEL_CHECK(model_elapsed() < trt_ms(90)); /* it has not waited in vain for a worker to stop */
     finish();
 }
 
@@ -1475,11 +1482,11 @@ static const model_scenario scenarios[] = {
     {.name = "current_thread_handover", .run = current_thread_handover, WEAK},
     {.name = "current_thread_told", .run = current_thread_told, WEAK},
     {.name = "current_thread_job", .run = current_thread_job, WEAK},
-    {.name = "current_thread_job_left", .run = current_thread_job_left, WEAK},
     {.name = "inject", .run = inject, .weak = 1, .spurious = 2},
     {.name = "shutdown_races", .run = shutdown_races, WEAK},
     {.name = "shutdown_gives_up", .run = shutdown_gives_up, WEAK},
     {.name = "shutdown_jobs", .run = shutdown_jobs, WEAK},
+    {.name = "shutdown_drives", .run = shutdown_drives, WEAK},
     {.name = "timers", .run = timers, WEAK},
     {.name = "channel_races", .run = channel_races, WEAK},
     {.name = "thread_ends", .run = thread_ends, WEAK},

@@ -64,8 +64,6 @@ bug abort_stays_linked abort notify_one 'not true\|freed memory\|data race\|dead
     '/^static void trt_notified_cancel_(/,/^}/s/trt_unlist_(.*);/(void)n;/'
 bug barrier_counts_the_aborted abort barrier 'not true' \
     's/if (b->parties_ - b->arrived_ <= 1) trt_barrier_sweep_(b);//'
-bug poller_not_seen abort readable-waits 'data race' \
-    '/^static void trt_fds_round_(/,/^}/s/TRT_LOAD_(&rt->poller_ready, acquire) &&//'
 bug shutdown_misses_a_task shutdown busy 'livelock' \
     '/^static bool trt_maintain_(/,/^}/s/if (trt_closing_unseen_(w)) trt_see_closing_(w);//'
 bug free_behind_claim shutdown acquire_many 'freed memory\|data race' \

@@ -356,7 +356,8 @@ int main(void)
 --------------------------------------------------------------------------------------------------
 >>promises
 
-  Each is backed by the test named behind it, in tests/test_<file>.c.
+  Each is backed by the test named behind it, in tests/test_<file>.c, and by the rungs at the end
+  of the list.
 
    1. An operation does nothing until awaited, and may be awaited again.
       coroutines: an_operation_does_nothing_until_awaited_and_may_be_awaited_again
@@ -409,6 +410,22 @@ int main(void)
       runtime: shutdown_cancels_tasks_in_every_state_and_runs_their_cleanups
   23. The same seed gives the same schedule.
       inspect: a_seed_makes_the_schedule_repeatable_and_seeds_differ
+
+  The rungs go beyond one run of a test, and name what they break when they fail:
+
+     check-model    every order in which threads may run and loads may read, as far as its bounds
+                    go. tests/model/abort.c: 6, 8, 9, 11, 12, 16, 17, each awaitable thing aborted
+                    at every step. shutdown.c: 8, 15, 22, the same for a shutdown. matrix.c: 4, 5,
+                    7 to 10, every combination of panic, join, detach and abort. runtime.c: 3, 13,
+                    14, 18, 19, 20. primitives.c: no wake is lost, on which all of them rest.
+     check-fuzz     2 to 6, 8 to 18, on programs that nobody has written, against a sequential model
+                    of what every await has to give, and when
+     check-faults   4, 8 and 22 when an allocation, a thread or a system call fails
+     check-soak     3, 8, 16, 17 and 22 on real threads with delays, by a ledger
+     check-san, check-valgrind, check-user, check-cross
+                    all of them, under other eyes, in a user's program, on other machines
+     check-mutants  whether the rungs above would notice: each memory order, fence, wake and second
+                    look of this file is weakened or taken out in turn
 
 --------------------------------------------------------------------------------------------------
 >>matrix

@@ -1,12 +1,18 @@
 #!/bin/sh
 # One process of libFuzzer, FUZZ_SECONDS long. Usage: fuzz.sh DIRECTORY NUMBER
-# What it finds on the way goes to DIRECTORY/corpus, which the processes share and the next run begins with.
+# What it finds on the way goes to DIRECTORY/corpus, which the processes share and the next run begins with. With
+# FUZZ_SEED=n a run repeats itself: nothing is shared; FUZZ_RUNS=n ends it after so many programs.
 set -u
 directory=$1 number=$2 log=$1/fuzz-$2.txt
-mkdir -p "$directory/corpus"
+corpus=$directory/corpus seed=0 reload=1
+if [ -n "${FUZZ_SEED:-}" ]; then
+    corpus=$directory/corpus-$number seed=$((FUZZ_SEED + number)) reload=0
+    rm -rf "$corpus"
+fi
+mkdir -p "$corpus"
 rm -f "$directory/crash-$number-"*
-"$directory/fuzz" "$directory/corpus" tests/fuzz/corpus -max_total_time="$FUZZ_SECONDS" -max_len=600 -len_control=20 \
-    -timeout=60 -rss_limit_mb=4096 -print_final_stats=1 -artifact_prefix="$directory/crash-$number-" >"$log" 2>&1
+"$directory/fuzz" "$corpus" tests/fuzz/corpus -max_total_time="$FUZZ_SECONDS" -runs="${FUZZ_RUNS:--1}" -seed="$seed" \
+    -reload="$reload" -max_len=600 -len_control=20 -timeout=60 -rss_limit_mb=4096 -print_final_stats=1 -artifact_prefix="$directory/crash-$number-" >"$log" 2>&1
 code=$?
 last=$(grep -a 'cov: ' "$log" | tail -n 1)
 programs=$(sed -n 's/^stat::number_of_executed_units: //p' "$log")

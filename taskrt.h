@@ -2656,6 +2656,14 @@ typedef struct trt_pool_ {
     trt_a32_ changed;
 } trt_pool_;
 
+/* The injection queue is a list of blocks. One array would need three times the memory when it
+ * grows, just when a great many tasks are spawned at once. */
+#define TRT_INJECT_BLOCK_ (TASKRT_TEST_RING < 256 ? 2u : 511u)
+typedef struct trt_inject_block_ {
+    struct trt_inject_block_ *next;
+    uintptr_t entry[TRT_INJECT_BLOCK_];
+} trt_inject_block_;
+
 struct trt_runtime {
     trt_config config;
     size_t n_workers;
@@ -2673,8 +2681,9 @@ struct trt_runtime {
     /* injection queue */
     _Alignas(TASKRT_CACHELINE) trt_a32_ inject_latch;
     trt_a64_ inject_len;
-    uintptr_t *inject;
-    size_t inject_capacity, inject_head, inject_count;
+    trt_inject_block_ *inject_first, *inject_last, *inject_spare;
+    uint32_t inject_head, inject_tail; /* in the first and the last block */
+    size_t inject_count;
     trt_co *overflow_first, *overflow_last; /* entries for which there was no memory */
     /* memory */
     _Alignas(TASKRT_CACHELINE) trt_a32_ memory_latch;
@@ -3147,7 +3156,7 @@ static trt_co *trt_outermost_(trt_cell_ *c)
     return co;
 }
 
-/* Without memory for the array, entries are linked through the frames: the outermost has no parent.
+/* Without memory for a block, entries are linked through the frames: the outermost has no parent.
  * A hint cannot be linked, it may be one of several: it is made the owner first. */
 static void trt_overflow_(trt_runtime *rt, uintptr_t entry)
 {
@@ -3170,30 +3179,56 @@ static void trt_overflow_(trt_runtime *rt, uintptr_t entry)
     TRT_COUNT_(&rt->inject_len, 1u);
 }
 
-static bool trt_inject_grow_(trt_runtime *rt)
+static bool trt_inject_block_add_(trt_runtime *rt)
 {
-    size_t n = rt->inject_capacity ? rt->inject_capacity * 2 : 256, i;
-    size_t len = rt->inject_count;
-    uintptr_t *entries = (uintptr_t *)TASKRT_MALLOC(n * sizeof *entries);
-    if (!entries) return false;
-    for (i = 0; i < len; i++)
-        entries[i] = rt->inject[(rt->inject_head + i) & (rt->inject_capacity - 1)];
-    TASKRT_FREE(rt->inject);
-    rt->inject = entries;
-    rt->inject_capacity = n;
-    rt->inject_head = 0;
+    trt_inject_block_ *block = rt->inject_spare;
+    if (!block) block = (trt_inject_block_ *)TASKRT_MALLOC(sizeof *block);
+    if (!block) return false;
+    rt->inject_spare = NULL;
+    block->next = NULL;
+    if (rt->inject_last) rt->inject_last->next = block;
+    else rt->inject_first = block;
+    rt->inject_last = block;
+    rt->inject_tail = 0;
     return true;
 }
 
 /* Injection latch held. */
 static inline void trt_inject_put_(trt_runtime *rt, uintptr_t entry)
 {
-    if (rt->inject_count == rt->inject_capacity && !trt_inject_grow_(rt)) {
+    bool full = !rt->inject_last || rt->inject_tail == TRT_INJECT_BLOCK_;
+    if (full && !trt_inject_block_add_(rt)) {
         trt_overflow_(rt, entry);
         return;
     }
-    rt->inject[(rt->inject_head + rt->inject_count++) & (rt->inject_capacity - 1)] = entry;
+    rt->inject_last->entry[rt->inject_tail++] = entry;
+    rt->inject_count++;
     TRT_COUNT_(&rt->inject_len, 1u); /* changes under the latch only */
+}
+
+static void trt_inject_free_(trt_runtime *rt)
+{
+    while (rt->inject_first) {
+        trt_inject_block_ *next = rt->inject_first->next;
+        TASKRT_FREE(rt->inject_first);
+        rt->inject_first = next;
+    }
+    TASKRT_FREE(rt->inject_spare);
+}
+
+static uintptr_t trt_inject_take_(trt_runtime *rt)
+{
+    trt_inject_block_ *first = rt->inject_first;
+    uintptr_t entry = first->entry[rt->inject_head++];
+    if (--rt->inject_count == 0) { /* then it is the last block too */
+        rt->inject_head = rt->inject_tail = 0;
+    } else if (rt->inject_head == TRT_INJECT_BLOCK_) {
+        rt->inject_first = first->next;
+        rt->inject_head = 0;
+        if (rt->inject_spare) TASKRT_FREE(first);
+        else rt->inject_spare = first;
+    }
+    return entry;
 }
 
 static uintptr_t trt_inject_get_(trt_runtime *rt)
@@ -3201,9 +3236,7 @@ static uintptr_t trt_inject_get_(trt_runtime *rt)
     uintptr_t entry;
     trt_co *root = rt->overflow_first;
     if (rt->inject_count) {
-        entry = rt->inject[rt->inject_head];
-        rt->inject_head = (rt->inject_head + 1) & (rt->inject_capacity - 1);
-        rt->inject_count--;
+        entry = trt_inject_take_(rt);
     } else if (root) {
         rt->overflow_first = root->parent_;
         if (!rt->overflow_first) rt->overflow_last = NULL;
@@ -10355,7 +10388,7 @@ static void trt_runtime_release_(trt_runtime *rt)
     }
     TASKRT_FREE(rt->workers);
     TASKRT_FREE(rt->idle_bits);
-    TASKRT_FREE(rt->inject);
+    trt_inject_free_(rt);
     trt_poller_close_(rt);
     trt_fds_free_(rt);
     while (rt->panics) {

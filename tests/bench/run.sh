@@ -253,7 +253,7 @@ chart() {
             text("figure", r < 1 ? x - 4 : x + 4, y + height - 1.5, r < 1 ? "end" : "start", digits(r))
         }
         END {
-            left = 230; width = 560; step = 30; top = 112
+            left = 230; width = 560; step = 30; top = 128
             from = 0.5; to = 2
             for (i = 1; i <= n_rows; i++) {
                 r[i, 1] = against(rows[i], 1)
@@ -287,12 +287,13 @@ chart() {
             printf "<rect class=\"paper\" width=\"%d\" height=\"%d\"/>\n", wide, tall
             text("title", 20, 32, "start", "taskrt.h and Tokio: how many times faster")
             other = "tokio2" in programs ? "the better of " name " and " name2 : name
-            text("note", 20, 52, "start", "Against " other " with as many workers. Medians of " rounds \
+            text("note", 20, 52, "start", "Against " other " with as many workers.")
+            text("note", 20, 68, "start", "Medians of " rounds \
                  " runs of each, in turns. sleepers_rss: how many times less memory.")
-            printf "<rect class=\"two-workers\" x=\"20\" y=\"65\" width=\"12\" height=\"12\"/>\n"
-            text("", 38, 75, "start", "2 workers")
-            printf "<rect class=\"one-worker\" x=\"112\" y=\"65\" width=\"12\" height=\"12\"/>\n"
-            text("", 130, 75, "start", "1 worker")
+            printf "<rect class=\"two-workers\" x=\"20\" y=\"81\" width=\"12\" height=\"12\"/>\n"
+            text("", 38, 91, "start", "2 workers")
+            printf "<rect class=\"one-worker\" x=\"112\" y=\"81\" width=\"12\" height=\"12\"/>\n"
+            text("", 130, 91, "start", "1 worker")
             for (t = from; t <= to; t *= 2) {
                 printf "<line class=\"%s\" x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\"/>\n",
                        t == 1 ? "one" : "grid", at(t), top - 6, at(t), bottom

@@ -8111,17 +8111,23 @@ static void trt_run_all_timers_(trt_worker_ *w)
 
 static bool trt_stopped_(trt_worker_ *w, const trt_thread_waiter_ *t);
 
+/* Is there anything that any worker could take? */
+static bool trt_any_queued_(trt_runtime *rt)
+{
+    size_t i;
+    if (TRT_LOAD_(&rt->inject_len, seq_cst)) return true;
+    for (i = 0; i < rt->n_workers; i++)
+        if (!trt_ring_empty_(rt->workers[i]) || !trt_deque_empty_(rt->workers[i])) return true;
+    return false;
+}
+
 /* Is there a reason not to sleep? */
 static bool trt_any_work_(trt_worker_ *w)
 {
     trt_runtime *rt = w->rt;
-    size_t i;
     if (TRT_LOAD_(&rt->signals, seq_cst) & (TRT_SIGNAL_STOP_ | TRT_SIGNAL_PAUSE_)) return true;
-    if (TRT_LOAD_(&rt->inject_len, seq_cst)) return true;
     if (rt->current_thread && trt_stopped_(w, w->driven_for)) return true;
-    for (i = 0; i < rt->n_workers; i++)
-        if (!trt_ring_empty_(rt->workers[i]) || !trt_deque_empty_(rt->workers[i])) return true;
-    return false;
+    return trt_any_queued_(rt);
 }
 
 static void trt_watch_wake_(trt_runtime *rt)
@@ -8257,12 +8263,15 @@ static uintptr_t trt_next_local_(trt_worker_ *w)
     return trt_lifo_swap_(w, 0);
 }
 
-/* Before a poll that may be long: somebody else searches on, if there is more to find. */
+/* Before a poll that may be long: somebody else searches on, if there is more to find. Whoever makes
+ * work after the fence sees that nobody searches. */
 static void trt_found_(trt_worker_ *w)
 {
     if (!w->searching) return;
     w->searching = false;
-    if (TRT_SUB_(&w->rt->searchers, 1u, seq_cst) == 1) trt_notify_(w->rt); /* the chain goes on */
+    if (TRT_SUB_(&w->rt->searchers, 1u, seq_cst) != 1) return;
+    TRT_FENCE_(&w->rt->sleeping);                        /* pairs with the one in trt_notify_ */
+    if (trt_any_queued_(w->rt)) trt_notify_(w->rt); /* the chain goes on */
 }
 
 /* A look at what must not wait however much there is to run here: true if it ran something. */

@@ -7868,12 +7868,11 @@ static bool trt_fd_kept_(const trt_fd_ *record, uint32_t direction, uint64_t tas
 
 /* Latched: TRT_PENDING, or what the wait ends with at once. */
 static trt_status_code trt_fd_begin_(trt_runtime *rt, trt_fd_ *record, uint32_t direction,
-                                     uint64_t task, trt_waiter_ *w)
+                                     bool kept, trt_waiter_ *w)
 {
     int error = 0;
     bool ready = false;
-    if (!trt_fd_kept_(record, direction, task)) {
-        record->of[direction - 1].task = task;
+    if (!kept) {
         error = trt_poller_arm_(rt, record, trt_fd_interest_(record) | direction);
     } else if ((record->missed & direction) || trt_fd_hurried_(w)) {
         record->missed &= ~direction;
@@ -7900,7 +7899,10 @@ static trt_status_code trt_fd_register_(uint64_t task, int fd, uint32_t directio
     w->args.obj = rt;
     record = trt_fd_record_(fds, fd, true);
     kept = record && trt_fd_kept_(record, direction, task);
-    if (record) status = trt_fd_begin_(rt, record, direction, task, w);
+    if (record) {
+        record->of[direction - 1].task = task;
+        status = trt_fd_begin_(rt, record, direction, kept, w);
+    }
     if (status != TRT_PENDING) {
         if (!trt_take_(w)) status = TRT_REFUSED_;
     } else if (trt_park_(w)) {
@@ -8111,13 +8113,22 @@ static void trt_run_all_timers_(trt_worker_ *w)
 
 static bool trt_stopped_(trt_worker_ *w, const trt_thread_waiter_ *t);
 
-/* Is there anything that any worker could take? */
-static bool trt_any_queued_(trt_runtime *rt)
+/* Is there a strand that any worker could take? */
+static bool trt_any_entry_(trt_runtime *rt)
 {
     size_t i;
     if (TRT_LOAD_(&rt->inject_len, seq_cst)) return true;
     for (i = 0; i < rt->n_workers; i++)
-        if (!trt_ring_empty_(rt->workers[i]) || !trt_deque_empty_(rt->workers[i])) return true;
+        if (!trt_ring_empty_(rt->workers[i])) return true;
+    return false;
+}
+
+static bool trt_any_queued_(trt_runtime *rt) /* or a fork? */
+{
+    size_t i;
+    if (trt_any_entry_(rt)) return true;
+    for (i = 0; i < rt->n_workers; i++)
+        if (!trt_deque_empty_(rt->workers[i])) return true;
     return false;
 }
 
@@ -8270,7 +8281,7 @@ static void trt_found_(trt_worker_ *w)
     if (!w->searching) return;
     w->searching = false;
     if (TRT_SUB_(&w->rt->searchers, 1u, seq_cst) != 1) return;
-    TRT_FENCE_(&w->rt->sleeping);                        /* pairs with the one in trt_notify_ */
+    TRT_FENCE_(&w->rt->sleeping);                   /* pairs with the one in trt_notify_ */
     if (trt_any_queued_(w->rt)) trt_notify_(w->rt); /* the chain goes on */
 }
 
@@ -8303,16 +8314,6 @@ static bool trt_maintain_(trt_worker_ *w)
     return true;
 }
 
-static bool trt_any_entry_(trt_worker_ *w)
-{
-    trt_runtime *rt = w->rt;
-    size_t i;
-    if (TRT_LOAD_(&rt->inject_len, relaxed)) return true;
-    for (i = 0; i < rt->n_workers; i++)
-        if (!trt_ring_empty_(rt->workers[i])) return true;
-    return false;
-}
-
 /* A fork that does next to nothing takes longer to steal than to run, and so does its memory when
  * it goes back: then both are faster if the thief keeps away for a while. */
 static void trt_run_stolen_(trt_worker_ *w, trt_cell_ *fork)
@@ -8325,7 +8326,8 @@ static void trt_run_stolen_(trt_worker_ *w, trt_cell_ *fork)
         return;
     }
     if (w->tiny < 5) w->tiny++;
-    for (i = 0; i < (TASKRT_TEST_SPINS / 16) << w->tiny && !trt_any_entry_(w); i++) TRT_PAUSE_();
+    for (i = 0; i < (TASKRT_TEST_SPINS / 16) << w->tiny && !trt_any_entry_(w->rt); i++)
+        TRT_PAUSE_();
 }
 
 /* Look at the others', beginning anywhere. */

@@ -8,7 +8,7 @@
 #
 # The twin in tests/bench/tokio does row by row what bench.c does. It builds from Debian's package of Tokio 1.24:
 #
-#     apt-get install -y librust-tokio-dev
+#     apt-get install -y cargo librust-tokio-dev
 #     cd tests/bench/tokio && cargo build --release --offline         makes target/release/tokio-bench
 #
 # Variables, with their defaults:

@@ -2727,6 +2727,7 @@ struct trt_runtime {
     trt_a32_ shutdown_latch, ended_gate, ended_fence, threads_latch;
     trt_a32_ given_up;
     trt_a32_ deadlocked, exited; /* exited: workers that have left their loop */
+    trt_a32_ own_threads;        /* that live: of the pool, and the watch thread */
     bool begun;
     size_t started;
 };
@@ -6311,18 +6312,24 @@ static trt_status_code trt_join_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *
     return trt_join_take_(args, co ? co->cell_ : NULL, s, &status) ? status : TRT_PENDING;
 }
 
-static void trt_join_cancel_(trt_waiter_ *w)
+/* False: whoever completes the wait was faster. Then the slot may be another's already. */
+static bool trt_join_unlink_(trt_cell_ *c, trt_waiter_ *w)
 {
-    trt_cell_ *c = (trt_cell_ *)w->args.obj;
-    if (!c) return;
+    bool waits;
     trt_latch_(&c->latch);
-    /* If the task has ended meanwhile, its slot may be another's: then `up` is no longer us. */
-    if (w->linked && c->up == w) {
+    waits = w->linked && c->up == w;
+    if (waits) {
         c->up = NULL;
         TRT_AND_(&c->state, ~(uint64_t)TRT_WAITER_, relaxed);
     }
     w->linked = 0;
     trt_unlatch_(&c->latch);
+    return waits;
+}
+
+static void trt_join_cancel_(trt_waiter_ *w)
+{
+    if (w->args.obj) (void)trt_join_unlink_((trt_cell_ *)w->args.obj, w);
 }
 
 TRT_DEF_ trt_op trt_join_(trt_ref_ ref, void *out)
@@ -6852,11 +6859,15 @@ static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t);
 
 static bool trt_in_task_(void) { return trt_here_.worker && trt_here_.worker->cur; }
 
-/* Block until `t` is woken. A current-thread runtime runs its tasks meanwhile, on this thread. */
-static void trt_thread_block_(trt_runtime *rt, trt_thread_waiter_ *t)
+/* Block until `t` is woken. A current-thread runtime runs its tasks meanwhile, on this thread; if it
+ * gives up first, nobody wakes who joins `c`: false. (But a job ends.) */
+static bool trt_thread_block_(trt_runtime *rt, trt_thread_waiter_ *t, trt_cell_ *c)
 {
-    if (rt && rt->current_thread && !trt_drive_(rt, t) && !t->job) return;
+    if (rt && rt->current_thread && !trt_drive_(rt, t) && !t->job &&
+        trt_join_unlink_(c, &t->waiter))
+        return false;
     while (!TRT_LOAD_(&t->woken, acquire)) trt_os_wait_(&t->woken, 0, TRT_FOREVER_);
+    return true;
 }
 
 static trt_status_code trt_thread_wait_on_(trt_runtime *rt, uint32_t kind, void *obj, void *out,
@@ -6879,11 +6890,7 @@ static trt_status_code trt_thread_wait_on_(trt_runtime *rt, uint32_t kind, void 
     t.job = rt && (TRT_LOAD_(&((trt_cell_ *)obj)->state, acquire) & TRT_JOB_STATE_);
     status = trt_kinds_[kind].poll(NULL, &t.waiter.args, &t.waiter);
     if (status != TRT_PENDING) return status;
-    trt_thread_block_(rt, &t);
-    if (!TRT_LOAD_(&t.woken, acquire)) { /* its runtime has given up */
-        trt_kinds_[kind].cancel(&t.waiter);
-        return TRT_CANCELLED;
-    }
+    if (!trt_thread_block_(rt, &t, (trt_cell_ *)obj)) return TRT_CANCELLED;
     status = (trt_status_code)t.waiter.status;
     if (kind == TRT_KIND_JOIN_ && status == TRT_PANICKED)
         trt_thread_saw_panic_((trt_panic_record_ *)t.waiter.args.obj);
@@ -6919,7 +6926,6 @@ TRT_DEF_ trt_status_code trt_join_thread_(trt_ref_ ref, void *out)
 enum { TRT_JOB_NEW_, TRT_JOB_QUEUED_, TRT_JOB_RUNNING_, TRT_JOB_OVER_ };
 
 static void *trt_pool_main_(void *arg);
-static trt_a32_ trt_own_threads_; /* threads that live and were made here, in all runtimes */
 
 static void trt_pool_put_(trt_pool_ *pool, trt_job_ *job) /* latch held */
 {
@@ -6975,12 +6981,11 @@ static bool trt_pool_thread_start_(trt_runtime *rt)
         memset(t, 0, sizeof *t);
         t->rt = rt;
         trt_latch_(&rt->threads_latch); /* the thread waits for this: `thread` is written then */
-        TRT_ADD_(&trt_own_threads_, 1u, relaxed);
         if (trt_os_thread_(&t->thread, trt_pool_main_, t)) {
+            TRT_ADD_(&rt->own_threads, 1u, release);
             trt_unlatch_(&rt->threads_latch);
             return true;
         }
-        TRT_SUB_(&trt_own_threads_, 1u, relaxed);
         trt_unlatch_(&rt->threads_latch);
         TASKRT_FREE(t);
     }
@@ -7019,6 +7024,20 @@ static bool trt_job_take_(trt_job_ *job)
     return false;
 }
 
+/* Latch held on entry and return: jobs that the caller had taken are over, and their waiters woken.
+ * The virtual clock stood still for them. */
+static void trt_pool_ran_(trt_runtime *rt)
+{
+    trt_pool_ *pool = &rt->pool;
+    pool->running--;
+    if (!rt->virtual_clock && !pool->closed) return;
+    TRT_ADD_(&pool->changed, 1u, release);
+    trt_unlatch_(&pool->latch);
+    trt_os_wake_(&pool->changed, INT_MAX);
+    if (rt->virtual_clock) trt_unpark_(rt->workers[0]);
+    trt_latch_(&pool->latch);
+}
+
 /* A start has failed. The threads there are go on; if there is none, and none on its way, every
  * queued job ends with TRT_NO_MEMORY. True: so does `mine`, a spawned job, and the caller ends it.
  * */
@@ -7031,6 +7050,7 @@ static bool trt_pool_start_failed_(trt_runtime *rt, const trt_job_ *mine)
     trt_latch_(&pool->latch);
     pool->starting = false;
     pool->threads--;
+    pool->running++;
     while (!pool->threads && (job = pool->first) != NULL) {
         trt_pool_remove_(pool, job);
         if (!job->cell) {
@@ -7052,6 +7072,9 @@ static bool trt_pool_start_failed_(trt_runtime *rt, const trt_job_ *mine)
         over = job->next;
         trt_task_end_(job->cell, TRT_NO_MEMORY);
     }
+    trt_latch_(&pool->latch);
+    trt_pool_ran_(rt);
+    trt_unlatch_(&pool->latch);
     return own;
 }
 
@@ -7213,17 +7236,10 @@ static void *trt_pool_main_(void *arg)
         if (start) trt_pool_start_(rt);
         trt_job_run_(rt, job);
         trt_latch_(&pool->latch);
-        pool->running--;
-        if (rt->virtual_clock || pool->closed) {
-            TRT_ADD_(&pool->changed, 1u, release);
-            trt_unlatch_(&pool->latch);
-            trt_os_wake_(&pool->changed, INT_MAX);
-            if (rt->virtual_clock) trt_unpark_(rt->workers[0]);
-            trt_latch_(&pool->latch);
-        }
+        trt_pool_ran_(rt);
     }
     trt_pool_leave_(rt, t);
-    TRT_SUB_(&trt_own_threads_, 1u, relaxed);
+    TRT_SUB_(&rt->own_threads, 1u, release);
     return NULL;
 }
 
@@ -8499,11 +8515,27 @@ static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
  * call in from outside, then nothing will ever happen again: that is reported with a dump, and the
  * runtime gives up. (Threads are counted by /proc; elsewhere nothing is reported.)
  */
-static bool trt_alone_(void)
+static bool trt_alone_(trt_runtime *rt)
 {
-    size_t n = trt_os_threads_();
-    if (TRT_TSAN_) return true; /* it has a thread of its own */
-    return n && n <= 1 + (size_t)TRT_LOAD_(&trt_own_threads_, acquire);
+    size_t own, n;
+    do { /* a thread is counted after it has begun, and no more before it ends */
+        own = TRT_LOAD_(&rt->own_threads, acquire);
+        n = trt_os_threads_();
+    } while (own != TRT_LOAD_(&rt->own_threads, acquire));
+    if (TRT_TSAN_ && n > 1) n--; /* it has a thread of its own: two, after a fork */
+    return n && n <= 1 + own;
+}
+
+/* Nothing runs or is about to: no task, no job, nor the thread that drives (trt_any_work_). */
+static bool trt_virtual_quiet_(trt_worker_ *w)
+{
+    trt_runtime *rt = w->rt;
+    bool jobs;
+    if (trt_any_work_(w)) return false;
+    trt_latch_(&rt->pool.latch);
+    jobs = rt->pool.queued || rt->pool.running;
+    trt_unlatch_(&rt->pool.latch);
+    return !jobs && !trt_any_work_(w); /* a job that is over has woken its waiter before */
 }
 
 /* True: the caller should look for work again. */
@@ -8511,12 +8543,7 @@ static bool trt_virtual_idle_(trt_worker_ *w)
 {
     trt_runtime *rt = w->rt;
     trt_instant next;
-    bool jobs;
-    if (trt_any_work_(w)) return false;
-    trt_latch_(&rt->pool.latch);
-    jobs = rt->pool.queued || rt->pool.running;
-    trt_unlatch_(&rt->pool.latch);
-    if (jobs || trt_any_work_(w)) return false;
+    if (!trt_virtual_quiet_(w)) return false;
     if (TRT_LOAD_(&rt->fds_waiting, relaxed)) { /* what is ready now comes before the next timer */
         trt_fds_verify_all_(rt);
         trt_poller_wait_(rt, 0);
@@ -8531,7 +8558,8 @@ static bool trt_virtual_idle_(trt_worker_ *w)
         trt_wheel_run_(w, &w->wheel, TRT_LOAD_(&rt->virtual_now, relaxed));
         return true;
     }
-    if (TRT_LOAD_(&rt->fds_waiting, relaxed) || !trt_alone_()) return false;
+    if (TRT_LOAD_(&rt->fds_waiting, relaxed) || !trt_alone_(rt)) return false;
+    if (!trt_virtual_quiet_(w)) return false; /* a thread that has gone since may have called in */
     trt_say_("deadlock: every task waits, and nothing can wake them");
     trt_dump(rt, stderr);
     TRT_STORE_(&rt->deadlocked, 1u, release);
@@ -10414,18 +10442,9 @@ static void trt_runtime_release_(trt_runtime *rt)
 static void *trt_worker_thread_(void *arg)
 {
     trt_runtime *rt = ((trt_worker_ *)arg)->rt;
-    TRT_ADD_(&trt_own_threads_, 1u, relaxed);
     trt_worker_main_(arg);
     TRT_ADD_(&rt->exited, 1u, release);
     trt_os_wake_(&rt->exited, INT_MAX);
-    TRT_SUB_(&trt_own_threads_, 1u, relaxed);
-    return NULL;
-}
-
-static void *trt_watch_thread_(void *arg)
-{
-    trt_watch_main_(arg);
-    TRT_SUB_(&trt_own_threads_, 1u, relaxed);
     return NULL;
 }
 
@@ -10441,9 +10460,8 @@ static bool trt_threads_start_(trt_runtime *rt)
     }
     if (!rt->current_thread && !rt->started) return false;
     TRT_STORE_(&rt->watch_word, 1u, relaxed);
-    TRT_ADD_(&trt_own_threads_, 1u, relaxed);
-    rt->watching = trt_os_thread_(&rt->watch, trt_watch_thread_, rt);
-    if (!rt->watching) TRT_SUB_(&trt_own_threads_, 1u, relaxed);
+    rt->watching = trt_os_thread_(&rt->watch, trt_watch_main_, rt);
+    if (rt->watching) TRT_ADD_(&rt->own_threads, 1u, relaxed);
     return true;
 }
 
@@ -10662,7 +10680,7 @@ static bool trt_unlink_visit_(trt_cell_ *c, uint64_t state, void *context)
 {
     bool waits = *(const bool *)context;
     uint64_t wanted = waits ? TRT_WAIT_STATE_ : TRT_RUN_STATE_;
-    if (!(state & wanted) || (state & TRT_JOB_STATE_)) return true;
+    if (!(state & wanted) || (state & (TRT_JOB_STATE_ | TRT_DONE_))) return true;
     if (c->flags & TRT_RETRY_) return true; /* recorded, not registered */
     if (c->wait.kind == TRT_KIND_GROUP_)
         trt_group_unlink_((trt_group_ *)c->wait.args.obj);

@@ -885,8 +885,54 @@ TEST(a_thread_that_joins_after_a_shutdown_that_timed_out_is_answered)
     CHECK_EQ(trt_runtime_free(rt), TRT_OK);
 }
 
-/* What waited on an object that outlives the runtime is unlinked from it, even if it was never run again. */
 typedef trt_channel(int) ints;
+/* Members of a set that have ended, and wait for nothing but to be joined. */
+struct receives { ints *channel; atomic_int *begun, *over; bool lingers; };
+trt_async(int, receives)
+{
+    trt_body {
+        atomic_fetch_add(self->begun, 1);
+        trt_await(trt_recv(self->channel, NULL));
+    }
+    trt_cleanup {
+        if (self->lingers)
+            trt_await(trt_yield()); /* so what it waited for last is another thing, and it ends behind the others */
+        atomic_fetch_add(self->over, 1);
+    }
+}
+struct keeps_members { ints *channel; atomic_int *begun, *over; trt_join_set(receives) set; };
+trt_async(int, keeps_members)
+{
+    trt_body {
+        for (int i = 0; i < 3; i++)
+            trt_spawn_in(&self->set, receives, .channel = self->channel, .begun = self->begun, .over = self->over, .lingers = i > 0);
+        trt_await(trt_sleep_until(INT64_MAX));
+    }
+    trt_cleanup {
+        trt_abort_all(&self->set);
+        trt_await(trt_sleep_until(INT64_MAX));
+    }
+}
+TEST(members_of_a_set_that_have_ended_are_not_unlinked_again)
+{
+    trt_runtime *rt;
+    ints channel;
+    atomic_int begun = 0, over = 0;
+    int out = 0;
+    CHECK_EQ(trt_channel_init(&channel, 4), TRT_OK);
+    CHECK_EQ(trt_runtime_start(&rt, &on_one_worker), TRT_OK);
+    trt_detach(trt_spawn_on(rt, keeps_members, .channel = &channel, .begun = &begun, .over = &over));
+    WAIT_UNTIL(atomic_load(&begun) == 3); /* in a poll that the shutdown does not interrupt before it waits */
+    CHECK_EQ(trt_runtime_shutdown(rt, trt_ms(20)), TRT_TIMED_OUT);
+    CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+    CHECK_EQ(atomic_load(&over), 3);
+    CHECK_EQ(trt_try_send(&channel, &(int){7}), TRT_OK);
+    CHECK_EQ(trt_try_recv(&channel, &out), TRT_OK);
+    CHECK_EQ(out, 7);
+    trt_channel_free(&channel);
+}
+
+/* What waited on an object that outlives the runtime is unlinked from it, even if it was never run again. */
 static trt_notify outliving_notify;
 static trt_semaphore outliving_semaphore;
 static trt_mutex outliving_mutex;

@@ -762,6 +762,61 @@ static void virtual_clock(void)
     finish();
 }
 
+struct sleeper { trt_duration d; };
+trt_async(int, sleeper)
+{
+    trt_body {
+        trt_await(trt_sleep(self->d));
+        trt_return(1);
+    }
+}
+
+/* Two threads drive it by turns, and spawn in between: that is no deadlock, whatever fails. */
+static void drives_virtual(void)
+{
+    int out = 0;
+    trt_handle(job) h;
+    trt_status_code status = trt_block_on(runtime, sleeper, &out, .d = trt_s(1));
+    MODEL_CHECK(status == TRT_OK && out == 1);
+    h = trt_spawn_blocking_on(runtime, job, .v = 3);
+    status = trt_join_thread(h, &out);
+    MODEL_CHECK((status == TRT_OK && out == 3) || status == TRT_NO_MEMORY);
+}
+static void rings_outside(void)
+{
+    drives_virtual();
+    trt_notify_one(&bell);
+}
+static void virtual_clock_outside(void)
+{
+    unsigned long a;
+    memset(&bell, 0, sizeof bell);
+    start((trt_config){.virtual_clock = true, .max_blocking_threads = 2});
+    a = thread(0, rings_outside);
+    if (model_choose(2)) model_refuse_threads(0);
+    drives_virtual();
+    hears_bell(); /* nobody in here rings it */
+    model_join(a);
+    MODEL_CHECK(!TRT_LOAD_(&runtime->deadlocked, relaxed));
+    finish();
+}
+
+/* Nobody is left who could ring: that is told, and the runtime gives up. */
+static void virtual_clock_deadlock(void)
+{
+    FILE *nowhere = fopen("/dev/null", "w"), *before = stderr;
+    unsigned long a;
+    memset(&bell, 0, sizeof bell);
+    start((trt_config){.virtual_clock = true, .max_blocking_threads = 2});
+    a = thread(0, drives_virtual);
+    stderr = nowhere; /* for the dump */
+    MODEL_CHECK(trt_block_on(runtime, hears, NULL) == TRT_CANCELLED);
+    stderr = before;
+    fclose(nowhere);
+    model_join(a);
+    finish();
+}
+
 /* ---- shutdown ---- */
 
 struct shuts { int x; };
@@ -890,14 +945,6 @@ static void shutdown_drives(void)
 
 /* ---- time ---- */
 
-struct sleeper { trt_duration d; };
-trt_async(int, sleeper)
-{
-    trt_body {
-        trt_await(trt_sleep(self->d));
-        trt_return(1);
-    }
-}
 static trt_handle(sleeper) sleepers[3];
 static void aborts_sleeper(void) { trt_abort(sleepers[0]); }
 static void timers(void)
@@ -1468,6 +1515,8 @@ static const model_scenario scenarios[] = {
     {.name = "try_all", .run = try_all, WEAK},
     {.name = "two_runtimes", .run = two_runtimes, WEAK},
     {.name = "virtual_clock", .run = virtual_clock, WEAK},
+    {.name = "virtual_clock_outside", .run = virtual_clock_outside, WEAK},
+    {.name = "virtual_clock_deadlock", .run = virtual_clock_deadlock, WEAK},
     {.name = "pool", .run = pool, WEAK},
     {.name = "pool_keep_alive", .run = pool_keep_alive, WEAK},
     {.name = "pool_abort", .run = pool_abort, WEAK},

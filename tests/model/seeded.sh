@@ -50,6 +50,10 @@ bug latch_wakes_nobody latch latch_two 'deadlock' \
     's/if (TRT_UNLIKELY_(TRT_SWAP_(latch, 0u, release) == 2)) trt_os_wake_(latch, 1);/TRT_SWAP_(latch, 0u, release);/'
 bug visitor_not_awaited runtime free_behind_wake 'freed memory\|data race' \
     's/^    trt_visitors_wait_(rt);//'
+bug joiner_leaves_its_waiter runtime shutdown_gives_up 'has been left' \
+    '/^static bool trt_join_unlink_(/,/^}/s/return waits;/return true;/'
+bug deadlock_among_others runtime virtual_clock_outside 'not true' \
+    's/if (TRT_LOAD_(&rt->fds_waiting, relaxed) || !trt_alone_(rt)) return false;/(void)trt_alone_;/'
 bug pool_thread_not_joined runtime pool 'not joined' \
     's/if (rt->pool.has_exited) trt_os_join_(rt->pool.exited);//'
 bug unsure_for_ever runtime fds_twice 'deadlock\|livelock' \

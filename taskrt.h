@@ -2651,7 +2651,7 @@ typedef struct trt_pool_ {
     trt_job_ *first, *last;
     trt_pool_thread_ *idle;
     size_t threads, idle_count, queued, running, limit;
-    bool starting, closed, has_exited;
+    bool coming, closed, has_exited; /* coming: a thread that was started or woken for the queue */
     trt_thread_id_ exited; /* the last thread that left: the next to leave, or shutdown, joins it */
     trt_a32_ changed;
 } trt_pool_;
@@ -6912,10 +6912,10 @@ TRT_DEF_ trt_status_code trt_join_thread_(trt_ref_ ref, void *out)
 /* ------------------------------------------------------------------------------------------------
  * >>pool: blocking jobs
  *
- * One FIFO queue and a stack of idle threads. A submit wakes the thread that went idle last, or, if
- * there is none, starts one: at most one start is under way, and a new thread that finds more work
- * waiting than it takes starts the next before it begins. So a burst of short jobs is run by a few
- * threads, and a burst of long ones still gets a thread each, up to the limit.
+ * One FIFO queue and a stack of idle threads. A submit calls a thread: it wakes the one that went
+ * idle last, or, if there is none, starts one. At most one is on its way; one that comes, and finds
+ * more work than it takes, calls the next before it begins. So a burst of short jobs is run by a
+ * few threads, and a burst of long ones still gets a thread each, up to the limit.
  *
  * A job is queued, running, or over; the pool's latch guards that. A spawned job's cell says the
  * same by FRESH, which an abort clears to skip the job.
@@ -6964,16 +6964,25 @@ static void trt_pool_wake_(trt_pool_thread_ *t)
     trt_os_wake_(word, 1);
 }
 
-/* Latch held: may, and should, a thread be started? Then the caller does, without the latch. */
-static bool trt_pool_should_start_(trt_pool_ *pool)
+/* Whom to call: a thread that is idle, or a new one, or nobody. */
+typedef struct trt_summons_ {
+    trt_pool_thread_ *wake;
+    bool start; /* it is counted in `threads` already */
+} trt_summons_;
+
+/* Latch held: does what is queued need a thread? Then the caller wakes or starts it, without the
+ * latch. */
+static trt_summons_ trt_pool_call_(trt_pool_ *pool, bool may_start)
 {
-    if (pool->starting || pool->threads >= pool->limit || !pool->queued) return false;
-    pool->starting = true;
-    pool->threads++;
-    return true;
+    trt_summons_ call = {NULL, false};
+    if (pool->coming || !pool->queued) return call;
+    call.wake = trt_pool_idle_(pool);
+    call.start = may_start && !call.wake && pool->threads < pool->limit;
+    pool->threads += call.start;
+    pool->coming = call.wake || call.start;
+    return call;
 }
 
-/* `starting` and `threads` have been counted up; false: they are still to be counted down. */
 static bool trt_pool_thread_start_(trt_runtime *rt)
 {
     trt_pool_thread_ *t = (trt_pool_thread_ *)TASKRT_MALLOC(sizeof *t);
@@ -7046,9 +7055,10 @@ static bool trt_pool_start_failed_(trt_runtime *rt, const trt_job_ *mine)
     trt_pool_ *pool = &rt->pool;
     trt_wakes_ wakes = TRT_NO_WAKES_;
     trt_job_ *job, *over = NULL;
+    trt_summons_ call;
     bool own = false;
     trt_latch_(&pool->latch);
-    pool->starting = false;
+    pool->coming = false;
     pool->threads--;
     pool->running++;
     while (!pool->threads && (job = pool->first) != NULL) {
@@ -7064,8 +7074,10 @@ static bool trt_pool_start_failed_(trt_runtime *rt, const trt_job_ *mine)
             over = job;
         }
     }
+    call = trt_pool_call_(pool, false);
     TRT_ADD_(&pool->changed, 1u, release);
     trt_unlatch_(&pool->latch);
+    if (call.wake) trt_pool_wake_(call.wake);
     trt_os_wake_(&pool->changed, INT_MAX); /* a shutdown may have waited for the thread */
     trt_wake_(&wakes);
     while ((job = over) != NULL) {
@@ -7078,24 +7090,22 @@ static bool trt_pool_start_failed_(trt_runtime *rt, const trt_job_ *mine)
     return own;
 }
 
-/* Latch held on entry, not on return, when the job may be over already. False: there is no thread,
- * and the job, a spawned one, is the caller's to end. */
+/* False: there is no thread, and `mine`, a spawned job, is the caller's to end. */
+static bool trt_pool_called_(trt_runtime *rt, trt_summons_ call, const trt_job_ *mine)
+{
+    if (call.wake) trt_pool_wake_(call.wake);
+    return !call.start || trt_pool_thread_start_(rt) || !trt_pool_start_failed_(rt, mine);
+}
+
+/* Latch held on entry, not on return, when the job may be over already. False: as above. */
 static bool trt_pool_queue_(trt_runtime *rt, trt_job_ *job)
 {
     trt_pool_ *pool = &rt->pool;
-    trt_pool_thread_ *idle;
-    bool start;
+    trt_summons_ call;
     trt_pool_put_(pool, job);
-    idle = trt_pool_idle_(pool);
-    start = !idle && trt_pool_should_start_(pool);
+    call = trt_pool_call_(pool, true);
     trt_unlatch_(&pool->latch);
-    if (idle) trt_pool_wake_(idle);
-    return !start || trt_pool_thread_start_(rt) || !trt_pool_start_failed_(rt, job);
-}
-
-static void trt_pool_start_(trt_runtime *rt)
-{
-    if (!trt_pool_thread_start_(rt)) (void)trt_pool_start_failed_(rt, NULL);
+    return trt_pool_called_(rt, call, job);
 }
 
 /* A spawned job. False: there is no thread to run it, and it is gone. */
@@ -7173,7 +7183,10 @@ static bool trt_pool_sleep_(trt_runtime *rt, trt_pool_thread_ *t)
     trt_unlatch_(&pool->latch);
     while (!TRT_LOAD_(&t->wake, acquire) && trt_clock_() < until) trt_os_wait_(&t->wake, 0, until);
     trt_latch_(&pool->latch);
-    if (TRT_LOAD_(&t->wake, acquire)) return true; /* the waker's store comes before our free */
+    if (TRT_LOAD_(&t->wake, acquire)) { /* the waker's store comes before our free */
+        pool->coming = false;
+        return true;
+    }
     for (at = &pool->idle; *at; at = &(*at)->next) {
         if (*at != t) continue;
         *at = t->next;
@@ -7183,13 +7196,15 @@ static bool trt_pool_sleep_(trt_runtime *rt, trt_pool_thread_ *t)
     trt_unlatch_(&pool->latch); /* taken off the list: the wake is on its way, and touches `t` */
     while (!TRT_LOAD_(&t->wake, acquire)) trt_os_wait_(&t->wake, 0, TRT_FOREVER_);
     trt_latch_(&pool->latch);
+    pool->coming = false;
     return true;
 }
 
 static void trt_pool_leave_(trt_runtime *rt, trt_pool_thread_ *t) /* latch held; released */
 {
     trt_pool_ *pool = &rt->pool;
-    bool join = pool->has_exited, start;
+    bool join = pool->has_exited;
+    trt_summons_ call;
     trt_thread_id_ before = pool->exited;
     pool->exited = t->thread;
     pool->has_exited = true;
@@ -7199,10 +7214,10 @@ static void trt_pool_leave_(trt_runtime *rt, trt_pool_thread_ *t) /* latch held;
     TASKRT_FREE(t);
     trt_latch_(&pool->latch);
     pool->threads--;
-    start = trt_pool_should_start_(pool); /* a job came when this thread still counted */
+    call = trt_pool_call_(pool, true); /* for a job that came when this thread still counted */
     TRT_ADD_(&pool->changed, 1u, release);
     trt_unlatch_(&pool->latch);
-    if (start) trt_pool_start_(rt); /* it counts again: shutdown waits on */
+    (void)trt_pool_called_(rt, call, NULL); /* a new one counts again: shutdown waits on */
     trt_os_wake_(&pool->changed, INT_MAX);
 }
 
@@ -7212,14 +7227,14 @@ static void *trt_pool_main_(void *arg)
     trt_runtime *rt = t->rt;
     trt_pool_ *pool = &rt->pool;
     trt_job_ *job;
-    bool start;
+    trt_summons_ call;
     trt_latch_(&rt->threads_latch);
     trt_unlatch_(&rt->threads_latch);
     trt_os_name_("trt-blocking");
     trt_here_.rt = rt;
     if (rt->config.on_thread_start) rt->config.on_thread_start(rt->config.user);
     trt_latch_(&pool->latch);
-    pool->starting = false;
+    pool->coming = false;
     for (;;) {
         job = pool->first;
         if (!job) {
@@ -7231,9 +7246,9 @@ static void *trt_pool_main_(void *arg)
         if (!trt_job_take_(job)) continue;
         job->state = TRT_JOB_RUNNING_;
         pool->running++;
-        start = !pool->idle && trt_pool_should_start_(pool);
+        call = trt_pool_call_(pool, true);
         trt_unlatch_(&pool->latch);
-        if (start) trt_pool_start_(rt);
+        (void)trt_pool_called_(rt, call, NULL);
         trt_job_run_(rt, job);
         trt_latch_(&pool->latch);
         trt_pool_ran_(rt);

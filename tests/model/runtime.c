@@ -361,6 +361,29 @@ static void pool_abort(void)
     MODEL_CHECK(COUNTED(cleanups) == 2);
 }
 
+/* Jobs that wait for each other: each gets a thread, one that is idle, is leaving, or has yet to be started. */
+struct meets { uint32_t all; };
+trt_blocking_fn(int, meets)
+{
+    COUNT(seen);
+    trt_os_wake_(&seen, INT_MAX);
+    for (uint32_t n; (n = TRT_LOAD_(&seen, acquire)) < self->all;) trt_os_wait_(&seen, n, TRT_FOREVER_);
+    return 1;
+}
+static trt_handle(meets) met[3];
+static void calls_meeting(void) { met[2] = trt_spawn_blocking_on(runtime, meets, .all = 3); }
+static void pool_together(void)
+{
+    unsigned long a;
+    start((trt_config){.workers = 1, .max_blocking_threads = 3, .blocking_keep_alive = trt_ms(1)});
+    MODEL_CHECK(trt_join_thread(trt_spawn_blocking_on(runtime, job, .v = 1), NULL) == TRT_OK);
+    a = thread(0, calls_meeting);
+    for (int i = 0; i < 2; i++) met[i] = trt_spawn_blocking_on(runtime, meets, .all = 3);
+    model_join(a);
+    for (int i = 0; i < 3; i++) MODEL_CHECK(trt_join_thread(met[i], NULL) == TRT_OK);
+    finish();
+}
+
 /* No thread can be made for the pool, or only the first. */
 static void pool_refused(void)
 {
@@ -896,6 +919,7 @@ struct held { trt_a32_ *gate; };
 trt_blocking_fn(int, held)
 {
     COUNT(seen);
+    trt_os_wake_(&seen, INT_MAX);
     while (!TRT_LOAD_(self->gate, acquire)) trt_os_wait_(self->gate, 0, TRT_FOREVER_);
     return 1;
 }
@@ -923,6 +947,33 @@ static void shutdown_jobs(void)
     status = trt_join_thread(g, NULL);
     MODEL_CHECK(status == TRT_OK || status == TRT_CANCELLED);
     model_join(a);
+    finish();
+}
+
+/* A second thread cannot be started, while the first becomes idle, and more comes. */
+static void sees_held(void)
+{
+    while (!TRT_LOAD_(&seen, acquire)) trt_os_wait_(&seen, 0, TRT_FOREVER_);
+}
+static void joins_held(void)
+{
+    trt_handle(held) h = trt_spawn_blocking_on(runtime, held, .gate = &gate);
+    sees_held();
+    opens();
+    (void)trt_join_thread(h, NULL);
+    (void)trt_join_thread(trt_spawn_blocking_on(runtime, job, .v = 1), NULL);
+}
+static void pool_called_in_vain(void)
+{
+    unsigned long a;
+    TRT_STORE_(&gate, 0u, relaxed);
+    start((trt_config){.workers = 1, .max_blocking_threads = 3});
+    a = thread(0, joins_held);
+    sees_held();
+    model_refuse_threads(0);
+    (void)trt_join_thread(trt_spawn_blocking_on(runtime, job, .v = 1), NULL); /* refused, if the first has left */
+    model_join(a);
+    MODEL_CHECK(model_elapsed() < trt_s(1)); /* nobody was rescued by a time-out */
     finish();
 }
 
@@ -1520,6 +1571,8 @@ static const model_scenario scenarios[] = {
     {.name = "pool", .run = pool, WEAK},
     {.name = "pool_keep_alive", .run = pool_keep_alive, WEAK},
     {.name = "pool_abort", .run = pool_abort, WEAK},
+    {.name = "pool_together", .run = pool_together, WEAK},
+    {.name = "pool_called_in_vain", .run = pool_called_in_vain, .weak = 1, .spurious = 2},
     {.name = "pool_refused", .run = pool_refused, WEAK},
     {.name = "fork_sync", .run = fork_sync, WEAK},
     {.name = "fork_abort", .run = fork_abort, WEAK},

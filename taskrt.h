@@ -3358,6 +3358,10 @@ static inline void trt_push_lifo_(trt_worker_ *w, uintptr_t entry)
         trt_push_(w, entry);
         return;
     }
+    if (!TRT_LOAD_(&w->lifo, relaxed)) { /* only its own worker fills it */
+        TRT_STORE_(&w->lifo, entry, release); /* pairs with the swap of a thief */
+        return;
+    }
     old = trt_lifo_swap_(w, entry);
     if (!old) return;
     trt_push_(w, old);
@@ -5804,6 +5808,7 @@ static int trt_commit_(trt_worker_ *w, trt_cell_ **pc)
     status = trt_kinds_[kind].poll(c->leaf, &c->wait.args, &c->wait);
     *pc = behind;
     if (status == TRT_PENDING) return behind ? TRT_STEP_COMMIT_ : TRT_STEP_GONE_;
+    w->budget--; /* over without having waited */
     trt_unkeep_(&c->wait);
     if (behind) { /* both can go on: the child from the queue */
         c->wait.status = (uint8_t)(status == TRT_REFUSED_ ? TRT_PENDING : status);
@@ -8881,28 +8886,30 @@ static trt_status_code trt_permits_take_(trt_permits_ *p, uint64_t ask, uint64_t
         if (word & TRT_SHUT_) return TRT_CLOSED;
         if (n == 0) return TRT_OK;
         if ((word & TRT_QUEUED_) || (!enough && !wait)) return TRT_PENDING;
-        /* Acquire pairs with the release in trt_permits_give_ and trt_permits_hand_on_: all that
-         * was done under these permits before is visible. Each change of the word is an RMW, so
-         * that one acquire sees every release before it, not only the last. */
+        /* Acquire pairs with the release in trt_permits_give_ and trt_permits_grant_: all that was
+         * done under these permits before is visible. While nobody waits, each change of the word
+         * is an RMW, so that one acquire sees every release before it, not only the last. */
         if (TRT_CAS_WEAK_(&p->word, &word, enough ? word - (n << 2) : word | wait, acquire))
             return enough ? TRT_OK : TRT_PENDING;
     }
 }
 
-/* Latched: let in from the head whoever can have all it asks for; clear the bit after the last. */
-static void trt_permits_grant_(trt_permits_ *p, trt_wakes_ *wakes)
+/* Latched, while somebody waits: nobody else changes the word then, so `word` is what it becomes.
+ * Let in from the head whoever can have all it asks for; clear the bit after the last. The release
+ * pairs with the acquire in trt_permits_take_; what others gave back before the bit was set, who
+ * set it has seen, and we by the latch. */
+static void trt_permits_grant_(trt_permits_ *p, uint64_t word, trt_wakes_ *wakes)
 {
     trt_waiter_ *w;
     while ((w = p->waiters.head) != NULL) {
         uint64_t ask = w->args.arg;
-        /* Relaxed: while somebody waits, only the holder of the latch changes the word. */
-        if (ask >> 2 > trt_permits_free_(TRT_LOAD_(&p->word, relaxed), ask)) return;
+        if (ask >> 2 > trt_permits_free_(word, ask)) break;
         trt_list_remove_(&p->waiters, w);
         if (!trt_claim_(w, TRT_OK, wakes)) continue;
-        TRT_SUB_(&p->word, ask >> 2 << 2, relaxed); /* no partner: ordered by the latch */
+        word -= ask >> 2 << 2;
         trt_permits_hand_over_(p, ask, w->args.out);
     }
-    TRT_AND_(&p->word, ~TRT_QUEUED_, relaxed); /* an RMW: carries earlier releases to takers */
+    TRT_STORE_(&p->word, w ? word : word & ~TRT_QUEUED_, release);
 }
 
 /* Give back with somebody waiting. TRT_PENDING: nobody waits any more, start again. */
@@ -8910,16 +8917,12 @@ static trt_status_code trt_permits_hand_on_(trt_permits_ *p, uint64_t ask)
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
     trt_status_code status = TRT_OK;
+    uint64_t word;
     trt_latch_(&p->lock);
-    if (!p->waiters.head) {
-        status = TRT_PENDING;
-    } else if (ask >> 2 >
-               trt_permits_most_(ask) - trt_permits_free_(TRT_LOAD_(&p->word, relaxed), ask)) {
-        status = TRT_MISUSE;
-    } else {
-        TRT_ADD_(&p->word, ask >> 2 << 2, release); /* pairs with the CAS in trt_permits_take_ */
-        trt_permits_grant_(p, &wakes);
-    }
+    word = TRT_LOAD_(&p->word, relaxed);
+    if (!p->waiters.head) status = TRT_PENDING;
+    else if (ask >> 2 > trt_permits_most_(ask) - trt_permits_free_(word, ask)) status = TRT_MISUSE;
+    else trt_permits_grant_(p, word + (ask >> 2 << 2), &wakes);
     trt_unlatch_(&p->lock);
     trt_wake_(&wakes);
     return status;
@@ -8961,7 +8964,7 @@ static trt_status_code trt_permits_wait_(trt_permits_ *p, uint64_t ask, trt_wait
     taken = trt_permits_take_(p, ask, TRT_QUEUED_);
     status = taken == TRT_PENDING ? trt_enlist_(&p->waiters, w) : trt_settle_(w, taken);
     if (taken == TRT_PENDING && !p->waiters.head)
-        TRT_AND_(&p->word, ~TRT_QUEUED_, relaxed); /* refused; as in trt_permits_grant_ */
+        TRT_AND_(&p->word, ~TRT_QUEUED_, relaxed); /* refused; an RMW carries earlier releases */
     trt_unlatch_(&p->lock);
     if (taken == TRT_OK && status == TRT_REFUSED_)
         trt_permits_give_(p, ask, trt_permits_caller_(ask));
@@ -8986,10 +8989,17 @@ static TRT_NOINLINE_ bool trt_await_acquire_(trt_co *co, void *permits, void *ou
 {
     trt_worker_ *w = trt_here_.worker;
     trt_permits_ *p = (trt_permits_ *)permits;
-    if (!trt_may_try_(w, co) || !out || !trt_permits_quick_(p, ask))
+    trt_status_code status = TRT_OK;
+    if (!trt_may_try_(w, co) || !out)
         return trt_await_slowly_(co, TRT_KIND_ACQUIRE_, permits, out, ask);
-    trt_permits_hand_over_(p, ask, out);
-    return trt_done_(w, co, TRT_OK);
+    if (TRT_UNLIKELY_(!trt_permits_quick_(p, ask))) {
+        if (trt_permits_wrong_(p, ask, out))
+            return trt_await_slowly_(co, TRT_KIND_ACQUIRE_, permits, out, ask);
+        status = ask == TRT_MUTEX_ASK_ ? TRT_PENDING : trt_permits_take_(p, ask, 0);
+        if (status == TRT_PENDING) return trt_park_on_(w, co, TRT_KIND_ACQUIRE_, permits, out, ask);
+    }
+    if (status == TRT_OK) trt_permits_hand_over_(p, ask, out);
+    return trt_done_(w, co, status);
 }
 
 /* A big request that leaves the head may have held back smaller ones. */
@@ -9000,7 +9010,7 @@ static void trt_acquire_cancel_(trt_waiter_ *w)
     trt_latch_(&p->lock);
     if (w->linked) {
         trt_list_remove_(&p->waiters, w);
-        trt_permits_grant_(p, &wakes);
+        trt_permits_grant_(p, TRT_LOAD_(&p->word, relaxed), &wakes);
     }
     trt_unlatch_(&p->lock);
     trt_wake_(&wakes);
@@ -9088,8 +9098,8 @@ static bool trt_permits_evict_(trt_permits_ *p)
     any = p->waiters.head != NULL;
     if (any) {
         trt_complete_all_(&p->waiters, TRT_CLOSED, &wakes);
-        TRT_OR_(&p->word, TRT_SHUT_, release);     /* pairs with the load in trt_permits_take_ */
-        TRT_AND_(&p->word, ~TRT_QUEUED_, relaxed); /* as in trt_permits_grant_ */
+        /* As in trt_permits_grant_. Pairs with the load in trt_permits_take_. */
+        TRT_STORE_(&p->word, (TRT_LOAD_(&p->word, relaxed) | TRT_SHUT_) & ~TRT_QUEUED_, release);
     }
     trt_unlatch_(&p->lock);
     trt_wake_(&wakes);

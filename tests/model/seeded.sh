@@ -43,7 +43,7 @@ bug unlink_without_latch primitives wheel_cancel 'data race' \
 bug end_relaxed runtime spawn_join 'data race' \
     '/^static void trt_task_end_(/,/^}/s/acq_rel/relaxed/'
 bug cancel_wakes_nobody runtime permits 'deadlock\|livelock' \
-    '/^static void trt_acquire_cancel_(/,/^}/s/trt_permits_grant_(p, &wakes);//'
+    '/^static void trt_acquire_cancel_(/,/^}/s/trt_permits_grant_(p, .*);//'
 bug latch_release_relaxed latch latch_two 'data race' \
     's/TRT_SWAP_(latch, 0u, release)/TRT_SWAP_(latch, 0u, relaxed)/'
 bug latch_wakes_nobody latch latch_two 'deadlock' \
@@ -63,7 +63,7 @@ bug requeued_behind_a_hog runtime rescue_requeued 'deadlock\|livelock' \
 bug region_leaked runtime spawn_join 'left behind' \
     '/^static void trt_memory_free_(/,/^}/s/TASKRT_FREE(region);//'
 bug abort_holds_back abort acquire_held_back 'not true\|deadlock\|livelock' \
-    '/^static void trt_acquire_cancel_(/,/^}/s/trt_permits_grant_(p, &wakes);//'
+    '/^static void trt_acquire_cancel_(/,/^}/s/trt_permits_grant_(p, .*);//'
 bug abort_stays_linked abort notify_one 'not true\|freed memory\|data race\|deadlock' \
     '/^static void trt_notified_cancel_(/,/^}/s/trt_unlist_(.*);/(void)n;/'
 bug barrier_counts_the_aborted abort barrier 'not true' \

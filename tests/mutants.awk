@@ -175,14 +175,15 @@ END {
         calls(l, "wake", names)
         if (code[l] ~ /^ +TRT_ADD_\(&[^,]*(gate_?|changed|exited),/) calls(l, "wake", "[ ]TRT_ADD_\\(")
     }
-    # The re-checks are a list: FUNCTION@TEXT@REPLACEMENT, one a line.
+    # The re-checks are a list: FUNCTION@TEXT@REPLACEMENT, one a line, or FUNCTION#N@... for the Nth of them.
     n = split(rechecks, list, "\n")
     for (i = 1; i <= n; i++) {
         if (list[i] == "") continue
         split(list[i], part, "@")
         found = 0
+        nth = split(part[1], where, "#") > 1 ? where[2] : 1
         for (l = from; l < to_line && !found; l++) {
-            if (in_function[l] != part[1] || !(c = index(code[l], part[2]))) continue
+            if (in_function[l] != where[1] || !(c = index(code[l], part[2])) || --nth) continue
             found = 1
             what = part[2]
             gsub(/\t/, " ", what)

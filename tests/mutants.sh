@@ -37,22 +37,27 @@ wakes="$wakes|trt_schedule_|trt_schedule_last_|trt_push_|trt_push_lifo_|trt_inje
 wakes="$wakes|trt_poller_interrupt_|trt_watch_wake_|trt_permits_grant_|trt_driver_again_|trt_timer_added_"
 wakes="$wakes|trt_complete_all_|trt_visitor_leaves_|trt_found_|trt_check_ended_|trt_check_closing_|trt_rescue_"
 
-# FUNCTION@TEXT@WHAT IT BECOMES, the first place in the function.
+# FUNCTION@TEXT@WHAT IT BECOMES, the first place in the function, or with FUNCTION#2 the second.
 rechecks='
 trt_worker_sleep_@!trt_any_work_(w)@true
 trt_any_work_@TRT_LOAD_(&rt->signals, seq_cst) & (TRT_SIGNAL_STOP_ | TRT_SIGNAL_PAUSE_)@false
-trt_any_work_@TRT_LOAD_(&rt->inject_len, seq_cst)@false
 trt_any_work_@rt->current_thread && trt_stopped_(w, w->driven_for)@false
-trt_any_work_@!trt_ring_empty_(rt->workers[i])@false
-trt_any_work_@!trt_deque_empty_(rt->workers[i])@false
+trt_any_entry_@TRT_LOAD_(&rt->inject_len, seq_cst)@false
+trt_any_entry_@!trt_ring_empty_(rt->workers[i])@false
+trt_any_queued_@trt_any_entry_(rt)@false
+trt_any_queued_@!trt_deque_empty_(rt->workers[i])@false
+trt_worker_sleep_@closing = trt_closing_unseen_(w)@closing = false
 trt_driver_sleep_@trt_next_timer_(rt) < until@false
 trt_driver_sleep_@TRT_LOAD_(&w->wake, acquire) == TRT_ASLEEP_@true
 trt_notify_slow_@while (trt_any_idle_(rt))@while (false)
 trt_turn_@!trt_ring_empty_(w)@false
 trt_turn_@TRT_LOAD_(&w->lifo, relaxed)@false
-trt_virtual_idle_@if (trt_any_work_(w)) return false;@
-trt_virtual_idle_@jobs || trt_any_work_(w)@jobs
+trt_alone_@own != TRT_LOAD_(&rt->own_threads, acquire)@false
+trt_virtual_quiet_@if (trt_any_work_(w)) return false;@
+trt_virtual_quiet_@!jobs && !trt_any_work_(w)@!jobs
 trt_virtual_idle_@if (trt_any_work_(w)) return true;@
+trt_virtual_idle_#2@if (!trt_virtual_quiet_(w)) return false;@
+trt_thread_block_@trt_join_unlink_(c, &t->waiter)@(trt_join_unlink_(c, &t->waiter), true)
 trt_watch_main_@if (!trt_all_asleep_(rt)) trt_watch_wake_(rt);@
 trt_park_strand_@TRT_LOAD_(&trt_rt_of_(c)->closing, seq_cst)@false
 trt_join_register_@TRT_LOAD_(&trt_rt_of_(c)->given_up, seq_cst)@false

@@ -13,7 +13,8 @@
  *     build/check-model/runtime -m LIST NAME            makes the list smaller first: as many zeros as the failure allows
  *
  * A scenario may be swept instead: what waits in model_await_moment() goes on at step 1, then, in a run that is the same
- * up to there, at step 2, and so on to the last. Then comes the next schedule. -n is the number of runs there too.
+ * up to there, at step 2, and so on to the last. Then comes the next schedule. -n is the number of runs there too; with
+ * -a the moments are drawn as well.
  *
  * What is modelled
  *   - Memory as C11 has it: a location keeps its last 8 stores, and a load may read any that coherence, happens-before,

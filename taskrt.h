@@ -10802,7 +10802,8 @@ static void trt_world_stop_(trt_runtime *rt)
         trt_worker_ *w = rt->workers[i];
         if (w == trt_here_.worker || (!w->started && !TRT_LOAD_(&rt->driving, relaxed))) continue;
         if (TRT_LOAD_(&rt->signals, relaxed) & TRT_SIGNAL_STOP_) continue;
-        while (!TRT_LOAD_(&w->stopped, acquire) && trt_clock_() < until)
+        /* seq_cst: not the 1 of the last dump, if the worker has gone on and not seen PAUSE yet */
+        while (!TRT_LOAD_(&w->stopped, seq_cst) && trt_clock_() < until)
             trt_os_wait_(&w->stopped, 0, until);
     }
 }

@@ -1501,6 +1501,19 @@ static void dump(void)
     finish();
 }
 
+/* A worker is told to go on, and to stop again before it has. */
+static void dump_twice(void)
+{
+    unsigned long a, b;
+    start_workers(2);
+    a = thread(0, looks);
+    b = thread(1, looks);
+    blocks_on();
+    model_join(a);
+    model_join(b);
+    finish();
+}
+
 #define WEAK .weak = 1, .spurious = 2, .early = 2
 static const model_scenario scenarios[] = {
     {.name = "spawn_join", .run = spawn_join, WEAK},
@@ -1554,6 +1567,7 @@ static const model_scenario scenarios[] = {
     {.name = "rescue_after_idle", .run = rescue_after_idle, .weak = 1, .spurious = 2},
     {.name = "metrics", .run = metrics, WEAK},
     {.name = "dump", .run = dump, .weak = 1, .spurious = 2},
+    {.name = "dump_twice", .run = dump_twice, .weak = 1, .spurious = 2},
 };
 
 int main(int argc, char **argv)

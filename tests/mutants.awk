@@ -187,7 +187,7 @@ END {
             found = 1
             what = part[2]
             gsub(/\t/, " ", what)
-            place("recheck", l, c, length(part[2]), what, part[3])
+            place("recheck", l, c, length(part[2]), what, part[3] == "" ? ";" : part[3])
         }
         if (!found) print "lost\t" list[i]
     }

@@ -71,7 +71,7 @@ trt_pool_sleep_@if (TRT_LOAD_(&t->wake, acquire)) return true;@
 trt_pool_main_@if (!pool->first) break;@break;
 trt_pool_leave_@trt_pool_should_start_(pool)@false
 trt_poller_arm_@TRT_LOAD_(&rt->polling, seq_cst)@false
-trt_pause_point_@TRT_LOAD_(&rt->signals, seq_cst) & TRT_SIGNAL_PAUSE_ ||@
+trt_pause_point_#2@TRT_LOAD_(&rt->signals, seq_cst) & TRT_SIGNAL_PAUSE_@false
 trt_pause_point_@TRT_LOAD_(&w->stopped, relaxed)@false
 trt_notified_poll_@missed || TRT_LOAD_(&n->permit_, relaxed)@false
 trt_once_poll_@TRT_LOAD_(&o->state_, relaxed)@TRT_ONCE_BUSY_

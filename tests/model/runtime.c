@@ -26,6 +26,12 @@ static void start(trt_config config)
     MODEL_CHECK(trt_runtime_start(&runtime, &config) == TRT_OK);
 }
 static void start_workers(size_t n) { start((trt_config){.workers = n}); }
+static void start_unwatched(size_t n) /* no watch thread: nobody is rescued, every wake counts */
+{
+    model_refuse_threads((int)n);
+    start_workers(n);
+    model_refuse_threads(-1);
+}
 static void finish(void)
 {
     trt_metrics_info m;
@@ -864,6 +870,28 @@ static void shutdown_races(void)
     MODEL_CHECK(COUNTED(cleanups) >= 1);
 }
 
+/* What another thread spawns meanwhile, or a task of it, is aborted, or refused. */
+struct spawns_too { int x; };
+trt_async(int, spawns_too)
+{
+    trt_body { trt_detach(trt_spawn(lingers)); }
+}
+static void spawns_lingering(void)
+{
+    if (model_choose(2)) trt_detach(trt_spawn_on(runtime, lingers));
+    else trt_detach(trt_spawn_on(runtime, spawns_too));
+}
+static void shutdown_unseen(void)
+{
+    unsigned long a;
+    start_workers(1);
+    a = thread(0, spawns_lingering);
+    shuts_down();
+    model_join(a);
+    finish();
+    MODEL_CHECK(COUNTED(cleanups) <= 1);
+}
+
 /* What is left of a cleanup at the deadline is given up; a joiner outside hears of it. */
 struct stubborn { trt_permit permit; };
 trt_async(int, stubborn)
@@ -1294,6 +1322,34 @@ static void fds_twice(void)
     finish();
 }
 
+/* On the virtual clock, what is ready comes before the next timer. */
+struct task_makes_ready { int x; };
+trt_async(int, task_makes_ready)
+{
+    trt_body { makes_ready(); }
+}
+struct reads_in_time { trt_instant start; };
+trt_async(int, reads_in_time)
+{
+    trt_body {
+        self->start = trt_now();
+        trt_detach(trt_spawn(task_makes_ready)); /* runs when this waits */
+        trt_await(trt_within(trt_s(5), trt_readable(fd)));
+        MODEL_CHECK(trt_status() == TRT_OK && trt_now() == self->start);
+        model_fd_unready(fd, 1);
+        trt_await(trt_within(trt_s(5), trt_readable(fd)));
+        MODEL_CHECK(trt_status() == TRT_TIMED_OUT && trt_now() == self->start + trt_s(5));
+        trt_return(1);
+    }
+}
+static void virtual_clock_fds(void)
+{
+    start((trt_config){.virtual_clock = true});
+    fd = model_fd();
+    MODEL_CHECK(trt_block_on(runtime, reads_in_time, NULL) == TRT_OK);
+    finish();
+}
+
 /* ---- the watch thread, and what looks from outside ---- */
 
 static trt_a32_ helped;
@@ -1376,7 +1432,7 @@ static void hog_injected(void)
     trt_handle(hog) h;
     trt_handle(helper) g;
     TRT_STORE_(&helped, 0u, relaxed);
-    start_workers(2);
+    start_unwatched(2);
     h = trt_spawn_on(runtime, hog);
     g = trt_spawn_on(runtime, helper);
     MODEL_CHECK(trt_join_thread(h, NULL) == TRT_OK && trt_join_thread(g, NULL) == TRT_OK);
@@ -1430,7 +1486,7 @@ static void hog_wakes(void)
 {
     MODEL_CHECK(trt_semaphore_init(&none, 0) == TRT_OK);
     TRT_STORE_(&helped, 0u, relaxed);
-    start_workers(2);
+    start_unwatched(2);
     MODEL_CHECK(trt_block_on(runtime, rings_and_hogs, NULL) == TRT_OK);
     finish();
 }
@@ -1447,8 +1503,30 @@ trt_async(int, forks_and_hogs)
 static void hog_forks(void)
 {
     TRT_STORE_(&helped, 0u, relaxed);
-    start_workers(2);
+    start_unwatched(2);
     MODEL_CHECK(trt_block_on(runtime, forks_and_hogs, NULL) == TRT_OK);
+    finish();
+}
+
+/* One that searches has found a hog, just as another worker queues what only a third can run. */
+struct queues_and_hogs { trt_handle(helper) h[2]; };
+trt_async(int, queues_and_hogs)
+{
+    trt_body {
+        for (int i = 0; i < 2; i++) self->h[i] = trt_spawn(helper); /* the first leaves the slot to the second */
+        while (!TRT_LOAD_(&helped, acquire)) trt_os_wait_(&helped, 0, TRT_FOREVER_);
+        for (int i = 0; i < 2; i++) trt_detach(self->h[i]);
+        trt_return(1);
+    }
+}
+static void hog_found(void)
+{
+    trt_handle(hog) h;
+    TRT_STORE_(&helped, 0u, relaxed);
+    start_unwatched(3);
+    h = trt_spawn_on(runtime, hog);
+    MODEL_CHECK(trt_block_on(runtime, queues_and_hogs, NULL) == TRT_OK);
+    MODEL_CHECK(trt_join_thread(h, NULL) == TRT_OK);
     finish();
 }
 
@@ -1546,6 +1624,7 @@ static const model_scenario scenarios[] = {
     {.name = "current_thread_job", .run = current_thread_job, WEAK},
     {.name = "inject", .run = inject, .weak = 1, .spurious = 2},
     {.name = "shutdown_races", .run = shutdown_races, WEAK},
+    {.name = "shutdown_unseen", .run = shutdown_unseen, WEAK},
     {.name = "shutdown_gives_up", .run = shutdown_gives_up, WEAK},
     {.name = "shutdown_jobs", .run = shutdown_jobs, WEAK},
     {.name = "shutdown_drives", .run = shutdown_drives, WEAK},
@@ -1558,12 +1637,14 @@ static const model_scenario scenarios[] = {
     {.name = "tokens", .run = tokens, WEAK},
     {.name = "fds", .run = fds, WEAK},
     {.name = "fds_twice", .run = fds_twice, WEAK},
+    {.name = "virtual_clock_fds", .run = virtual_clock_fds, WEAK},
     {.name = "rescue", .run = rescue, WEAK},
     {.name = "rescue_requeued", .run = rescue_requeued, WEAK},
     {.name = "hog_injected", .run = hog_injected, WEAK},
     {.name = "hog_stolen", .run = hog_stolen, WEAK},
     {.name = "hog_wakes", .run = hog_wakes, WEAK},
     {.name = "hog_forks", .run = hog_forks, WEAK},
+    {.name = "hog_found", .run = hog_found, WEAK},
     {.name = "rescue_after_idle", .run = rescue_after_idle, .weak = 1, .spurious = 2},
     {.name = "metrics", .run = metrics, WEAK},
     {.name = "dump", .run = dump, .weak = 1, .spurious = 2},

@@ -152,7 +152,7 @@ static struct {
     enum { BEFORE, COUNTING, OVER } moments_are;
     int at_once;                    /* the thread that goes on alone from its moment on, or -1 */
     long turn;
-    int threads_left;
+    int threads_left, memory_left;
     fd_state fd[FDS];
     /* to explain a race: the access to look for when the run is repeated */
     uintptr_t watched;
@@ -1020,6 +1020,8 @@ void model_unlatch(void *latch, int line)
  */
 void *model_sys_malloc(size_t size)
 {
+    if (M.memory_left == 0) return NULL;
+    if (M.memory_left > 0) M.memory_left--;
     size_t start = size >= PAGE ? (M.heap + PAGE - 1) & ~(size_t)(PAGE - 1) : (M.heap + 15) & ~(size_t)15;
     block *b = &M.blocks[M.n_blocks];
     start += 16; /* the number of the block, and what an index of -1 would hit */
@@ -1157,6 +1159,7 @@ unsigned long model_start(void (*run)(void *), void *argument)
 }
 void model_join(unsigned long id) { model_sys_pthread_join(id, NULL); }
 void model_refuse_threads(int from) { M.threads_left = from; }
+void model_refuse_memory(int from) { M.memory_left = from; }
 
 /* Mutexes and conditions, for TASKRT_NO_FUTEX: a mutex is a latch. */
 int model_sys_pthread_mutex_init(pthread_mutex_t *m, const void *a) { return (void)m, (void)a, 0; }
@@ -1491,7 +1494,7 @@ static void one_run(void)
     M.n_touched = M.n_blocks = M.n_live = 0;
     M.n_free = 0;
     M.clock = 1000000000000;
-    M.threads_left = -1;
+    M.threads_left = M.memory_left = -1;
     memset(M.fd, 0, sizeof M.fd);
     *M.log = 0;
     M.moments = M.awaiting = 0;

@@ -715,6 +715,30 @@ static void inject(void)
     finish();
 }
 
+/* Without memory for the injection queue, entries are linked through what they stand for: new ones and woken ones. */
+struct needs_one { trt_permit permit; };
+trt_async(int, needs_one)
+{
+    trt_body {
+        trt_await_ok(trt_acquire(&none, &self->permit));
+        trt_return(1);
+    }
+}
+static void adds_two(void) { MODEL_CHECK(trt_add_permits(&none, 2) == TRT_OK); }
+static void inject_overflow(void)
+{
+    unsigned long a;
+    trt_handle(needs_one) h[2];
+    MODEL_CHECK(trt_semaphore_init(&none, 0) == TRT_OK);
+    start_workers(1);
+    model_refuse_memory(1); /* but for the first slots */
+    a = thread(0, adds_two);
+    for (int i = 0; i < 2; i++) h[i] = trt_spawn_on(runtime, needs_one);
+    for (int i = 0; i < 2; i++) MODEL_CHECK(trt_join_thread(h[i], NULL) == TRT_OK);
+    model_join(a);
+    finish();
+}
+
 /* Two runtimes: tasks of one join, and send to, tasks of the other; one is shut down meanwhile. */
 static trt_runtime *second;
 static trt_handle(yields) far;
@@ -881,16 +905,21 @@ static void spawns_lingering(void)
     if (model_choose(2)) trt_detach(trt_spawn_on(runtime, lingers));
     else trt_detach(trt_spawn_on(runtime, spawns_too));
 }
-static void shutdown_unseen(void)
+static void shutdown_unseen_of(int memory)
 {
     unsigned long a;
     start_workers(1);
+    model_refuse_memory(memory);
     a = thread(0, spawns_lingering);
     shuts_down();
     model_join(a);
     finish();
     MODEL_CHECK(COUNTED(cleanups) <= 1);
 }
+static void shutdown_unseen(void) { shutdown_unseen_of(-1); }
+
+/* Memory for slots, but not for the queue: nobody looks at `closing` before the task begins, but its first wait does. */
+static void shutdown_overflow(void) { shutdown_unseen_of(1); }
 
 /* What is left of a cleanup at the deadline is given up; a joiner outside hears of it. */
 struct stubborn { trt_permit permit; };
@@ -1622,9 +1651,11 @@ static const model_scenario scenarios[] = {
     {.name = "current_thread_handover", .run = current_thread_handover, WEAK},
     {.name = "current_thread_told", .run = current_thread_told, WEAK},
     {.name = "current_thread_job", .run = current_thread_job, WEAK},
+    {.name = "inject_overflow", .run = inject_overflow, WEAK},
     {.name = "inject", .run = inject, .weak = 1, .spurious = 2},
     {.name = "shutdown_races", .run = shutdown_races, WEAK},
     {.name = "shutdown_unseen", .run = shutdown_unseen, WEAK},
+    {.name = "shutdown_overflow", .run = shutdown_overflow, WEAK},
     {.name = "shutdown_gives_up", .run = shutdown_gives_up, WEAK},
     {.name = "shutdown_jobs", .run = shutdown_jobs, WEAK},
     {.name = "shutdown_drives", .run = shutdown_drives, WEAK},

@@ -283,6 +283,42 @@ static void set_left(void)
     finish();
 }
 
+/* One that could not be made is told to who waits for the next. */
+struct giant { void *set; char more[16000]; };
+trt_async_decl(int, giant);
+typedef trt_join_set(giant) giants;
+trt_async_def(int, giant)
+{
+    trt_body {
+        if (!self->set) trt_return(1);
+        model_refuse_memory(0); /* but for what is left of the last region */
+        for (int i = 0; i < 3; i++) trt_spawn_in((giants *)self->set, giant);
+        model_refuse_memory(-1);
+    }
+}
+struct expects { giants set; int made, unmade; };
+trt_async(int, expects)
+{
+    trt_body {
+        trt_spawn_in(&self->set, giant, .set = &self->set);
+        for (;;) {
+            trt_await(trt_join_next(&self->set, NULL));
+            if (trt_status() == TRT_EMPTY) break;
+            MODEL_CHECK(trt_status() == TRT_OK || trt_status() == TRT_NO_MEMORY);
+            self->made += trt_status() == TRT_OK;
+            self->unmade += trt_status() == TRT_NO_MEMORY;
+        }
+        MODEL_CHECK(self->made + self->unmade == 4 && self->unmade);
+        trt_return(1);
+    }
+}
+static void set_unmade(void)
+{
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, expects, NULL) == TRT_OK);
+    finish();
+}
+
 /* ---- the pool ---- */
 
 struct job { int v; };
@@ -435,6 +471,29 @@ static void fork_abort(void)
     MODEL_CHECK(status == TRT_OK ? out == 6 || out == 0 : status == TRT_CANCELLED);
     model_join(a);
     finish();
+}
+
+/* Without memory for the deque, a fork is a strand like any other. */
+struct forks_on { int a, b, c; };
+trt_async(int, forks_on)
+{
+    trt_body {
+        trt_fork(yields, &self->a, .v = 1);
+        trt_fork(yields, &self->b, .v = 2);
+        model_refuse_memory(0);
+        trt_fork(yields, &self->c, .v = 3);
+        model_refuse_memory(-1);
+        trt_await_ok(trt_sync());
+        trt_return(self->a + self->b + self->c);
+    }
+}
+static void fork_overflow(void)
+{
+    int out = 0;
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, forks_on, &out) == TRT_OK && out == 6);
+    finish();
+    MODEL_CHECK(COUNTED(cleanups) == 3);
 }
 
 /* ---- any, all, deadlines ---- */
@@ -902,8 +961,10 @@ trt_async(int, spawns_too)
 }
 static void spawns_lingering(void)
 {
-    if (model_choose(2)) trt_detach(trt_spawn_on(runtime, lingers));
-    else trt_detach(trt_spawn_on(runtime, spawns_too));
+    int what = model_choose(3);
+    if (what == 0) trt_detach(trt_spawn_on(runtime, lingers));
+    else if (what == 1) trt_detach(trt_spawn_on(runtime, spawns_too));
+    else trt_detach(trt_spawn_on(runtime, value)); /* it ends at once */
 }
 static void shutdown_unseen_of(int memory)
 {
@@ -918,8 +979,9 @@ static void shutdown_unseen_of(int memory)
 }
 static void shutdown_unseen(void) { shutdown_unseen_of(-1); }
 
-/* Memory for slots, but not for the queue: nobody looks at `closing` before the task begins, but its first wait does. */
-static void shutdown_overflow(void) { shutdown_unseen_of(1); }
+/* Memory for slots, but not for the queue: nobody looks at `closing` before the task begins, but its first wait does. Or
+ * none at all: the task that could not be made was counted. */
+static void shutdown_overflow(void) { shutdown_unseen_of(model_choose(2)); }
 
 /* What is left of a cleanup at the deadline is given up; a joiner outside hears of it. */
 struct stubborn { trt_permit permit; };
@@ -983,6 +1045,25 @@ static void shutdown_jobs(void)
     finish();
 }
 
+/* A job that no thread can be made for counts for a while, and so does the thread. */
+static void spawns_job(void)
+{
+    trt_handle(job) h = trt_spawn_blocking_on(runtime, job, .v = 1);
+    trt_detach(h);
+}
+static void shutdown_refused(void)
+{
+    unsigned long a;
+    start_workers(1);
+    model_refuse_threads(1); /* but for this one */
+    a = thread(0, spawns_job);
+    if (model_choose(2)) (void)trt_runtime_shutdown(runtime, 0);
+    (void)trt_runtime_shutdown(runtime, -1);
+    model_join(a);
+    finish();
+    MODEL_CHECK(!COUNTED(seen));
+}
+
 /* Who drives waits for a job, and is told by its thread; there may be another who waits for the driver. */
 static void shutdown_drives(void)
 {
@@ -997,6 +1078,30 @@ static void shutdown_drives(void)
     shuts_down();
     model_join(a);
     if (two) model_join(b);
+    finish();
+}
+
+/* The virtual clock goes on with the end of a job that nobody waits for, and not because it looks each second. */
+struct sleeps_behind_job { trt_instant start; };
+trt_async(int, sleeps_behind_job)
+{
+    trt_body {
+        self->start = trt_now();
+        trt_detach(trt_spawn_blocking(held, .gate = &gate));
+        trt_await(trt_sleep(trt_s(60)));
+        MODEL_CHECK(trt_now() == self->start + trt_s(60) && TRT_LOAD_(&gate, seq_cst));
+        trt_return(1);
+    }
+}
+static void virtual_clock_job(void)
+{
+    unsigned long a;
+    TRT_STORE_(&gate, 0u, relaxed);
+    start((trt_config){.virtual_clock = true});
+    a = thread(0, opens);
+    MODEL_CHECK(trt_block_on(runtime, sleeps_behind_job, NULL) == TRT_OK);
+    MODEL_CHECK(model_elapsed() < trt_s(1));
+    model_join(a);
     finish();
 }
 
@@ -1559,6 +1664,58 @@ static void hog_found(void)
     finish();
 }
 
+/* What is aborted, and what gives way to a hog, is for the others too. */
+struct helps_when_aborted { int x; };
+trt_async(int, helps_when_aborted)
+{
+    trt_body {
+        COUNT(seen);
+        trt_await(trt_sleep_until(INT64_MAX));
+    }
+    trt_cleanup {
+        TRT_STORE_(&helped, 1u, release);
+        trt_os_wake_(&helped, INT_MAX);
+    }
+}
+struct aborts_and_hogs { trt_handle(helps_when_aborted) h; };
+trt_async(int, aborts_and_hogs)
+{
+    trt_body {
+        self->h = trt_spawn(helps_when_aborted);
+        while (!COUNTED(seen)) trt_await(trt_yield());
+        trt_abort(self->h);
+        while (!TRT_LOAD_(&helped, acquire)) trt_os_wait_(&helped, 0, TRT_FOREVER_);
+        trt_await(trt_join(self->h, NULL));
+        trt_return(1);
+    }
+}
+static void hog_aborts(void)
+{
+    TRT_STORE_(&helped, 0u, relaxed);
+    start_unwatched(2);
+    MODEL_CHECK(trt_block_on(runtime, aborts_and_hogs, NULL) == TRT_OK);
+    finish();
+}
+struct yields_to_hog { trt_handle(hog) h; };
+trt_async(int, yields_to_hog)
+{
+    trt_body {
+        self->h = trt_spawn(hog);
+        trt_await(trt_yield());
+        TRT_STORE_(&helped, 1u, release);
+        trt_os_wake_(&helped, INT_MAX);
+        trt_await(trt_join(self->h, NULL));
+        trt_return(1);
+    }
+}
+static void hog_first(void)
+{
+    TRT_STORE_(&helped, 0u, relaxed);
+    start_unwatched(2);
+    MODEL_CHECK(trt_block_on(runtime, yields_to_hog, NULL) == TRT_OK);
+    finish();
+}
+
 /* The watch thread sleeps when all do, and is woken with the first. */
 static void rescue_after_idle(void)
 {
@@ -1632,6 +1789,7 @@ static const model_scenario scenarios[] = {
     {.name = "join_set", .run = join_set, WEAK},
     {.name = "set_left", .run = set_left, WEAK},
     {.name = "set_let_go", .run = set_let_go, WEAK},
+    {.name = "set_unmade", .run = set_unmade, WEAK},
     {.name = "try_all", .run = try_all, WEAK},
     {.name = "two_runtimes", .run = two_runtimes, WEAK},
     {.name = "virtual_clock", .run = virtual_clock, WEAK},
@@ -1643,6 +1801,7 @@ static const model_scenario scenarios[] = {
     {.name = "pool_refused", .run = pool_refused, WEAK},
     {.name = "fork_sync", .run = fork_sync, WEAK},
     {.name = "fork_abort", .run = fork_abort, WEAK},
+    {.name = "fork_overflow", .run = fork_overflow, WEAK},
     {.name = "any_within", .run = any_within, WEAK},
     {.name = "any_losers", .run = any_losers, WEAK},
     {.name = "panics", .run = panics, WEAK},
@@ -1658,7 +1817,9 @@ static const model_scenario scenarios[] = {
     {.name = "shutdown_overflow", .run = shutdown_overflow, WEAK},
     {.name = "shutdown_gives_up", .run = shutdown_gives_up, WEAK},
     {.name = "shutdown_jobs", .run = shutdown_jobs, WEAK},
+    {.name = "shutdown_refused", .run = shutdown_refused, WEAK},
     {.name = "shutdown_drives", .run = shutdown_drives, WEAK},
+    {.name = "virtual_clock_job", .run = virtual_clock_job, .weak = 1, .spurious = 2},
     {.name = "timers", .run = timers, WEAK},
     {.name = "channel_races", .run = channel_races, WEAK},
     {.name = "thread_ends", .run = thread_ends, WEAK},
@@ -1676,6 +1837,8 @@ static const model_scenario scenarios[] = {
     {.name = "hog_wakes", .run = hog_wakes, WEAK},
     {.name = "hog_forks", .run = hog_forks, WEAK},
     {.name = "hog_found", .run = hog_found, WEAK},
+    {.name = "hog_aborts", .run = hog_aborts, WEAK},
+    {.name = "hog_first", .run = hog_first, WEAK},
     {.name = "rescue_after_idle", .run = rescue_after_idle, .weak = 1, .spurious = 2},
     {.name = "metrics", .run = metrics, WEAK},
     {.name = "dump", .run = dump, .weak = 1, .spurious = 2},

@@ -3290,6 +3290,7 @@ static void trt_inject_visiting_(trt_runtime *rt, uintptr_t entry)
     trt_visitor_leaves_(rt);
 }
 
+/* By a worker, who notifies if others should hear of it, or by another thread. */
 static void trt_inject_(trt_runtime *rt, uintptr_t entry)
 {
     if (!trt_worker_here_(rt)) {
@@ -3300,7 +3301,6 @@ static void trt_inject_(trt_runtime *rt, uintptr_t entry)
     trt_latch_(&rt->inject_latch);
     trt_inject_put_(rt, entry);
     trt_unlatch_(&rt->inject_latch);
-    trt_notify_(rt);
 }
 
 static TRT_NOINLINE_ void trt_ring_full_(trt_worker_ *w, uintptr_t entry)
@@ -7044,11 +7044,9 @@ static void trt_pool_ran_(trt_runtime *rt)
 {
     trt_pool_ *pool = &rt->pool;
     pool->running--;
-    if (!rt->virtual_clock && !pool->closed) return;
-    TRT_ADD_(&pool->changed, 1u, release);
+    if (!rt->virtual_clock) return;
     trt_unlatch_(&pool->latch);
-    trt_os_wake_(&pool->changed, INT_MAX);
-    if (rt->virtual_clock) trt_unpark_(rt->workers[0]);
+    trt_unpark_(rt->workers[0]);
     trt_latch_(&pool->latch);
 }
 
@@ -7243,8 +7241,7 @@ static void *trt_pool_main_(void *arg)
     for (;;) {
         job = pool->first;
         if (!job) {
-            if (trt_pool_sleep_(rt, t)) continue;
-            if (!pool->first) break;
+            if (!trt_pool_sleep_(rt, t)) break;
             continue;
         }
         trt_pool_remove_(pool, job);
@@ -8101,16 +8098,16 @@ static trt_instant trt_next_timer_(trt_runtime *rt)
     size_t i;
     if (rt->virtual_clock) return next; /* no time to sleep for: the clock jumps, >>virtual */
     for (i = 0; i < rt->n_workers; i++) {
-        trt_instant at = TRT_LOAD_(&rt->workers[i]->wheel.next, seq_cst);
+        trt_instant at = TRT_LOAD_(&rt->workers[i]->wheel.next, relaxed);
         if (at < next) next = at;
     }
     return next;
 }
 
-/* The driver sleeps with an outdated plan: let it begin anew. */
+/* The driver sleeps with an outdated plan: let it begin anew. Behind the caller's fence. */
 static void trt_driver_again_(trt_runtime *rt)
 {
-    uint32_t driver = TRT_LOAD_(&rt->driver, seq_cst);
+    uint32_t driver = TRT_LOAD_(&rt->driver, relaxed);
     if (driver) trt_unpark_(rt->workers[driver - 1]);
 }
 
@@ -8190,11 +8187,10 @@ static void trt_driver_sleep_(trt_worker_ *w, trt_instant until)
     trt_runtime *rt = w->rt;
     uint32_t asleep = TRT_ASLEEP_;
     trt_instant due;
-    TRT_STORE_(&rt->driver_until, TRT_FOREVER_, seq_cst); /* as are the loads that follow */
     due = trt_next_timer_(rt);
     if (due < until) until = due;
-    TRT_STORE_(&rt->driver_until, until, seq_cst);
-    TRT_FENCE_(&rt->driver); /* pairs with the one in trt_poller_ensure_ */
+    TRT_STORE_(&rt->driver_until, until, relaxed);
+    TRT_FENCE_(&rt->driver); /* pairs with those in trt_timer_added_ and trt_poller_ensure_ */
     if (trt_next_timer_(rt) < until) return; /* the next round sees it */
     if (!TRT_LOAD_(&rt->poller_ready, acquire)) {
         if (TRT_LOAD_(&w->wake, acquire) == TRT_ASLEEP_ &&
@@ -8336,8 +8332,7 @@ static bool trt_maintain_(trt_worker_ *w)
     }
     if (TRT_LOAD_(&rt->fds_waiting, relaxed)) trt_fds_round_(w);
     fork = trt_deque_empty_(w) ? NULL : trt_deque_steal_(w); /* its oldest: nobody starves */
-    if (fork) {
-        trt_found_(w);
+    if (fork) { /* who searches has none, so this worker does not */
         w->budget = TRT_BUDGET_;
         trt_run_fork_(w, fork);
         return true;
@@ -8410,8 +8405,7 @@ static bool trt_work_(trt_worker_ *w)
     }
     w->budget = TRT_BUDGET_;
     fork = trt_deque_pop_(w);
-    if (fork) {
-        trt_found_(w);
+    if (fork) { /* it does not search, as above */
         trt_run_fork_(w, fork);
         return true;
     }
@@ -10827,7 +10821,8 @@ static void trt_world_stop_(trt_runtime *rt)
         trt_worker_ *w = rt->workers[i];
         if (w == trt_here_.worker || (!w->started && !TRT_LOAD_(&rt->driving, relaxed))) continue;
         if (TRT_LOAD_(&rt->signals, relaxed) & TRT_SIGNAL_STOP_) continue;
-        while (!TRT_LOAD_(&w->stopped, acquire) && trt_clock_() < until)
+        /* seq_cst: not the 1 of the last dump, if the worker has gone on and not seen PAUSE yet */
+        while (!TRT_LOAD_(&w->stopped, seq_cst) && trt_clock_() < until)
             trt_os_wait_(&w->stopped, 0, until);
     }
 }

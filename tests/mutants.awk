@@ -9,6 +9,7 @@
 #     length   of what is replaced, 0 for a call: as far as its parenthesis closes
 #     what     the macro or function, and for an order the order
 #     steps    what it is replaced by. Orders: WEAKER|WEAKER,WEAKER|...: the next step only if all of the last survived
+#     where    lines of its call, first and last, and the first of its statement: A-B-S. gcov knows some of them
 #     why      the explanation beside it, if there is one: what follows `order:` in a comment on the line, or in the
 #              comment that ends on the line before
 # mode=apply: the file with what is at `line`, `column`, `length` replaced by `to`.
@@ -64,12 +65,12 @@ function call_end(l, c,    depth, s, ch, n) {
     }
     return 0
 }
-function place(kind, l, c, n, what, steps,    key, why) {
+function place(kind, l, c, n, what, steps, first, last,    key, why) {
     key = in_function[l] ":" what
     gsub(/ /, "_", key)
     key = key ":" ++times[key]
     why = reasons[l] != "" ? reasons[l] : reasons[statement(l)] != "" ? reasons[statement(l)] : above[statement(l)]
-    print key "\t" hash[in_function[l]] "\t" kind "\t" l "\t" c "\t" n "\t" what "\t" steps "\t" why
+    print key "\t" hash[in_function[l]] "\t" kind "\t" l "\t" c "\t" n "\t" what "\t" steps "\t" first "-" last "-" statement(first) "\t" why
 }
 # The first line of the statement that goes on in line l.
 function statement(l) {
@@ -97,7 +98,7 @@ function orders(l,    s, c, name, order, at) {
         if (!match(order, /[a-z_]+$/)) continue
         order = substr(order, RSTART)
         if (weaker(name, order) != "")
-            place("order", end_line, at - length(order), length(order), name " " order, weaker(name, order))
+            place("order", end_line, at - length(order), length(order), name " " order, weaker(name, order), l, end_line)
     }
 }
 function calls(l, kind, names,    s, c, name) {
@@ -107,7 +108,8 @@ function calls(l, kind, names,    s, c, name) {
         c += RSTART + 1
         name = substr(code[l], c, RLENGTH - 2)
         s = substr(code[l], c)
-        place(kind, l, c, 0, name, "((void)0)")
+        call_end(l, c)
+        place(kind, l, c, 0, name, "((void)0)", l, end_line)
     }
 }
 
@@ -175,18 +177,19 @@ END {
         calls(l, "wake", names)
         if (code[l] ~ /^ +TRT_ADD_\(&[^,]*(gate_?|changed|exited),/) calls(l, "wake", "[ ]TRT_ADD_\\(")
     }
-    # The re-checks are a list: FUNCTION@TEXT@REPLACEMENT, one a line.
+    # The re-checks are a list: FUNCTION@TEXT@REPLACEMENT, one a line, or FUNCTION#N@... for the Nth of them.
     n = split(rechecks, list, "\n")
     for (i = 1; i <= n; i++) {
         if (list[i] == "") continue
         split(list[i], part, "@")
         found = 0
+        nth = split(part[1], where, "#") > 1 ? where[2] : 1
         for (l = from; l < to_line && !found; l++) {
-            if (in_function[l] != part[1] || !(c = index(code[l], part[2]))) continue
+            if (in_function[l] != where[1] || !(c = index(code[l], part[2])) || --nth) continue
             found = 1
             what = part[2]
             gsub(/\t/, " ", what)
-            place("recheck", l, c, length(part[2]), what, part[3])
+            place("recheck", l, c, length(part[2]), what, part[3] == "" ? ";" : part[3], l, l)
         }
         if (!found) print "lost\t" list[i]
     }

@@ -37,22 +37,27 @@ wakes="$wakes|trt_schedule_|trt_schedule_last_|trt_push_|trt_push_lifo_|trt_inje
 wakes="$wakes|trt_poller_interrupt_|trt_watch_wake_|trt_permits_grant_|trt_driver_again_|trt_timer_added_"
 wakes="$wakes|trt_complete_all_|trt_visitor_leaves_|trt_found_|trt_check_ended_|trt_check_closing_|trt_rescue_"
 
-# FUNCTION@TEXT@WHAT IT BECOMES, the first place in the function.
+# FUNCTION@TEXT@WHAT IT BECOMES, the first place in the function, or with FUNCTION#2 the second.
 rechecks='
 trt_worker_sleep_@!trt_any_work_(w)@true
 trt_any_work_@TRT_LOAD_(&rt->signals, seq_cst) & (TRT_SIGNAL_STOP_ | TRT_SIGNAL_PAUSE_)@false
-trt_any_work_@TRT_LOAD_(&rt->inject_len, seq_cst)@false
 trt_any_work_@rt->current_thread && trt_stopped_(w, w->driven_for)@false
-trt_any_work_@!trt_ring_empty_(rt->workers[i])@false
-trt_any_work_@!trt_deque_empty_(rt->workers[i])@false
+trt_any_entry_@TRT_LOAD_(&rt->inject_len, seq_cst)@false
+trt_any_entry_@!trt_ring_empty_(rt->workers[i])@false
+trt_any_queued_@trt_any_entry_(rt)@false
+trt_any_queued_@!trt_deque_empty_(rt->workers[i])@false
+trt_worker_sleep_@closing = trt_closing_unseen_(w)@closing = false
 trt_driver_sleep_@trt_next_timer_(rt) < until@false
 trt_driver_sleep_@TRT_LOAD_(&w->wake, acquire) == TRT_ASLEEP_@true
 trt_notify_slow_@while (trt_any_idle_(rt))@while (false)
 trt_turn_@!trt_ring_empty_(w)@false
 trt_turn_@TRT_LOAD_(&w->lifo, relaxed)@false
-trt_virtual_idle_@if (trt_any_work_(w)) return false;@
-trt_virtual_idle_@jobs || trt_any_work_(w)@jobs
+trt_alone_@own != TRT_LOAD_(&rt->own_threads, acquire)@false
+trt_virtual_quiet_@if (trt_any_work_(w)) return false;@
+trt_virtual_quiet_@!jobs && !trt_any_work_(w)@!jobs
 trt_virtual_idle_@if (trt_any_work_(w)) return true;@
+trt_virtual_idle_#2@if (!trt_virtual_quiet_(w)) return false;@
+trt_thread_block_@trt_join_unlink_(c, &t->waiter)@(trt_join_unlink_(c, &t->waiter), true)
 trt_watch_main_@if (!trt_all_asleep_(rt)) trt_watch_wake_(rt);@
 trt_park_strand_@TRT_LOAD_(&trt_rt_of_(c)->closing, seq_cst)@false
 trt_join_register_@TRT_LOAD_(&trt_rt_of_(c)->given_up, seq_cst)@false
@@ -63,10 +68,9 @@ trt_drive_@if (TRT_LOAD_(&rt->deadlocked, acquire)) return false;@
 trt_drive_@if (!t && TRT_LOAD_(&rt->ended_gate, acquire)) return true;@
 trt_pool_sleep_@if (pool->closed) return false;@
 trt_pool_sleep_@if (TRT_LOAD_(&t->wake, acquire)) return true;@
-trt_pool_main_@if (!pool->first) break;@break;
 trt_pool_leave_@trt_pool_should_start_(pool)@false
 trt_poller_arm_@TRT_LOAD_(&rt->polling, seq_cst)@false
-trt_pause_point_@TRT_LOAD_(&rt->signals, seq_cst) & TRT_SIGNAL_PAUSE_ ||@
+trt_pause_point_#2@TRT_LOAD_(&rt->signals, seq_cst) & TRT_SIGNAL_PAUSE_@false
 trt_pause_point_@TRT_LOAD_(&w->stopped, relaxed)@false
 trt_notified_poll_@missed || TRT_LOAD_(&n->permit_, relaxed)@false
 trt_once_poll_@TRT_LOAD_(&o->state_, relaxed)@TRT_ONCE_BUSY_
@@ -97,7 +101,12 @@ try() {
     set -- $1 "$2"
     awk -v mode=apply -v line="$1" -v column="$2" -v size="$3" -v to="$4" -f tests/mutants.awk taskrt.h >"$slot/taskrt.h"
     # scenarios that reach the line: ROUND PROGRAM SCENARIO
-    cat "$out/results" 2>/dev/null | awk -F "$tab" -v line="$1" -v schedules="$SCHEDULES" -v costs="$out/costs" -v reach="$out/reach" '
+    # gcov counts a call of several lines at one of them, or at another line of its statement.
+    lines=$(echo "$where" | tr - ' ' | awk -v compiled="$out/compiled" '{
+        while ((getline s <compiled) > 0) if (s + 0 >= $1 && s + 0 <= $2) known = 1
+        print (known ? $1 : $3), $2
+    }')
+    cat "$out/results" 2>/dev/null | awk -F "$tab" -v from="${lines% *}" -v to="${lines#* }" -v schedules="$SCHEDULES" -v costs="$out/costs" -v reach="$out/reach" '
         $4 == "killed" { kills[$5]++ }
         END {
             rounds = split(schedules, round, " ")
@@ -105,7 +114,7 @@ try() {
             while ((getline s <reach) > 0) {
                 split(s, f, " ")
                 lines[f[2] "-" f[3]]++
-                if (f[1] == line) reaches[f[2] "-" f[3]] = s
+                if (f[1] >= from + 0 && f[1] <= to + 0) reaches[f[2] "-" f[3]] = s
             }
             for (name in reaches) {
                 split(reaches[name], f, " ")
@@ -139,7 +148,7 @@ try() {
     fi
     if [ $reached = no ]; then
         by='not reached by the model'
-        if ! grep -q "^$1 " "$out/compiled"; then
+        if ! awk -v from="${lines% *}" -v to="${lines#* }" '$1 >= from && $1 <= to { found = 1 } END { exit !found }' "$out/compiled"; then
             state=equivalent by='not compiled here'
             return
         fi
@@ -163,7 +172,7 @@ try() {
 }
 
 one() {
-    IFS=$tab read -r key hash kind line column size what steps why <<END
+    IFS=$tab read -r key hash kind line column size what steps where why <<END
 $(sed -n "$1p" "$out/todo" | sed "s/$tab$/$tab-/")
 END
     world=$(world | tr '\n' ' ')
@@ -295,7 +304,7 @@ awk -F "$tab" -v results="$out/results" -v world="$(world | tr '\n' ' ')" '
                 rungs[rung]++
                 print "killed " line " by " killer
             } else if (s == "equivalent") print "equivalent " line (killer != "-" ? ": " killer : "")
-            else if ($9 != "") { s = "explained"; print "explained " line ": " $9 }
+            else if ($10 != "") { s = "explained"; print "explained " line ": " $10 }
             else print "SURVIVED " line (killer != "-" ? ", " killer : "")
             total[s]++
         }

@@ -152,7 +152,7 @@ static struct {
     enum { BEFORE, COUNTING, OVER } moments_are;
     int at_once;                    /* the thread that goes on alone from its moment on, or -1 */
     long turn;
-    int threads_left;
+    int threads_left, memory_left;
     fd_state fd[FDS];
     /* to explain a race: the access to look for when the run is repeated */
     uintptr_t watched;
@@ -1020,6 +1020,8 @@ void model_unlatch(void *latch, int line)
  */
 void *model_sys_malloc(size_t size)
 {
+    if (M.memory_left == 0) return NULL;
+    if (M.memory_left > 0) M.memory_left--;
     size_t start = size >= PAGE ? (M.heap + PAGE - 1) & ~(size_t)(PAGE - 1) : (M.heap + 15) & ~(size_t)15;
     block *b = &M.blocks[M.n_blocks];
     start += 16; /* the number of the block, and what an index of -1 would hit */
@@ -1157,6 +1159,7 @@ unsigned long model_start(void (*run)(void *), void *argument)
 }
 void model_join(unsigned long id) { model_sys_pthread_join(id, NULL); }
 void model_refuse_threads(int from) { M.threads_left = from; }
+void model_refuse_memory(int from) { M.memory_left = from; }
 
 /* Mutexes and conditions, for TASKRT_NO_FUTEX: a mutex is a latch. */
 int model_sys_pthread_mutex_init(pthread_mutex_t *m, const void *a) { return (void)m, (void)a, 0; }
@@ -1468,6 +1471,8 @@ static void ledger(void)
         if (M.fd[i].kind != FD_NONE && M.fd[i].kind != FD_TEST) model_fail("fd %d left open", FD_FIRST + i);
 }
 
+static uint64_t mixed(long n) { return (uint64_t)n * 0x9E3779B97F4A7C15u >> 20; }
+
 static void one_run(void)
 {
     const model_scenario *s = M.scenario;
@@ -1489,13 +1494,13 @@ static void one_run(void)
     M.n_touched = M.n_blocks = M.n_live = 0;
     M.n_free = 0;
     M.clock = 1000000000000;
-    M.threads_left = -1;
+    M.threads_left = M.memory_left = -1;
     memset(M.fd, 0, sizeof M.fd);
     *M.log = 0;
     M.moments = M.awaiting = 0;
     M.moments_are = BEFORE;
     M.at_once = -1;
-    M.turn = M.schedule;
+    M.turn = M.at_random ? (long)(mixed(M.schedule) >> 20) : M.schedule;
     if (s->swept) choose_moment();
     if (M.strategy == RANDOM) M.stickiness = 1 << (2 * (M.schedule / 2 % 4)); /* 1, 4, 16, 64 */
     if (M.strategy == PCT) {
@@ -1543,23 +1548,21 @@ static void swept_run(uint32_t moment, long *runs, double *steps)
     ++*runs;
 }
 
-/* Every moment of some schedules; then one moment of each of many. */
+/* Every moment of some schedules; then one moment of each of many. At random: only these. */
 static void sweep_scenario(void)
 {
-    model_scenario drawn = *M.scenario;
-    const model_scenario *s = M.at_random ? M.scenario = &drawn : M.scenario;
-    drawn.exhaust = 0;
+    const model_scenario *s = M.scenario;
     double start = seconds(), steps = 0;
     long runs = 0, moments = 0;
     uint32_t most = 1;
-    for (M.schedule = 0; M.schedule < s->turns || runs < M.schedules / 2; M.schedule++) {
+    for (M.schedule = 0; M.at_random ? runs < 8 : M.schedule < s->turns || runs < M.schedules / 2; M.schedule++) {
         swept_run(0, &runs, &steps);
         uint32_t n = M.moments;
-        for (uint32_t moment = 1; moment <= n; moment++) swept_run(moment, &runs, &steps);
+        for (uint32_t moment = 1; moment <= n && !M.at_random; moment++) swept_run(moment, &runs, &steps);
         moments += n;
         if (n > most) most = n;
     }
-    for (; runs < M.schedules; M.schedule++) swept_run(1 + (uint32_t)(M.schedule * 2654435761u >> 7) % most, &runs, &steps);
+    for (; runs < M.schedules; M.schedule++) swept_run(1 + (uint32_t)mixed(M.schedule) % most, &runs, &steps);
     M.swept[s - M.first].moments = moments;
     M.swept[s - M.first].runs = runs;
     start = seconds() - start;
@@ -1568,13 +1571,16 @@ static void sweep_scenario(void)
 
 static void run_scenario(void)
 {
-    const model_scenario *s = M.scenario;
-    if (s->swept) {
+    if (M.scenario->swept) {
         sweep_scenario();
         return;
     }
+    ptrdiff_t which = M.scenario - M.first;
+    model_scenario drawn = *M.scenario;
+    const model_scenario *s = M.at_random ? M.scenario = &drawn : M.scenario;
+    drawn.exhaust = 0;
     double start = seconds(), steps = 0;
-    long most = s->exhaust ? (s->most ? s->most : 1000000) : M.schedules * (s->turns ? s->turns : 1);
+    long most = s->exhaust ? (s->most ? s->most : 1000000) : M.schedules * (s->turns && !M.at_random ? s->turns : 1);
     bool complete = false;
     for (M.schedule = 0; M.schedule < most && !complete; M.schedule++) {
         M.strategy = s->exhaust ? DEPTH : M.schedule % 2 ? PCT : RANDOM;
@@ -1583,8 +1589,8 @@ static void run_scenario(void)
         if (s->exhaust) complete = !next_list();
     }
     if (s->turned) {
-        M.swept[s - M.first].moments = s->turns;
-        M.swept[s - M.first].runs = M.schedule;
+        M.swept[which].moments = s->turns;
+        M.swept[which].runs = M.schedule;
     }
     start = seconds() - start;
     say("%-28s %8ld schedules, %6.1f steps each, %5.2f us a step, %6.2f s, %s", s->name, M.schedule,

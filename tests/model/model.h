@@ -13,7 +13,8 @@
  *     build/check-model/runtime -m LIST NAME            makes the list smaller first: as many zeros as the failure allows
  *
  * A scenario may be swept instead: what waits in model_await_moment() goes on at step 1, then, in a run that is the same
- * up to there, at step 2, and so on to the last. Then comes the next schedule. -n is the number of runs there too.
+ * up to there, at step 2, and so on to the last. Then comes the next schedule. -n is the number of runs there too; with
+ * -a the moments are drawn as well.
  *
  * What is modelled
  *   - Memory as C11 has it: a location keeps its last 8 stores, and a load may read any that coherence, happens-before,
@@ -36,7 +37,7 @@
  *     differs from the order of the steps; they show as another schedule.
  *   - Accesses of one location in different sizes; the order of the kernel's own accesses.
  *   - Reuse of freed memory within a run (malloc gives fresh memory, so that use after free is seen). The slabs reuse.
- *   - A failing malloc. Signals. Two words that share a cache line.
+ *   - Signals. Two words that share a cache line.
  *   - More than 8 remembered stores a location; older ones are no longer read.
  *   - Interrupts between two plain accesses: threads switch at atomic operations and system calls only. What that could
  *     hide is a data race, and reported as one.
@@ -86,6 +87,7 @@ bool model_await_moment(void);       /* of a sweep; steps count from the first c
 void model_end_moments(void);        /* no more of them: who awaits one is told, as when nothing else can happen */
 int64_t model_elapsed(void);         /* of the model's clock since the run began */
 void model_refuse_threads(int from); /* pthread_create fails from the from-th call on (0: the next) */
+void model_refuse_memory(int from);  /* malloc, likewise */
 int model_fd(void);                  /* an fd that is not ready; model_fd_ready makes it so */
 void model_fd_ready(int fd, uint32_t events);
 void model_fd_unready(int fd, uint32_t events);

@@ -307,6 +307,29 @@ static void idle_relied_on(void)
     bare_free();
 }
 
+/* The last task ends just as a shutdown begins: one of the two sees it, at the latest before the worker sleeps. */
+static void ends_last(void)
+{
+    trt_worker_ *w = be_worker(0);
+    trt_count_end_(runtime);
+    trt_check_closing_(runtime);
+    while (!(TRT_LOAD_(&runtime->signals, acquire) & TRT_SIGNAL_STOP_)) trt_worker_sleep_(w);
+    be_nobody();
+}
+static void last_end(void)
+{
+    unsigned long a;
+    bare(1);
+    TRT_STORE_(&runtime->workers[0]->spawned, 1u, relaxed);
+    a = thread(0, ends_last);
+    trt_shutdown_begin_(runtime);
+    while (!TRT_LOAD_(&runtime->ended_gate, acquire)) trt_os_wait_(&runtime->ended_gate, 0, TRT_FOREVER_);
+    TRT_OR_(&runtime->signals, (uint32_t)TRT_SIGNAL_STOP_, seq_cst);
+    trt_unpark_(runtime->workers[0]);
+    model_join(a);
+    bare_free();
+}
+
 /* A timer is set on one worker while the other becomes the driver: somebody fires it. */
 static trt_thread_waiter_ timer;
 static void drives(void)
@@ -765,7 +788,8 @@ static const model_scenario scenarios[] = {
     {.name = "idle_ring", .run = idle_ring, BOUND(2), WEAK(1)},
     {.name = "idle_deque", .run = idle_deque, BOUND(2), WEAK(1)},
     {.name = "idle_relied_on", .run = idle_relied_on, .weak = 1},
-    {.name = "driver", .run = driver, BOUND(3), WEAK(1)},
+    {.name = "last_end", .run = last_end, BOUND(3), WEAK(2)},
+    {.name = "driver", .run = driver, BOUND(3), WEAK(2)},
     {.name = "driver_poller", .run = driver_poller, BOUND(3), WEAK(1)},
     {.name = "wheel_cancel", .run = wheel_cancel, BOUND(6), WEAK(1)},
     {.name = "claim_abort", .run = claim_abort, BOUND(2)},

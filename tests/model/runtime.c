@@ -26,6 +26,12 @@ static void start(trt_config config)
     MODEL_CHECK(trt_runtime_start(&runtime, &config) == TRT_OK);
 }
 static void start_workers(size_t n) { start((trt_config){.workers = n}); }
+static void start_unwatched(size_t n) /* no watch thread: nobody is rescued, every wake counts */
+{
+    model_refuse_threads((int)n);
+    start_workers(n);
+    model_refuse_threads(-1);
+}
 static void finish(void)
 {
     trt_metrics_info m;
@@ -277,6 +283,42 @@ static void set_left(void)
     finish();
 }
 
+/* One that could not be made is told to who waits for the next. */
+struct giant { void *set; char more[16000]; };
+trt_async_decl(int, giant);
+typedef trt_join_set(giant) giants;
+trt_async_def(int, giant)
+{
+    trt_body {
+        if (!self->set) trt_return(1);
+        model_refuse_memory(0); /* but for what is left of the last region */
+        for (int i = 0; i < 3; i++) trt_spawn_in((giants *)self->set, giant);
+        model_refuse_memory(-1);
+    }
+}
+struct expects { giants set; int made, unmade; };
+trt_async(int, expects)
+{
+    trt_body {
+        trt_spawn_in(&self->set, giant, .set = &self->set);
+        for (;;) {
+            trt_await(trt_join_next(&self->set, NULL));
+            if (trt_status() == TRT_EMPTY) break;
+            MODEL_CHECK(trt_status() == TRT_OK || trt_status() == TRT_NO_MEMORY);
+            self->made += trt_status() == TRT_OK;
+            self->unmade += trt_status() == TRT_NO_MEMORY;
+        }
+        MODEL_CHECK(self->made + self->unmade == 4 && self->unmade);
+        trt_return(1);
+    }
+}
+static void set_unmade(void)
+{
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, expects, NULL) == TRT_OK);
+    finish();
+}
+
 /* ---- the pool ---- */
 
 struct job { int v; };
@@ -452,6 +494,29 @@ static void fork_abort(void)
     MODEL_CHECK(status == TRT_OK ? out == 6 || out == 0 : status == TRT_CANCELLED);
     model_join(a);
     finish();
+}
+
+/* Without memory for the deque, a fork is a strand like any other. */
+struct forks_on { int a, b, c; };
+trt_async(int, forks_on)
+{
+    trt_body {
+        trt_fork(yields, &self->a, .v = 1);
+        trt_fork(yields, &self->b, .v = 2);
+        model_refuse_memory(0);
+        trt_fork(yields, &self->c, .v = 3);
+        model_refuse_memory(-1);
+        trt_await_ok(trt_sync());
+        trt_return(self->a + self->b + self->c);
+    }
+}
+static void fork_overflow(void)
+{
+    int out = 0;
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, forks_on, &out) == TRT_OK && out == 6);
+    finish();
+    MODEL_CHECK(COUNTED(cleanups) == 3);
 }
 
 /* ---- any, all, deadlines ---- */
@@ -732,6 +797,30 @@ static void inject(void)
     finish();
 }
 
+/* Without memory for the injection queue, entries are linked through what they stand for: new ones and woken ones. */
+struct needs_one { trt_permit permit; };
+trt_async(int, needs_one)
+{
+    trt_body {
+        trt_await_ok(trt_acquire(&none, &self->permit));
+        trt_return(1);
+    }
+}
+static void adds_two(void) { MODEL_CHECK(trt_add_permits(&none, 2) == TRT_OK); }
+static void inject_overflow(void)
+{
+    unsigned long a;
+    trt_handle(needs_one) h[2];
+    MODEL_CHECK(trt_semaphore_init(&none, 0) == TRT_OK);
+    start_workers(1);
+    model_refuse_memory(1); /* but for the first slots */
+    a = thread(0, adds_two);
+    for (int i = 0; i < 2; i++) h[i] = trt_spawn_on(runtime, needs_one);
+    for (int i = 0; i < 2; i++) MODEL_CHECK(trt_join_thread(h[i], NULL) == TRT_OK);
+    model_join(a);
+    finish();
+}
+
 /* Two runtimes: tasks of one join, and send to, tasks of the other; one is shut down meanwhile. */
 static trt_runtime *second;
 static trt_handle(yields) far;
@@ -887,6 +976,36 @@ static void shutdown_races(void)
     MODEL_CHECK(COUNTED(cleanups) >= 1);
 }
 
+/* What another thread spawns meanwhile, or a task of it, is aborted, or refused. */
+struct spawns_too { int x; };
+trt_async(int, spawns_too)
+{
+    trt_body { trt_detach(trt_spawn(lingers)); }
+}
+static void spawns_lingering(void)
+{
+    int what = model_choose(3);
+    if (what == 0) trt_detach(trt_spawn_on(runtime, lingers));
+    else if (what == 1) trt_detach(trt_spawn_on(runtime, spawns_too));
+    else trt_detach(trt_spawn_on(runtime, value)); /* it ends at once */
+}
+static void shutdown_unseen_of(int memory)
+{
+    unsigned long a;
+    start_workers(1);
+    model_refuse_memory(memory);
+    a = thread(0, spawns_lingering);
+    shuts_down();
+    model_join(a);
+    finish();
+    MODEL_CHECK(COUNTED(cleanups) <= 1);
+}
+static void shutdown_unseen(void) { shutdown_unseen_of(-1); }
+
+/* Memory for slots, but not for the queue: nobody looks at `closing` before the task begins, but its first wait does. Or
+ * none at all: the task that could not be made was counted. */
+static void shutdown_overflow(void) { shutdown_unseen_of(model_choose(2)); }
+
 /* What is left of a cleanup at the deadline is given up; a joiner outside hears of it. */
 struct stubborn { trt_permit permit; };
 trt_async(int, stubborn)
@@ -977,6 +1096,25 @@ static void pool_called_in_vain(void)
     finish();
 }
 
+/* A job that no thread can be made for counts for a while, and so does the thread. */
+static void spawns_job(void)
+{
+    trt_handle(job) h = trt_spawn_blocking_on(runtime, job, .v = 1);
+    trt_detach(h);
+}
+static void shutdown_refused(void)
+{
+    unsigned long a;
+    start_workers(1);
+    model_refuse_threads(1); /* but for this one */
+    a = thread(0, spawns_job);
+    if (model_choose(2)) (void)trt_runtime_shutdown(runtime, 0);
+    (void)trt_runtime_shutdown(runtime, -1);
+    model_join(a);
+    finish();
+    MODEL_CHECK(!COUNTED(seen));
+}
+
 /* Who drives waits for a job, and is told by its thread; there may be another who waits for the driver. */
 static void shutdown_drives(void)
 {
@@ -991,6 +1129,30 @@ static void shutdown_drives(void)
     shuts_down();
     model_join(a);
     if (two) model_join(b);
+    finish();
+}
+
+/* The virtual clock goes on with the end of a job that nobody waits for, and not because it looks each second. */
+struct sleeps_behind_job { trt_instant start; };
+trt_async(int, sleeps_behind_job)
+{
+    trt_body {
+        self->start = trt_now();
+        trt_detach(trt_spawn_blocking(held, .gate = &gate));
+        trt_await(trt_sleep(trt_s(60)));
+        MODEL_CHECK(trt_now() == self->start + trt_s(60) && TRT_LOAD_(&gate, seq_cst));
+        trt_return(1);
+    }
+}
+static void virtual_clock_job(void)
+{
+    unsigned long a;
+    TRT_STORE_(&gate, 0u, relaxed);
+    start((trt_config){.virtual_clock = true});
+    a = thread(0, opens);
+    MODEL_CHECK(trt_block_on(runtime, sleeps_behind_job, NULL) == TRT_OK);
+    MODEL_CHECK(model_elapsed() < trt_s(1));
+    model_join(a);
     finish();
 }
 
@@ -1345,6 +1507,34 @@ static void fds_twice(void)
     finish();
 }
 
+/* On the virtual clock, what is ready comes before the next timer. */
+struct task_makes_ready { int x; };
+trt_async(int, task_makes_ready)
+{
+    trt_body { makes_ready(); }
+}
+struct reads_in_time { trt_instant start; };
+trt_async(int, reads_in_time)
+{
+    trt_body {
+        self->start = trt_now();
+        trt_detach(trt_spawn(task_makes_ready)); /* runs when this waits */
+        trt_await(trt_within(trt_s(5), trt_readable(fd)));
+        MODEL_CHECK(trt_status() == TRT_OK && trt_now() == self->start);
+        model_fd_unready(fd, 1);
+        trt_await(trt_within(trt_s(5), trt_readable(fd)));
+        MODEL_CHECK(trt_status() == TRT_TIMED_OUT && trt_now() == self->start + trt_s(5));
+        trt_return(1);
+    }
+}
+static void virtual_clock_fds(void)
+{
+    start((trt_config){.virtual_clock = true});
+    fd = model_fd();
+    MODEL_CHECK(trt_block_on(runtime, reads_in_time, NULL) == TRT_OK);
+    finish();
+}
+
 /* ---- the watch thread, and what looks from outside ---- */
 
 static trt_a32_ helped;
@@ -1427,7 +1617,7 @@ static void hog_injected(void)
     trt_handle(hog) h;
     trt_handle(helper) g;
     TRT_STORE_(&helped, 0u, relaxed);
-    start_workers(2);
+    start_unwatched(2);
     h = trt_spawn_on(runtime, hog);
     g = trt_spawn_on(runtime, helper);
     MODEL_CHECK(trt_join_thread(h, NULL) == TRT_OK && trt_join_thread(g, NULL) == TRT_OK);
@@ -1481,7 +1671,7 @@ static void hog_wakes(void)
 {
     MODEL_CHECK(trt_semaphore_init(&none, 0) == TRT_OK);
     TRT_STORE_(&helped, 0u, relaxed);
-    start_workers(2);
+    start_unwatched(2);
     MODEL_CHECK(trt_block_on(runtime, rings_and_hogs, NULL) == TRT_OK);
     finish();
 }
@@ -1498,8 +1688,82 @@ trt_async(int, forks_and_hogs)
 static void hog_forks(void)
 {
     TRT_STORE_(&helped, 0u, relaxed);
-    start_workers(2);
+    start_unwatched(2);
     MODEL_CHECK(trt_block_on(runtime, forks_and_hogs, NULL) == TRT_OK);
+    finish();
+}
+
+/* One that searches has found a hog, just as another worker queues what only a third can run. */
+struct queues_and_hogs { trt_handle(helper) h[2]; };
+trt_async(int, queues_and_hogs)
+{
+    trt_body {
+        for (int i = 0; i < 2; i++) self->h[i] = trt_spawn(helper); /* the first leaves the slot to the second */
+        while (!TRT_LOAD_(&helped, acquire)) trt_os_wait_(&helped, 0, TRT_FOREVER_);
+        for (int i = 0; i < 2; i++) trt_detach(self->h[i]);
+        trt_return(1);
+    }
+}
+static void hog_found(void)
+{
+    trt_handle(hog) h;
+    TRT_STORE_(&helped, 0u, relaxed);
+    start_unwatched(3);
+    h = trt_spawn_on(runtime, hog);
+    MODEL_CHECK(trt_block_on(runtime, queues_and_hogs, NULL) == TRT_OK);
+    MODEL_CHECK(trt_join_thread(h, NULL) == TRT_OK);
+    finish();
+}
+
+/* What is aborted, and what gives way to a hog, is for the others too. */
+struct helps_when_aborted { int x; };
+trt_async(int, helps_when_aborted)
+{
+    trt_body {
+        COUNT(seen);
+        trt_await(trt_sleep_until(INT64_MAX));
+    }
+    trt_cleanup {
+        TRT_STORE_(&helped, 1u, release);
+        trt_os_wake_(&helped, INT_MAX);
+    }
+}
+struct aborts_and_hogs { trt_handle(helps_when_aborted) h; };
+trt_async(int, aborts_and_hogs)
+{
+    trt_body {
+        self->h = trt_spawn(helps_when_aborted);
+        while (!COUNTED(seen)) trt_await(trt_yield());
+        trt_abort(self->h);
+        while (!TRT_LOAD_(&helped, acquire)) trt_os_wait_(&helped, 0, TRT_FOREVER_);
+        trt_await(trt_join(self->h, NULL));
+        trt_return(1);
+    }
+}
+static void hog_aborts(void)
+{
+    TRT_STORE_(&helped, 0u, relaxed);
+    start_unwatched(2);
+    MODEL_CHECK(trt_block_on(runtime, aborts_and_hogs, NULL) == TRT_OK);
+    finish();
+}
+struct yields_to_hog { trt_handle(hog) h; };
+trt_async(int, yields_to_hog)
+{
+    trt_body {
+        self->h = trt_spawn(hog);
+        trt_await(trt_yield());
+        TRT_STORE_(&helped, 1u, release);
+        trt_os_wake_(&helped, INT_MAX);
+        trt_await(trt_join(self->h, NULL));
+        trt_return(1);
+    }
+}
+static void hog_first(void)
+{
+    TRT_STORE_(&helped, 0u, relaxed);
+    start_unwatched(2);
+    MODEL_CHECK(trt_block_on(runtime, yields_to_hog, NULL) == TRT_OK);
     finish();
 }
 
@@ -1552,6 +1816,19 @@ static void dump(void)
     finish();
 }
 
+/* A worker is told to go on, and to stop again before it has. */
+static void dump_twice(void)
+{
+    unsigned long a, b;
+    start_workers(2);
+    a = thread(0, looks);
+    b = thread(1, looks);
+    blocks_on();
+    model_join(a);
+    model_join(b);
+    finish();
+}
+
 #define WEAK .weak = 1, .spurious = 2, .early = 2
 static const model_scenario scenarios[] = {
     {.name = "spawn_join", .run = spawn_join, WEAK},
@@ -1563,6 +1840,7 @@ static const model_scenario scenarios[] = {
     {.name = "join_set", .run = join_set, WEAK},
     {.name = "set_left", .run = set_left, WEAK},
     {.name = "set_let_go", .run = set_let_go, WEAK},
+    {.name = "set_unmade", .run = set_unmade, WEAK},
     {.name = "try_all", .run = try_all, WEAK},
     {.name = "two_runtimes", .run = two_runtimes, WEAK},
     {.name = "virtual_clock", .run = virtual_clock, WEAK},
@@ -1576,6 +1854,7 @@ static const model_scenario scenarios[] = {
     {.name = "pool_refused", .run = pool_refused, WEAK},
     {.name = "fork_sync", .run = fork_sync, WEAK},
     {.name = "fork_abort", .run = fork_abort, WEAK},
+    {.name = "fork_overflow", .run = fork_overflow, WEAK},
     {.name = "any_within", .run = any_within, WEAK},
     {.name = "any_losers", .run = any_losers, WEAK},
     {.name = "panics", .run = panics, WEAK},
@@ -1584,11 +1863,16 @@ static const model_scenario scenarios[] = {
     {.name = "current_thread_handover", .run = current_thread_handover, WEAK},
     {.name = "current_thread_told", .run = current_thread_told, WEAK},
     {.name = "current_thread_job", .run = current_thread_job, WEAK},
+    {.name = "inject_overflow", .run = inject_overflow, WEAK},
     {.name = "inject", .run = inject, .weak = 1, .spurious = 2},
     {.name = "shutdown_races", .run = shutdown_races, WEAK},
+    {.name = "shutdown_unseen", .run = shutdown_unseen, WEAK},
+    {.name = "shutdown_overflow", .run = shutdown_overflow, WEAK},
     {.name = "shutdown_gives_up", .run = shutdown_gives_up, WEAK},
     {.name = "shutdown_jobs", .run = shutdown_jobs, WEAK},
+    {.name = "shutdown_refused", .run = shutdown_refused, WEAK},
     {.name = "shutdown_drives", .run = shutdown_drives, WEAK},
+    {.name = "virtual_clock_job", .run = virtual_clock_job, .weak = 1, .spurious = 2},
     {.name = "timers", .run = timers, WEAK},
     {.name = "channel_races", .run = channel_races, WEAK},
     {.name = "thread_ends", .run = thread_ends, WEAK},
@@ -1598,15 +1882,20 @@ static const model_scenario scenarios[] = {
     {.name = "tokens", .run = tokens, WEAK},
     {.name = "fds", .run = fds, WEAK},
     {.name = "fds_twice", .run = fds_twice, WEAK},
+    {.name = "virtual_clock_fds", .run = virtual_clock_fds, WEAK},
     {.name = "rescue", .run = rescue, WEAK},
     {.name = "rescue_requeued", .run = rescue_requeued, WEAK},
     {.name = "hog_injected", .run = hog_injected, WEAK},
     {.name = "hog_stolen", .run = hog_stolen, WEAK},
     {.name = "hog_wakes", .run = hog_wakes, WEAK},
     {.name = "hog_forks", .run = hog_forks, WEAK},
+    {.name = "hog_found", .run = hog_found, WEAK},
+    {.name = "hog_aborts", .run = hog_aborts, WEAK},
+    {.name = "hog_first", .run = hog_first, WEAK},
     {.name = "rescue_after_idle", .run = rescue_after_idle, .weak = 1, .spurious = 2},
     {.name = "metrics", .run = metrics, WEAK},
     {.name = "dump", .run = dump, .weak = 1, .spurious = 2},
+    {.name = "dump_twice", .run = dump_twice, .weak = 1, .spurious = 2},
 };
 
 int main(int argc, char **argv)

@@ -3144,7 +3144,7 @@ static void trt_memory_free_(trt_runtime *rt)
  * word decides.
  */
 #define TRT_OWNED_ENTRY_ ((uintptr_t)1)
-#define TRT_TINY_NS_ 250   /* about what it takes to steal a fork and run it if it is empty */
+#define TRT_TINY_NS_ 500   /* about what it takes to steal a fork and run it if it is empty */
 #define TRT_WAKE_NS_ 20000 /* about what it takes until another worker has woken up and stolen */
 
 static void trt_notify_(trt_runtime *rt);
@@ -3303,6 +3303,14 @@ static void trt_inject_(trt_runtime *rt, uintptr_t entry)
     trt_unlatch_(&rt->inject_latch);
 }
 
+/* A hint to a task that a joiner has run meanwhile. (If the slot is another task's by now, and that
+ * is not started yet, its start makes a hint of its own.) */
+static inline bool trt_spent_(uintptr_t entry)
+{
+    return !(entry & TRT_OWNED_ENTRY_) &&
+           !(TRT_LOAD_(&((trt_cell_ *)entry)->state, relaxed) & TRT_FRESH_);
+}
+
 static TRT_NOINLINE_ void trt_ring_full_(trt_worker_ *w, uintptr_t entry)
 {
     trt_runtime *rt = w->rt;
@@ -3318,8 +3326,10 @@ static TRT_NOINLINE_ void trt_ring_full_(trt_worker_ *w, uintptr_t entry)
         /* order: as in queue.rs, see above */
         if (TRT_CAS_(&w->ring.head, &head, (uint64_t)next << 32 | next, acq_rel)) {
             trt_latch_(&rt->inject_latch);
-            for (i = first; i != next; i++)
-                trt_inject_put_(rt, TRT_LOAD_(&w->ring.entry[i % TRT_RING_], relaxed));
+            for (i = first; i != next; i++) {
+                uintptr_t other = TRT_LOAD_(&w->ring.entry[i % TRT_RING_], relaxed);
+                if (!trt_spent_(other)) trt_inject_put_(rt, other);
+            }
             trt_inject_put_(rt, entry);
             trt_unlatch_(&rt->inject_latch);
             return;
@@ -3363,7 +3373,7 @@ static inline void trt_push_lifo_(trt_worker_ *w, uintptr_t entry)
         return;
     }
     old = trt_lifo_swap_(w, entry);
-    if (!old) return;
+    if (!old || old == entry || trt_spent_(old)) return;
     trt_push_(w, old);
     if (!w->solo) trt_notify_(w->rt);
 }
@@ -3443,6 +3453,7 @@ static uintptr_t trt_steal_(trt_worker_ *w, trt_worker_ *victim)
         n = TRT_LOAD_(&victim->ring.tail, acquire) - next;
         n -= n / 2;
         if (!n || n > TRT_RING_ / 2) return 0; /* empty, or the two reads do not belong together */
+        if (w->tiny) n = 1;
         to = (uint64_t)next << 32 | (next + n);
         /* order: as in queue.rs, see above */
     } while (!TRT_CAS_WEAK_(&victim->ring.head, &head, to, acq_rel));
@@ -8345,20 +8356,24 @@ static bool trt_maintain_(trt_worker_ *w)
     return true;
 }
 
-/* A fork that does next to nothing takes longer to steal than to run, and so does its memory when
- * it goes back: then both are faster if the thief keeps away for a while. */
-static void trt_run_stolen_(trt_worker_ *w, trt_cell_ *fork)
+/* A fork or a new task that does next to nothing takes longer to steal than to run, and so does its
+ * memory when it goes back: then both are faster if the thief keeps away for a while, and takes one
+ * at a time until it finds more to do. (Tasks that have begun may be worth it as a crowd.) */
+static void trt_run_stolen_(trt_worker_ *w, trt_cell_ *fork, uintptr_t entry)
 {
     trt_instant start = trt_clock_();
     int i;
-    trt_run_fork_(w, fork);
+    if (fork) trt_run_fork_(w, fork);
+    else trt_run_entry_(w, entry);
     if (trt_clock_() - start > TRT_TINY_NS_) {
         w->tiny = 0;
         return;
     }
     if (w->tiny < 5) w->tiny++;
-    for (i = 0; i < (TASKRT_TEST_SPINS / 16) << w->tiny && !trt_any_entry_(w->rt); i++)
+    for (i = 0; i < (TASKRT_TEST_SPINS / 16) << w->tiny; i++) {
+        if (fork && trt_any_entry_(w->rt)) break;
         TRT_PAUSE_();
+    }
 }
 
 /* Look at the others', beginning anywhere. */
@@ -8384,7 +8399,7 @@ static bool trt_search_(trt_worker_ *w)
         if (fork) TRT_COUNT_(&w->steals, 1u);
         trt_found_(w);
         w->budget = TRT_BUDGET_;
-        if (fork) trt_run_stolen_(w, fork);
+        if (fork || !(entry & TRT_OWNED_ENTRY_)) trt_run_stolen_(w, fork, entry);
         else trt_run_entry_(w, entry);
         return true;
     }

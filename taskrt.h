@@ -2584,6 +2584,12 @@ typedef struct trt_wheel_ {
     trt_list_ slot[TRT_WHEEL_LEVELS_][64];
 } trt_wheel_;
 
+/* Does it pay to spin for a moment before a sleep? Learnt: after each time in vain it is left out
+ * twice as often. */
+typedef struct trt_spin_ {
+    uint8_t in_vain, left_out;
+} trt_spin_;
+
 typedef struct trt_worker_ {
     /* owner only */
     trt_runtime *rt;
@@ -2615,6 +2621,7 @@ typedef struct trt_worker_ {
     _Atomic(struct trt_fd_ *) unsure;
     uint32_t fd_round;
     uint32_t tiny;        /* forks in a row that were not worth stealing */
+    trt_spin_ spin;       /* for the end of a blocking job */
     trt_instant gave_way; /* when a budget was used up last, see trt_soon_ */
     /* watch thread only */
     uint32_t seen_poll;
@@ -2642,6 +2649,7 @@ typedef struct trt_fds_ { trt_a32_ latch; uint32_t size, used; trt_fd_ **table; 
 typedef struct trt_pool_thread_ {
     struct trt_pool_thread_ *next; /* idle list */
     trt_runtime *rt;
+    trt_spin_ spin;
     trt_a32_ wake;
     trt_thread_id_ thread;
 } trt_pool_thread_;
@@ -2650,7 +2658,8 @@ typedef struct trt_pool_ {
     trt_a32_ latch;
     trt_job_ *first, *last;
     trt_pool_thread_ *idle;
-    size_t threads, idle_count, queued, running, limit;
+    size_t threads, idle_count, limit;
+    trt_a32_ queued, running; /* jobs; change under the latch only */
     bool coming, closed, has_exited; /* coming: a thread that was started or woken for the queue */
     trt_thread_id_ exited; /* the last thread that left: the next to leave, or shutdown, joins it */
     trt_a32_ changed;
@@ -6951,7 +6960,7 @@ static void trt_pool_put_(trt_pool_ *pool, trt_job_ *job) /* latch held */
     if (pool->last) pool->last->next = job;
     else pool->first = job;
     pool->last = job;
-    pool->queued++;
+    TRT_COUNT_(&pool->queued, 1u);
 }
 
 static void trt_pool_remove_(trt_pool_ *pool, trt_job_ *job) /* latch held */
@@ -6960,7 +6969,7 @@ static void trt_pool_remove_(trt_pool_ *pool, trt_job_ *job) /* latch held */
     else pool->first = job->next;
     if (job->next) job->next->prev = job->prev;
     else pool->last = job->prev;
-    pool->queued--;
+    TRT_COUNT_(&pool->queued, (uint32_t)-1);
 }
 
 /* Latch held: the thread to wake, if one is idle. */
@@ -6980,6 +6989,32 @@ static void trt_pool_wake_(trt_pool_thread_ *t)
     trt_os_wake_(word, 1);
 }
 
+/* Spinning as long as a sleep and a wake take costs at most twice what the better of the two would
+ * have (Karlin et al. 1991, Empirical studies of competitive spinning), and less with what was
+ * learnt: the next job, or its end, is mostly there within a microsecond, or not soon. */
+static bool trt_spin_pays_(trt_spin_ *spin)
+{
+    if (!spin->left_out) return true;
+    spin->left_out--;
+    return false;
+}
+
+static void trt_spin_learn_(trt_spin_ *spin, bool paid)
+{
+    if (paid) {
+        spin->in_vain = 0;
+        return;
+    }
+    if (spin->in_vain < 7) spin->in_vain++;
+    spin->left_out = (uint8_t)((1u << spin->in_vain) - 1);
+}
+
+/* Is one queued or running? Exact with the latch held. */
+static bool trt_any_job_(trt_runtime *rt)
+{
+    return TRT_LOAD_(&rt->pool.queued, relaxed) || TRT_LOAD_(&rt->pool.running, relaxed);
+}
+
 /* Whom to call: a thread that is idle, or a new one, or nobody. */
 typedef struct trt_summons_ {
     trt_pool_thread_ *wake;
@@ -6991,7 +7026,7 @@ typedef struct trt_summons_ {
 static trt_summons_ trt_pool_call_(trt_pool_ *pool, bool may_start)
 {
     trt_summons_ call = {NULL, false};
-    if (pool->coming || !pool->queued) return call;
+    if (pool->coming || !TRT_LOAD_(&pool->queued, relaxed)) return call;
     call.wake = trt_pool_idle_(pool);
     call.start = may_start && !call.wake && pool->threads < pool->limit;
     pool->threads += call.start;
@@ -7054,7 +7089,7 @@ static bool trt_job_take_(trt_job_ *job)
 static void trt_pool_ran_(trt_runtime *rt)
 {
     trt_pool_ *pool = &rt->pool;
-    pool->running--;
+    TRT_COUNT_(&pool->running, (uint32_t)-1);
     if (!rt->virtual_clock) return;
     trt_unlatch_(&pool->latch);
     trt_unpark_(rt->workers[0]);
@@ -7074,7 +7109,7 @@ static bool trt_pool_start_failed_(trt_runtime *rt, const trt_job_ *mine)
     trt_latch_(&pool->latch);
     pool->coming = false;
     pool->threads--;
-    pool->running++;
+    TRT_COUNT_(&pool->running, 1u);
     while (!pool->threads && (job = pool->first) != NULL) {
         trt_pool_remove_(pool, job);
         if (!job->cell) {
@@ -7214,6 +7249,21 @@ static bool trt_pool_sleep_(trt_runtime *rt, trt_pool_thread_ *t)
     return true;
 }
 
+/* Latch held on entry and return. A task that has awaited a job often has the next one right away:
+ * stay for a moment, as somebody who comes. */
+static void trt_pool_linger_(trt_runtime *rt, trt_pool_thread_ *t)
+{
+    trt_pool_ *pool = &rt->pool;
+    int i;
+    if (pool->coming || pool->closed || !trt_spin_pays_(&t->spin)) return;
+    pool->coming = true;
+    trt_unlatch_(&pool->latch);
+    for (i = 0; i < TASKRT_TEST_SPINS && !TRT_LOAD_(&pool->queued, relaxed); i++) TRT_PAUSE_();
+    trt_latch_(&pool->latch);
+    pool->coming = false;
+    trt_spin_learn_(&t->spin, pool->first != NULL);
+}
+
 static void trt_pool_leave_(trt_runtime *rt, trt_pool_thread_ *t) /* latch held; released */
 {
     trt_pool_ *pool = &rt->pool;
@@ -7258,13 +7308,14 @@ static void *trt_pool_main_(void *arg)
         trt_pool_remove_(pool, job);
         if (!trt_job_take_(job)) continue;
         job->state = TRT_JOB_RUNNING_;
-        pool->running++;
+        TRT_COUNT_(&pool->running, 1u);
         call = trt_pool_call_(pool, true);
         trt_unlatch_(&pool->latch);
         (void)trt_pool_called_(rt, call, NULL);
         trt_job_run_(rt, job);
         trt_latch_(&pool->latch);
         trt_pool_ran_(rt);
+        if (!pool->first) trt_pool_linger_(rt, t);
     }
     trt_pool_leave_(rt, t);
     TRT_SUB_(&rt->own_threads, 1u, release);
@@ -8247,6 +8298,22 @@ static void trt_see_closing_(trt_worker_ *w)
     trt_check_ended_(w->rt);
 }
 
+/* True: a blocking job has ended, or so it seems, just before this worker would have gone to sleep. */
+static bool trt_spin_for_job_(trt_worker_ *w)
+{
+    trt_runtime *rt = w->rt;
+    bool seen = false;
+    int i;
+    if (!trt_any_job_(rt) || !trt_spin_pays_(&w->spin)) return false;
+    for (i = 0; i < TASKRT_TEST_SPINS && !seen; i++) {
+        seen = TRT_LOAD_(&rt->inject_len, relaxed) != 0 ||
+               (rt->current_thread && trt_stopped_(w, w->driven_for));
+        TRT_PAUSE_();
+    }
+    trt_spin_learn_(&w->spin, seen);
+    return seen;
+}
+
 /* Nothing to do: sleep until there is. Returns after any wake; the caller looks again. */
 static void trt_worker_sleep_(trt_worker_ *w)
 {
@@ -8255,6 +8322,7 @@ static void trt_worker_sleep_(trt_worker_ *w)
     uint64_t mask = (uint64_t)1 << w->index % 64;
     uint32_t nobody = 0;
     bool closing, nap = false, relied_on = w->searching;
+    if (trt_spin_for_job_(w)) return;
     TRT_STORE_(&w->at_cell, NULL, relaxed);
     /* Takes back the last unpark, and sees what it was for: a `woken` or a gate has no fence. */
     TRT_SWAP_(&w->wake, (uint32_t)TRT_ASLEEP_, relaxed); /* and the fence below */
@@ -8562,7 +8630,7 @@ static bool trt_virtual_quiet_(trt_worker_ *w)
     bool jobs;
     if (trt_any_work_(w)) return false;
     trt_latch_(&rt->pool.latch);
-    jobs = rt->pool.queued || rt->pool.running;
+    jobs = trt_any_job_(rt);
     trt_unlatch_(&rt->pool.latch);
     return !jobs && !trt_any_work_(w); /* a job that is over has woken its waiter before */
 }
@@ -11023,7 +11091,7 @@ TRT_DEF_ void trt_metrics(trt_runtime *rt, trt_metrics_info *m)
     trt_latch_(&rt->pool.latch);
     m->blocking_threads = rt->pool.threads;
     m->blocking_idle = rt->pool.idle_count;
-    m->blocking_queued = rt->pool.queued;
+    m->blocking_queued = TRT_LOAD_(&rt->pool.queued, relaxed);
     trt_unlatch_(&rt->pool.latch);
     trt_latch_(&rt->memory_latch);
     m->memory = rt->memory;

@@ -7827,15 +7827,16 @@ static void trt_fds_verify_all_(trt_runtime *rt)
         if (TRT_LOAD_(&rt->workers[i]->unsure, relaxed)) trt_fds_verify_(rt->workers[i], true);
 }
 
-/* Everybody sleeps: is there something to verify? */
+/* Everybody sleeps: is there something to verify? Behind the fence of trt_worker_sleep_: the last who
+ * comes there sees them all, and what they have left. */
 static bool trt_fds_unsure_(trt_runtime *rt)
 {
     size_t i;
     if (!TRT_POLLER_KEEPS_ || !TRT_LOAD_(&rt->fds_waiting, relaxed) ||
-        TRT_LOAD_(&rt->sleeping, seq_cst) < rt->n_workers)
+        TRT_LOAD_(&rt->sleeping, relaxed) < rt->n_workers)
         return false;
     for (i = 0; i < rt->n_workers; i++)
-        if (TRT_LOAD_(&rt->workers[i]->unsure, seq_cst)) return true;
+        if (TRT_LOAD_(&rt->workers[i]->unsure, relaxed)) return true;
     return false;
 }
 
@@ -7846,9 +7847,9 @@ static void trt_fds_round_(trt_worker_ *w)
     uint32_t nobody = 0;
     if (TRT_LOAD_(&rt->driver, relaxed) == 0 &&
         TRT_LOAD_(&rt->poller_ready, acquire) && /* with it, what the poller is */
-        TRT_CAS_(&rt->driver, &nobody, w->index + 1, seq_cst)) {
+        TRT_CAS_(&rt->driver, &nobody, w->index + 1, acquire)) {
         trt_poller_wait_(rt, 0);
-        TRT_STORE_(&rt->driver, 0u, seq_cst);
+        TRT_STORE_(&rt->driver, 0u, release); /* what the poller keeps goes to the next */
     }
     w->fd_round++;
     if (TRT_LOAD_(&w->unsure, relaxed)) trt_fds_verify_(w, false);
@@ -8007,6 +8008,10 @@ TRT_DEF_ trt_op trt_writable(int fd)
  * goes to sleep sets its bit, fences, and looks at all queues once more. One of the two sees the
  * other.
  *
+ * What is proved of the counters, the bits and the driver is proved by the fences: relaxed would do
+ * where they change, and `order: fences` says so. (An update is an update of the last value in any
+ * order, and what is seq_cst costs nothing more on x86.)
+ *
  * One sleeper at a time is the driver: it sleeps until the next timer of any worker, and in the fd
  * poller once there is one. The others sleep on a futex. Whoever registers a timer earlier than the
  * driver's wakes the driver.
@@ -8019,7 +8024,7 @@ static bool trt_wake_sleeper_(trt_runtime *rt, size_t word, uint64_t bits)
         uint32_t bit = (uint32_t)__builtin_ctzll((unsigned long long)bits);
         uint64_t mask = (uint64_t)1 << bit;
         bits &= ~mask;
-        if (!(TRT_AND_(&rt->idle_bits[word], ~mask, seq_cst) & mask)) continue;
+        if (!(TRT_AND_(&rt->idle_bits[word], ~mask, seq_cst) & mask)) continue; /* order: fences */
         TRT_SUB_(&rt->sleeping, 1u, seq_cst);
         trt_watch_wake_(rt); /* the worker may have run on, and looked before this was counted */
         trt_unpark_(rt->workers[word * 64 + bit]); /* it inherits the place as searcher */
@@ -8044,15 +8049,15 @@ static TRT_NOINLINE_ void trt_notify_slow_(trt_runtime *rt)
     do {
         uint32_t none = 0, driver = TRT_LOAD_(&rt->driver, relaxed);
         size_t at = driver ? driver - 1 : SIZE_MAX;
-        if (!TRT_CAS_(&rt->searchers, &none, 1u, seq_cst)) return;
+        if (!TRT_CAS_(&rt->searchers, &none, 1u, seq_cst)) return; /* order: fences */
         for (i = 0; i < rt->idle_words; i++) { /* the driver only if nobody else sleeps */
             uint64_t spare = at / 64 == i ? (uint64_t)1 << at % 64 : 0;
             if (trt_wake_sleeper_(rt, i, TRT_LOAD_(&rt->idle_bits[i], relaxed) & ~spare)) return;
         }
         for (i = 0; i < rt->idle_words; i++)
             if (trt_wake_sleeper_(rt, i, TRT_LOAD_(&rt->idle_bits[i], relaxed))) return;
-        TRT_SUB_(&rt->searchers, 1u, seq_cst);
-        TRT_FENCE_(&rt->sleeping); /* pairs with the one in trt_worker_sleep_ */
+        TRT_SUB_(&rt->searchers, 1u, seq_cst); /* order: fences */
+        TRT_FENCE_(&rt->sleeping);             /* pairs with the one in trt_worker_sleep_ */
     } while (trt_any_idle_(rt));
 }
 
@@ -8227,11 +8232,11 @@ static void trt_worker_sleep_(trt_worker_ *w)
     TRT_STORE_(&w->at_cell, NULL, relaxed);
     /* Takes back the last unpark, and sees what it was for: a `woken` or a gate has no fence. */
     TRT_SWAP_(&w->wake, (uint32_t)TRT_ASLEEP_, relaxed); /* and the fence below */
-    TRT_ADD_(&rt->sleeping, 1u, seq_cst);
-    TRT_OR_(bits, mask, seq_cst);
+    TRT_ADD_(&rt->sleeping, 1u, seq_cst); /* order: fences */
+    TRT_OR_(bits, mask, seq_cst);         /* order: fences */
     if (relied_on) {
         w->searching = false;
-        TRT_SUB_(&rt->searchers, 1u, seq_cst);
+        TRT_SUB_(&rt->searchers, 1u, seq_cst); /* order: fences */
     }
     TRT_FENCE_(&rt->sleeping); /* pairs with trt_notify_, and with trt_shutdown_begin_ */
     closing = trt_closing_unseen_(w);
@@ -8241,9 +8246,9 @@ static void trt_worker_sleep_(trt_worker_ *w)
         nap = trt_fds_unsure_(rt);
         if (nap) until = trt_after_(trt_clock_(), TRT_FD_NAP_NS_);
         TRT_COUNT_(&w->parks, 1u);
-        if (TRT_CAS_(&rt->driver, &nobody, w->index + 1, seq_cst)) {
+        if (TRT_CAS_(&rt->driver, &nobody, w->index + 1, seq_cst)) { /* order: fences */
             trt_driver_sleep_(w, until);
-            TRT_STORE_(&rt->driver, 0u, seq_cst);
+            TRT_STORE_(&rt->driver, 0u, release); /* what the poller keeps goes to the next */
             if (!rt->virtual_clock) trt_run_all_timers_(w);
         } else {
             while (TRT_LOAD_(&w->wake, acquire) == TRT_ASLEEP_ && (!nap || trt_clock_() < until))
@@ -8251,13 +8256,13 @@ static void trt_worker_sleep_(trt_worker_ *w)
         }
         nap = nap && trt_clock_() >= until;
     }
-    if (!(TRT_AND_(bits, ~mask, seq_cst) & mask)) {
-        w->searching = true; /* woken by name: trt_notify_slow_ has counted us */
+    if (!(TRT_AND_(bits, ~mask, seq_cst) & mask)) { /* order: fences */
+        w->searching = true;                        /* woken by name: trt_notify_slow_ has counted us */
     } else {
         TRT_SUB_(&rt->sleeping, 1u, seq_cst);
         if (relied_on) { /* by who made the work that we have seen: the chain goes on from here */
             w->searching = true;
-            TRT_ADD_(&rt->searchers, 1u, seq_cst);
+            TRT_ADD_(&rt->searchers, 1u, seq_cst); /* order: fences */
         }
     }
     if (nap) trt_fds_verify_all_(rt);
@@ -8292,7 +8297,7 @@ static void trt_found_(trt_worker_ *w)
 {
     if (!w->searching) return;
     w->searching = false;
-    if (TRT_SUB_(&w->rt->searchers, 1u, seq_cst) != 1) return;
+    if (TRT_SUB_(&w->rt->searchers, 1u, seq_cst) != 1) return; /* order: fences */
     TRT_FENCE_(&w->rt->sleeping);                   /* pairs with the one in trt_notify_ */
     if (trt_any_queued_(w->rt)) trt_notify_(w->rt); /* the chain goes on */
 }
@@ -8349,7 +8354,7 @@ static bool trt_search_(trt_worker_ *w)
     if (n == 1) return false;
     if (!w->searching) {
         if (2 * TRT_LOAD_(&rt->searchers, relaxed) >= n) return false;
-        TRT_ADD_(&rt->searchers, 1u, seq_cst);
+        TRT_ADD_(&rt->searchers, 1u, seq_cst); /* order: fences */
         w->searching = true;
     }
     from = (size_t)(trt_mix_(&w->rng) % n);
@@ -8458,7 +8463,7 @@ static void *trt_worker_main_(void *arg)
     trt_here_.rt = rt;
     if (rt->config.on_thread_start) rt->config.on_thread_start(rt->config.user);
     trt_worker_loop_(w, NULL);
-    if (w->searching) TRT_SUB_(&rt->searchers, 1u, seq_cst);
+    if (w->searching) TRT_SUB_(&rt->searchers, 1u, seq_cst); /* order: fences */
     w->searching = false;
     if (rt->config.on_thread_stop) rt->config.on_thread_stop(rt->config.user);
     trt_here_.worker = NULL;

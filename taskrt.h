@@ -8481,7 +8481,7 @@ static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
         uint32_t gate = TRT_LOAD_(&rt->drive_gate, acquire), free = 0;
         if (t && TRT_LOAD_(&t->woken, acquire)) return true;
         if (TRT_LOAD_(&rt->signals, acquire) & TRT_SIGNAL_STOP_) return false;
-        if (TRT_CAS_(&rt->driving, &free, 1u, acquire)) {
+        if (TRT_CAS_(&rt->driving, &free, 1u, seq_cst)) { /* pairs with trt_all_asleep_ */
             trt_worker_ *worker_before = self->worker;
             trt_runtime *rt_before = self->rt;
             trt_job_ *job_before = self->job;
@@ -8575,14 +8575,15 @@ static bool trt_virtual_idle_(trt_worker_ *w)
  *     pair that seemed quick nobody was told (trt_soon_),
  *   - reports a stall once the poll has lasted `stall_after`.
  */
-static void trt_stall_tell_(trt_runtime *rt, trt_worker_ *w, trt_duration for_)
+/* False: the cell was seen before its type, the next look tells. */
+static bool trt_stall_tell_(trt_runtime *rt, trt_worker_ *w, trt_duration for_)
 {
     const trt_type_ *type = TRT_LOAD_(&w->at_type, relaxed);
     trt_cell_ *c = TRT_LOAD_(&w->at_cell, relaxed);
     uint32_t pc = TRT_LOAD_(&w->at_pc, relaxed);
     trt_stall_info info;
     uint64_t s;
-    if (!type || !c) return;
+    if (!type || !c) return false;
     info.coroutine = info.name = type->name;
     info.file = type->file;
     info.line = (int)(pc >> 3 ? pc >> 3 : type->line);
@@ -8605,6 +8606,7 @@ static void trt_stall_tell_(trt_runtime *rt, trt_worker_ *w, trt_duration for_)
             (unsigned long long)info.task, info.name, info.worker, (long long)(for_ / 1000000),
             info.coroutine, info.file, info.line);
     trt_unlatch_(&rt->names_latch);
+    return true;
 }
 
 static void trt_rescue_(trt_runtime *rt, trt_worker_ *stuck)
@@ -8633,8 +8635,7 @@ static void trt_watch_worker_(trt_runtime *rt, trt_worker_ *w, trt_instant now)
     trt_rescue_(rt, w);
     if (w->reported || rt->config.stall_after < 0 || now - w->seen_at < rt->config.stall_after)
         return;
-    w->reported = true;
-    trt_stall_tell_(rt, w, now - w->seen_at);
+    w->reported = trt_stall_tell_(rt, w, now - w->seen_at);
 }
 
 static bool trt_all_asleep_(trt_runtime *rt)

@@ -204,6 +204,33 @@ END
     done
     rm -rf "$slot"
 }
+# Started by xargs: which lines a scenario reaches, and what 200 schedules of it take.
+reach() { # program, scenario
+    at=$out/coverage/$1/$2
+    mkdir "$at"
+    before=$(date +%s%N)
+    "$out/$1" -a -n 200 "$2" >"$at/log" 2>&1 || { cat "$at/log"; echo "$1 $2 fails as it is"; exit 255; }
+    after=$(date +%s%N)
+    exhausts=0
+    grep -q "name = \"$2\".*\(exhaust\|BOUND(\)" "tests/model/$(sed -n "s/^$1 \([^ ]*\).*/\1/p" "$out/programs")" && exhausts=1
+    echo "$1 $2 $(((after - before) / 1000000)) $exhausts" >"$at/costs"
+    cd "$at" || exit 255
+    ln -s ../it.gcno it.gcno
+    GCOV_PREFIX=$PWD GCOV_PREFIX_STRIP=99 ../it -a -n 500 "$2" >log 2>&1
+    : >reach
+    gcov -t ./it.gcda 2>/dev/null | awk -F : -v program="$1" -v scenario="$2" '
+        $3 == "Source" { on = $4 ~ /taskrt\.h$/ }
+        on && $2 + 0 > 0 {
+            gsub(/ /, "", $1)
+            gsub(/ /, "", $2)
+            if ($1 != "-") print $2, program >"compiled"
+            if ($1 + 0 > 0) print $2, program, scenario >"reach"
+        }'
+}
+if [ "${1:-}" = reach ]; then
+    reach "$2" "$3"
+    exit 0
+fi
 if [ "${1:-}" = one ]; then
     one "$2"
     exit 0
@@ -232,7 +259,7 @@ for way in NO_FUTEX POLL; do echo "runtime-$way runtime.c -DTASKRT_$way"; done >
 stamp="$(cat taskrt.h tests/model/*.c tests/model/*.h tests/mutants.sh | cksum) ${MODEL_OPTIMISE:-}"
 if [ "$(cat "$out/stamp" 2>/dev/null)" != "$stamp" ]; then
     echo "which scenario reaches what..."
-    rm -rf "$out/stamp" "$out/coverage" "$out/reach" "$out/compiled" "$out/costs"
+    rm -rf "$out/stamp" "$out/coverage" "$out/reach" "$out/compiled" "$out/costs" "$out/scenarios"
     mkdir -p "$out/coverage"
     gcc -std=c11 -O2 -g -fno-omit-frame-pointer -no-pie -Wno-psabi -pthread -Itests/model -c tests/model/model.c -o "$out/model.o" || exit 2
     gcc -std=c11 -O2 -DMODEL_COVERAGE -no-pie -Wno-psabi -pthread -Itests/model -c tests/model/model.c -o "$out/coverage/model.o" || exit 2
@@ -243,29 +270,10 @@ if [ "$(cat "$out/stamp" 2>/dev/null)" != "$stamp" ]; then
                 gcc -std=c11 -O0 --coverage -no-pie -w -pthread -I../../../../tests/model '-DTASKRT_MODEL="model.h"' -DTASKRT_DEBUG=1 \
                     "-DTASKRT_H_PATH=\"$root/taskrt.h\"" $flags -c "../../../../tests/model/$source" -o it.o &&
                 gcc --coverage -no-pie -pthread it.o ../model.o -o it) || exit 2
-        for scenario in $("$out/$program" -l); do
-            case $program in
-            *-*) grep -q "^[0-9]* ${program%%-*} $scenario\$" "$out/reach" || continue ;;
-            esac
-            rm -f "$out/coverage/$program"/*.gcda
-            before=$(date +%s%N)
-            "$out/$program" -a -n 200 "$scenario" >"$out/log" 2>&1 || { cat "$out/log"; echo "$program $scenario fails as it is"; exit 1; }
-            after=$(date +%s%N)
-            "$out/coverage/$program/it" -l >/dev/null
-            exhausts=0
-            grep -q "name = \"$scenario\".*\(exhaust\|BOUND(\)" "tests/model/$source" && exhausts=1
-            echo "$program $scenario $(((after - before) / 1000000)) $exhausts" >>"$out/costs"
-            (cd "$out/coverage/$program" && rm -f ./*.gcda && ./it -a -n 500 "$scenario" >log 2>&1
-                gcov -t ./it.gcda 2>/dev/null) | awk -F : -v program="$program" -v scenario="$scenario" -v reach="$out/reach" -v compiled="$out/compiled" '
-                $3 == "Source" { on = $4 ~ /taskrt\.h$/ }
-                on && $2 + 0 > 0 {
-                    gsub(/ /, "", $1)
-                    gsub(/ /, "", $2)
-                    if ($1 != "-") print $2, program >>compiled
-                    if ($1 + 0 > 0) print $2, program, scenario >>reach
-                }'
-        done
+        "$out/$program" -l | sed "s/^/$program /" >>"$out/scenarios"
     done <"$out/programs"
+    xargs -P "$JOBS" -n 2 sh tests/mutants.sh reach <"$out/scenarios" || exit 1
+    for what in costs reach compiled; do cat "$out"/coverage/*/*/$what >"$out/$what"; done
     sort -u "$out/compiled" >"$out/reach.new" && mv "$out/reach.new" "$out/compiled"
     echo "$stamp" >"$out/stamp"
 fi

@@ -324,7 +324,7 @@ static void watch(void)
     trt_found_(w);
     TRT_STORE_(&w->lifo, entry_of(2), relaxed);
     TRT_STORE_(&w->at_cell, (trt_cell_ *)16, relaxed);
-    for (trt_instant until = trt_clock_() + trt_ms(50); trt_clock_() < until;) trt_os_wait_(&nothing, 0, until);
+    for (trt_instant until = trt_clock_() + trt_ms(200); trt_clock_() < until;) trt_os_wait_(&nothing, 0, until);
     MODEL_CHECK(!TRT_LOAD_(&w->lifo, seq_cst) && TRT_LOAD_(&runtime->inject_len, seq_cst) == 1);
     be_nobody();
     TRT_STORE_(&runtime->watch_word, 2u, seq_cst);
@@ -339,7 +339,7 @@ static trt_a32_ stalls;
 static void counts_stall(const trt_stall_info *info, void *unused)
 {
     (void)unused;
-    MODEL_CHECK(info->blocked_for >= trt_ms(8));
+    MODEL_CHECK(info->blocked_for >= trt_ms(20));
     TRT_ADD_(&stalls, 1u, relaxed);
 }
 struct blocks { int x; };
@@ -347,13 +347,13 @@ trt_async(int, blocks)
 {
     trt_body {
         trt_a32_ nothing = 0;
-        for (trt_instant until = trt_clock_() + trt_ms(30); trt_clock_() < until;) trt_os_wait_(&nothing, 0, until);
+        for (trt_instant until = trt_clock_() + trt_ms(150); trt_clock_() < until;) trt_os_wait_(&nothing, 0, until);
         trt_return(1);
     }
 }
 static void watch_drive(void)
 {
-    trt_config config = {.current_thread = true, .stall_after = trt_ms(8), .on_stall = counts_stall};
+    trt_config config = {.current_thread = true, .stall_after = trt_ms(20), .on_stall = counts_stall};
     TRT_STORE_(&stalls, 0u, relaxed);
     MODEL_CHECK(trt_runtime_start(&runtime, &config) == TRT_OK);
     MODEL_CHECK(trt_block_on(runtime, blocks, NULL) == TRT_OK);

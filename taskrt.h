@@ -3688,7 +3688,7 @@ static void trt_disown_(trt_owned_ **list, trt_owned_ *node)
  * on. */
 static int trt_claim_strand_(trt_cell_ *c)
 {
-    uint64_t s = TRT_LOAD_(&c->state, acquire);
+    uint64_t s = TRT_LOAD_(&c->state, relaxed); /* a first guess, the CAS decides */
     for (;;) {
         uint64_t to = (s & ~(uint64_t)(TRT_WAIT_STATE_ | TRT_SHIELD_)) | TRT_RUN_STATE_;
         if (!(s & TRT_WAIT_STATE_)) return 0;
@@ -3707,10 +3707,11 @@ static bool trt_park_strand_(trt_cell_ *c, uint64_t extra)
     uint64_t set = TRT_WAIT_STATE_ | extra | (shielded ? TRT_SHIELD_ : 0u);
     do {
         if ((s & TRT_ABORT_) && !shielded) return false;
-    } while (!TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_RUN_STATE_) | set, seq_cst));
-    /* Shutdown sets `closing` and then looks for waiting tasks: one of the two sees the other.
-     * (Forks and branches are aborted by the strand that they belong to.) */
-    if (TRT_UNLIKELY_(TRT_LOAD_(&trt_rt_of_(c)->closing, seq_cst)) && !shielded &&
+    } while (!TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_RUN_STATE_) | set, release));
+    /* What waits when this worker first sees `closing` is found by trt_see_closing_, and what begins
+     * to wait after that sees it here. (Forks and branches are aborted by the strand that they
+     * belong to.) */
+    if (TRT_UNLIKELY_(TRT_LOAD_(&trt_rt_of_(c)->closing, relaxed)) && !shielded &&
         c->kind == TRT_TASK_) {
         if (trt_claim_strand_(c) != 0) {
             TRT_OR_(&c->state, TRT_ABORT_, relaxed);
@@ -10565,8 +10566,7 @@ static void trt_shutdown_begin_(trt_runtime *rt)
         if (trt_here_.rt == rt) trt_abort_all_live_(rt);
         return;
     }
-    /* Pairs with the park of a strand and with the sleep of a worker: see trt_park_strand_ and
-     * trt_see_closing_. */
+    /* Pairs with the sleep of a worker: see trt_see_closing_. */
     TRT_FENCE_(&rt->ended_fence);
     trt_abort_all_live_(rt);
     trt_check_ended_(rt);

@@ -3712,7 +3712,7 @@ static void trt_disown_(trt_owned_ **list, trt_owned_ *node)
  * on. */
 static int trt_claim_strand_(trt_cell_ *c)
 {
-    uint64_t s = TRT_LOAD_(&c->state, acquire);
+    uint64_t s = TRT_LOAD_(&c->state, relaxed); /* a first guess, the CAS decides */
     for (;;) {
         uint64_t to = (s & ~(uint64_t)(TRT_WAIT_STATE_ | TRT_SHIELD_)) | TRT_RUN_STATE_;
         if (!(s & TRT_WAIT_STATE_)) return 0;
@@ -3731,10 +3731,11 @@ static bool trt_park_strand_(trt_cell_ *c, uint64_t extra)
     uint64_t set = TRT_WAIT_STATE_ | extra | (shielded ? TRT_SHIELD_ : 0u);
     do {
         if ((s & TRT_ABORT_) && !shielded) return false;
-    } while (!TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_RUN_STATE_) | set, seq_cst));
-    /* Shutdown sets `closing` and then looks for waiting tasks: one of the two sees the other.
-     * (Forks and branches are aborted by the strand that they belong to.) */
-    if (TRT_UNLIKELY_(TRT_LOAD_(&trt_rt_of_(c)->closing, seq_cst)) && !shielded &&
+    } while (!TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_RUN_STATE_) | set, release));
+    /* What waits when this worker first sees `closing` is found by trt_see_closing_, and what begins
+     * to wait after that sees it here. (Forks and branches are aborted by the strand that they
+     * belong to.) */
+    if (TRT_UNLIKELY_(TRT_LOAD_(&trt_rt_of_(c)->closing, relaxed)) && !shielded &&
         c->kind == TRT_TASK_) {
         if (trt_claim_strand_(c) != 0) {
             TRT_OR_(&c->state, TRT_ABORT_, relaxed);
@@ -7909,15 +7910,16 @@ static void trt_fds_verify_all_(trt_runtime *rt)
         if (TRT_LOAD_(&rt->workers[i]->unsure, relaxed)) trt_fds_verify_(rt->workers[i], true);
 }
 
-/* Everybody sleeps: is there something to verify? */
+/* Everybody sleeps: is there something to verify? Behind the fence of trt_worker_sleep_: the last who
+ * comes there sees them all, and what they have left. */
 static bool trt_fds_unsure_(trt_runtime *rt)
 {
     size_t i;
     if (!TRT_POLLER_KEEPS_ || !TRT_LOAD_(&rt->fds_waiting, relaxed) ||
-        TRT_LOAD_(&rt->sleeping, seq_cst) < rt->n_workers)
+        TRT_LOAD_(&rt->sleeping, relaxed) < rt->n_workers)
         return false;
     for (i = 0; i < rt->n_workers; i++)
-        if (TRT_LOAD_(&rt->workers[i]->unsure, seq_cst)) return true;
+        if (TRT_LOAD_(&rt->workers[i]->unsure, relaxed)) return true;
     return false;
 }
 
@@ -7928,9 +7930,9 @@ static void trt_fds_round_(trt_worker_ *w)
     uint32_t nobody = 0;
     if (TRT_LOAD_(&rt->driver, relaxed) == 0 &&
         TRT_LOAD_(&rt->poller_ready, acquire) && /* with it, what the poller is */
-        TRT_CAS_(&rt->driver, &nobody, w->index + 1, seq_cst)) {
+        TRT_CAS_(&rt->driver, &nobody, w->index + 1, acquire)) {
         trt_poller_wait_(rt, 0);
-        TRT_STORE_(&rt->driver, 0u, seq_cst);
+        TRT_STORE_(&rt->driver, 0u, release); /* what the poller keeps goes to the next */
     }
     w->fd_round++;
     if (TRT_LOAD_(&w->unsure, relaxed)) trt_fds_verify_(w, false);
@@ -8089,6 +8091,10 @@ TRT_DEF_ trt_op trt_writable(int fd)
  * goes to sleep sets its bit, fences, and looks at all queues once more. One of the two sees the
  * other.
  *
+ * What is proved of the counters, the bits and the driver is proved by the fences: relaxed would do
+ * where they change, and `order: fences` says so. (An update is an update of the last value in any
+ * order, and what is seq_cst costs nothing more on x86.)
+ *
  * One sleeper at a time is the driver: it sleeps until the next timer of any worker, and in the fd
  * poller once there is one. The others sleep on a futex. Whoever registers a timer earlier than the
  * driver's wakes the driver.
@@ -8101,7 +8107,7 @@ static bool trt_wake_sleeper_(trt_runtime *rt, size_t word, uint64_t bits)
         uint32_t bit = (uint32_t)__builtin_ctzll((unsigned long long)bits);
         uint64_t mask = (uint64_t)1 << bit;
         bits &= ~mask;
-        if (!(TRT_AND_(&rt->idle_bits[word], ~mask, seq_cst) & mask)) continue;
+        if (!(TRT_AND_(&rt->idle_bits[word], ~mask, seq_cst) & mask)) continue; /* order: fences */
         TRT_SUB_(&rt->sleeping, 1u, seq_cst);
         trt_watch_wake_(rt); /* the worker may have run on, and looked before this was counted */
         trt_unpark_(rt->workers[word * 64 + bit]); /* it inherits the place as searcher */
@@ -8126,15 +8132,15 @@ static TRT_NOINLINE_ void trt_notify_slow_(trt_runtime *rt)
     do {
         uint32_t none = 0, driver = TRT_LOAD_(&rt->driver, relaxed);
         size_t at = driver ? driver - 1 : SIZE_MAX;
-        if (!TRT_CAS_(&rt->searchers, &none, 1u, seq_cst)) return;
+        if (!TRT_CAS_(&rt->searchers, &none, 1u, seq_cst)) return; /* order: fences */
         for (i = 0; i < rt->idle_words; i++) { /* the driver only if nobody else sleeps */
             uint64_t spare = at / 64 == i ? (uint64_t)1 << at % 64 : 0;
             if (trt_wake_sleeper_(rt, i, TRT_LOAD_(&rt->idle_bits[i], relaxed) & ~spare)) return;
         }
         for (i = 0; i < rt->idle_words; i++)
             if (trt_wake_sleeper_(rt, i, TRT_LOAD_(&rt->idle_bits[i], relaxed))) return;
-        TRT_SUB_(&rt->searchers, 1u, seq_cst);
-        TRT_FENCE_(&rt->sleeping); /* pairs with the one in trt_worker_sleep_ */
+        TRT_SUB_(&rt->searchers, 1u, seq_cst); /* order: fences */
+        TRT_FENCE_(&rt->sleeping);             /* pairs with the one in trt_worker_sleep_ */
     } while (trt_any_idle_(rt));
 }
 
@@ -8326,11 +8332,11 @@ static void trt_worker_sleep_(trt_worker_ *w)
     TRT_STORE_(&w->at_cell, NULL, relaxed);
     /* Takes back the last unpark, and sees what it was for: a `woken` or a gate has no fence. */
     TRT_SWAP_(&w->wake, (uint32_t)TRT_ASLEEP_, relaxed); /* and the fence below */
-    TRT_ADD_(&rt->sleeping, 1u, seq_cst);
-    TRT_OR_(bits, mask, seq_cst);
+    TRT_ADD_(&rt->sleeping, 1u, seq_cst); /* order: fences */
+    TRT_OR_(bits, mask, seq_cst);         /* order: fences */
     if (relied_on) {
         w->searching = false;
-        TRT_SUB_(&rt->searchers, 1u, seq_cst);
+        TRT_SUB_(&rt->searchers, 1u, seq_cst); /* order: fences */
     }
     TRT_FENCE_(&rt->sleeping); /* pairs with trt_notify_, and with trt_shutdown_begin_ */
     closing = trt_closing_unseen_(w);
@@ -8340,9 +8346,9 @@ static void trt_worker_sleep_(trt_worker_ *w)
         nap = trt_fds_unsure_(rt);
         if (nap) until = trt_after_(trt_clock_(), TRT_FD_NAP_NS_);
         TRT_COUNT_(&w->parks, 1u);
-        if (TRT_CAS_(&rt->driver, &nobody, w->index + 1, seq_cst)) {
+        if (TRT_CAS_(&rt->driver, &nobody, w->index + 1, seq_cst)) { /* order: fences */
             trt_driver_sleep_(w, until);
-            TRT_STORE_(&rt->driver, 0u, seq_cst);
+            TRT_STORE_(&rt->driver, 0u, release); /* what the poller keeps goes to the next */
             if (!rt->virtual_clock) trt_run_all_timers_(w);
         } else {
             while (TRT_LOAD_(&w->wake, acquire) == TRT_ASLEEP_ && (!nap || trt_clock_() < until))
@@ -8350,13 +8356,13 @@ static void trt_worker_sleep_(trt_worker_ *w)
         }
         nap = nap && trt_clock_() >= until;
     }
-    if (!(TRT_AND_(bits, ~mask, seq_cst) & mask)) {
-        w->searching = true; /* woken by name: trt_notify_slow_ has counted us */
+    if (!(TRT_AND_(bits, ~mask, seq_cst) & mask)) { /* order: fences */
+        w->searching = true;                        /* woken by name: trt_notify_slow_ has counted us */
     } else {
         TRT_SUB_(&rt->sleeping, 1u, seq_cst);
         if (relied_on) { /* by who made the work that we have seen: the chain goes on from here */
             w->searching = true;
-            TRT_ADD_(&rt->searchers, 1u, seq_cst);
+            TRT_ADD_(&rt->searchers, 1u, seq_cst); /* order: fences */
         }
     }
     if (nap) trt_fds_verify_all_(rt);
@@ -8391,7 +8397,7 @@ static void trt_found_(trt_worker_ *w)
 {
     if (!w->searching) return;
     w->searching = false;
-    if (TRT_SUB_(&w->rt->searchers, 1u, seq_cst) != 1) return;
+    if (TRT_SUB_(&w->rt->searchers, 1u, seq_cst) != 1) return; /* order: fences */
     TRT_FENCE_(&w->rt->sleeping);                   /* pairs with the one in trt_notify_ */
     if (trt_any_queued_(w->rt)) trt_notify_(w->rt); /* the chain goes on */
 }
@@ -8452,7 +8458,7 @@ static bool trt_search_(trt_worker_ *w)
     if (n == 1) return false;
     if (!w->searching) {
         if (2 * TRT_LOAD_(&rt->searchers, relaxed) >= n) return false;
-        TRT_ADD_(&rt->searchers, 1u, seq_cst);
+        TRT_ADD_(&rt->searchers, 1u, seq_cst); /* order: fences */
         w->searching = true;
     }
     from = (size_t)(trt_mix_(&w->rng) % n);
@@ -8561,7 +8567,7 @@ static void *trt_worker_main_(void *arg)
     trt_here_.rt = rt;
     if (rt->config.on_thread_start) rt->config.on_thread_start(rt->config.user);
     trt_worker_loop_(w, NULL);
-    if (w->searching) TRT_SUB_(&rt->searchers, 1u, seq_cst);
+    if (w->searching) TRT_SUB_(&rt->searchers, 1u, seq_cst); /* order: fences */
     w->searching = false;
     if (rt->config.on_thread_stop) rt->config.on_thread_stop(rt->config.user);
     trt_here_.worker = NULL;
@@ -8579,7 +8585,7 @@ static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
         uint32_t gate = TRT_LOAD_(&rt->drive_gate, acquire), free = 0;
         if (t && TRT_LOAD_(&t->woken, acquire)) return true;
         if (TRT_LOAD_(&rt->signals, acquire) & TRT_SIGNAL_STOP_) return false;
-        if (TRT_CAS_(&rt->driving, &free, 1u, acquire)) {
+        if (TRT_CAS_(&rt->driving, &free, 1u, seq_cst)) { /* pairs with trt_all_asleep_ */
             trt_worker_ *worker_before = self->worker;
             trt_runtime *rt_before = self->rt;
             trt_job_ *job_before = self->job;
@@ -8673,14 +8679,15 @@ static bool trt_virtual_idle_(trt_worker_ *w)
  *     pair that seemed quick nobody was told (trt_soon_),
  *   - reports a stall once the poll has lasted `stall_after`.
  */
-static void trt_stall_tell_(trt_runtime *rt, trt_worker_ *w, trt_duration for_)
+/* False: the cell was seen before its type, the next look tells. */
+static bool trt_stall_tell_(trt_runtime *rt, trt_worker_ *w, trt_duration for_)
 {
     const trt_type_ *type = TRT_LOAD_(&w->at_type, relaxed);
     trt_cell_ *c = TRT_LOAD_(&w->at_cell, relaxed);
     uint32_t pc = TRT_LOAD_(&w->at_pc, relaxed);
     trt_stall_info info;
     uint64_t s;
-    if (!type || !c) return;
+    if (!type || !c) return false;
     info.coroutine = info.name = type->name;
     info.file = type->file;
     info.line = (int)(pc >> 3 ? pc >> 3 : type->line);
@@ -8703,6 +8710,7 @@ static void trt_stall_tell_(trt_runtime *rt, trt_worker_ *w, trt_duration for_)
             (unsigned long long)info.task, info.name, info.worker, (long long)(for_ / 1000000),
             info.coroutine, info.file, info.line);
     trt_unlatch_(&rt->names_latch);
+    return true;
 }
 
 static void trt_rescue_(trt_runtime *rt, trt_worker_ *stuck)
@@ -8731,8 +8739,7 @@ static void trt_watch_worker_(trt_runtime *rt, trt_worker_ *w, trt_instant now)
     trt_rescue_(rt, w);
     if (w->reported || rt->config.stall_after < 0 || now - w->seen_at < rt->config.stall_after)
         return;
-    w->reported = true;
-    trt_stall_tell_(rt, w, now - w->seen_at);
+    w->reported = trt_stall_tell_(rt, w, now - w->seen_at);
 }
 
 static bool trt_all_asleep_(trt_runtime *rt)
@@ -10667,8 +10674,7 @@ static void trt_shutdown_begin_(trt_runtime *rt)
         if (trt_here_.rt == rt) trt_abort_all_live_(rt);
         return;
     }
-    /* Pairs with the park of a strand and with the sleep of a worker: see trt_park_strand_ and
-     * trt_see_closing_. */
+    /* Pairs with the sleep of a worker: see trt_see_closing_. */
     TRT_FENCE_(&rt->ended_fence);
     trt_abort_all_live_(rt);
     trt_check_ended_(rt);

@@ -6,7 +6,7 @@
 #   recheck   no second look after sleep was announced or a waiter registered: the list below
 #
 # The rungs, until one goes red: the compiler; every scenario of tests/model that reaches the line, those first that
-# have killed most a second and reach little else, with more schedules from round to round (a last round of 20,000 or
+# have killed most a second and reach little else, with more schedules from round to round (a last round of 2,000 or
 # more: depth first, what is made for it); for a wake or a re-check the unit tests.
 #
 #     make check-mutants                       all of them: hours
@@ -59,7 +59,7 @@ trt_virtual_idle_@if (trt_any_work_(w)) return true;@
 trt_virtual_idle_#2@if (!trt_virtual_quiet_(w)) return false;@
 trt_thread_block_@trt_join_unlink_(c, &t->waiter)@(trt_join_unlink_(c, &t->waiter), true)
 trt_watch_main_@if (!trt_all_asleep_(rt)) trt_watch_wake_(rt);@
-trt_park_strand_@TRT_LOAD_(&trt_rt_of_(c)->closing, seq_cst)@false
+trt_park_strand_@TRT_LOAD_(&trt_rt_of_(c)->closing, relaxed)@false
 trt_join_register_@TRT_LOAD_(&trt_rt_of_(c)->given_up, seq_cst)@false
 trt_count_spawn_@if (!TRT_LOAD_(&rt->closing, seq_cst)) return true;@return true;
 trt_drive_@if (t && TRT_LOAD_(&t->woken, acquire)) return true;@
@@ -77,8 +77,8 @@ trt_once_poll_@TRT_LOAD_(&o->state_, relaxed)@TRT_ONCE_BUSY_
 trt_runtime_shutdown@|| trt_live_(rt) == 0@
 '
 
-world() { # what a survivor has survived
-    cat taskrt.h tests/model/*.c tests/model/*.h tests/test_*.c | cksum | tr -d ' '
+world() { # what a survivor has survived: comments count for nothing
+    { gcc -fpreprocessed -dD -E -P taskrt.h 2>/dev/null; cat tests/model/*.c tests/model/*.h tests/test_*.c; } | cksum | tr -d ' '
     echo "$SCHEDULES,$MOST,$UNITS" | tr ' ' ','
 }
 
@@ -90,6 +90,10 @@ build() { # header, program, object, binary
         -DTASKRT_DEBUG=1 '-DTASKRT_MODEL="model.h"' '-DTASKRT_H_PATH="taskrt.h"' "-fmacro-prefix-map=$(dirname "$1")/=" \
         $(sed -n "s/^$2 [^ ]* //p" "$out/programs") -c "tests/model/$(sed -n "s/^$2 \([^ ]*\).*/\1/p" "$out/programs")" -o "$3" &&
         gcc -no-pie -pthread "$3" "$out/model.o" -o "$4"
+}
+
+number() { # of a memory order, as gcc has them
+    case $1 in relaxed) echo 0 ;; acquire) echo 2 ;; release) echo 3 ;; acq_rel) echo 4 ;; *) echo 5 ;; esac
 }
 
 # Sets state and by. $1: the place's line, column and length; $2: what comes there
@@ -110,23 +114,43 @@ try() {
         $4 == "killed" { kills[$5]++ }
         END {
             rounds = split(schedules, round, " ")
-            while ((getline s <costs) > 0) { split(s, f, " "); cost[f[1] "-" f[2]] = f[3] + 20; exhausts[f[1] "-" f[2]] = f[4] && round[rounds] >= 20000 }
+            while ((getline s <costs) > 0) { split(s, f, " "); cost[f[1] "-" f[2]] = f[3] + 20; exhausts[f[1] "-" f[2]] = f[4] && round[rounds] >= 2000 }
             while ((getline s <reach) > 0) {
                 split(s, f, " ")
                 lines[f[2] "-" f[3]]++
-                if (f[1] >= from + 0 && f[1] <= to + 0) reaches[f[2] "-" f[3]] = s
+                if (f[1] < from + 0 || f[1] > to + 0) continue
+                reaches[f[2] "-" f[3]] = s
+                if (f[2] !~ /-/) usual = 1
             }
             for (name in reaches) {
                 split(reaches[name], f, " ")
                 value = (kills[name] + 1) / cost[name] / lines[name]
-                for (i = 1; i <= rounds; i++) {
+                for (i = usual && f[2] ~ /-/ ? rounds : 1; i <= rounds; i++) { # the other ways to sleep: last
                     if (i < rounds || !exhausts[name]) printf "%d %.12f %s %s -a -s 1 -n %d\n", i, value, f[2], f[3], round[i]
                     if (i == rounds && exhausts[name]) printf "%d %.12f %s %s -n %d\n", i, value * 2, f[2], f[3], 1
                 }
             }
         }' | sort -k 1,1n -k 2,2rg | awk -v most="$MOST" '++n[$1] <= most' >"$slot/plan"
+    # An order needs no build: the model can weaken it, if it is the only one of its kind on the line.
+    weaken=
+    case $kind,$where in
+    order,"$1-$1-"*)
+        from=${what#* }
+        [ "$(sed -n "$1p" taskrt.h | sed 's@/\*.*@@' | grep -o "\<$from\>" | wc -l)" -eq 1 ] && weaken="-w $1,$(number "$from"),$(number "$4")"
+        ;;
+    esac
     while read -r _ _ program scenario options; do
         reached=yes
+        if [ -n "$weaken" ]; then
+            differs=yes
+            # shellcheck disable=SC2086
+            if ! timeout 300 "$out/$program" $weaken $options "$scenario" >"$slot/log" 2>&1 &&
+                grep -q '^  repeat:\|killed by signal' "$slot/log"; then
+                state=killed by=$program-$scenario
+                return
+            fi
+            continue
+        fi
         if [ ! -e "$slot/$program.o" ]; then
             if ! build "$slot/taskrt.h" "$program" "$slot/$program.o" "$slot/$program" >"$slot/log" 2>&1; then
                 state=killed by=compiler
@@ -202,6 +226,33 @@ END
     done
     rm -rf "$slot"
 }
+# Started by xargs: which lines a scenario reaches, and what 200 schedules of it take.
+reach() { # program, scenario
+    at=$out/coverage/$1/$2
+    mkdir "$at"
+    before=$(date +%s%N)
+    "$out/$1" -a -n 200 "$2" >"$at/log" 2>&1 || { cat "$at/log"; echo "$1 $2 fails as it is"; exit 255; }
+    after=$(date +%s%N)
+    exhausts=0
+    grep -q "name = \"$2\".*\(exhaust\|BOUND(\)" "tests/model/$(sed -n "s/^$1 \([^ ]*\).*/\1/p" "$out/programs")" && exhausts=1
+    echo "$1 $2 $(((after - before) / 1000000)) $exhausts" >"$at/costs"
+    cd "$at" || exit 255
+    ln -s ../it.gcno it.gcno
+    GCOV_PREFIX=$PWD GCOV_PREFIX_STRIP=99 ../it -a -n 500 "$2" >log 2>&1
+    : >reach
+    gcov -t ./it.gcda 2>/dev/null | awk -F : -v program="$1" -v scenario="$2" '
+        $3 == "Source" { on = $4 ~ /taskrt\.h$/ }
+        on && $2 + 0 > 0 {
+            gsub(/ /, "", $1)
+            gsub(/ /, "", $2)
+            if ($1 != "-") print $2, program >"compiled"
+            if ($1 + 0 > 0) print $2, program, scenario >"reach"
+        }'
+}
+if [ "${1:-}" = reach ]; then
+    reach "$2" "$3"
+    exit 0
+fi
 if [ "${1:-}" = one ]; then
     one "$2"
     exit 0
@@ -230,7 +281,7 @@ for way in NO_FUTEX POLL; do echo "runtime-$way runtime.c -DTASKRT_$way"; done >
 stamp="$(cat taskrt.h tests/model/*.c tests/model/*.h tests/mutants.sh | cksum) ${MODEL_OPTIMISE:-}"
 if [ "$(cat "$out/stamp" 2>/dev/null)" != "$stamp" ]; then
     echo "which scenario reaches what..."
-    rm -rf "$out/stamp" "$out/coverage" "$out/reach" "$out/compiled" "$out/costs"
+    rm -rf "$out/stamp" "$out/coverage" "$out/reach" "$out/compiled" "$out/costs" "$out/scenarios"
     mkdir -p "$out/coverage"
     gcc -std=c11 -O2 -g -fno-omit-frame-pointer -no-pie -Wno-psabi -pthread -Itests/model -c tests/model/model.c -o "$out/model.o" || exit 2
     gcc -std=c11 -O2 -DMODEL_COVERAGE -no-pie -Wno-psabi -pthread -Itests/model -c tests/model/model.c -o "$out/coverage/model.o" || exit 2
@@ -241,31 +292,10 @@ if [ "$(cat "$out/stamp" 2>/dev/null)" != "$stamp" ]; then
                 gcc -std=c11 -O0 --coverage -no-pie -w -pthread -I../../../../tests/model '-DTASKRT_MODEL="model.h"' -DTASKRT_DEBUG=1 \
                     "-DTASKRT_H_PATH=\"$root/taskrt.h\"" $flags -c "../../../../tests/model/$source" -o it.o &&
                 gcc --coverage -no-pie -pthread it.o ../model.o -o it) || exit 2
-        for scenario in $("$out/$program" -l); do
-            case $program in
-            *-*) grep -q "^[0-9]* ${program%%-*} $scenario\$" "$out/reach" || continue ;;
-            esac
-            rm -f "$out/coverage/$program"/*.gcda
-            before=$(date +%s%N)
-            "$out/$program" -a -n 200 "$scenario" >"$out/log" 2>&1 || { cat "$out/log"; echo "$program $scenario fails as it is"; exit 1; }
-            after=$(date +%s%N)
-            "$out/coverage/$program/it" -l >/dev/null
-            exhausts=0
-            grep -q "name = \"$scenario\".*\(exhaust\|BOUND(\)" "tests/model/$source" && exhausts=1
-            echo "$program $scenario $(((after - before) / 1000000)) $exhausts" >>"$out/costs"
-            (cd "$out/coverage/$program" && rm -f ./*.gcda && ./it -a -n 500 "$scenario" >log 2>&1
-                gcov -t ./it.gcda 2>/dev/null) | awk -F : -v program="$program" -v scenario="$scenario" -v reach="$out/reach" -v compiled="$out/compiled" '
-                $3 == "Source" { on = $4 ~ /taskrt\.h$/ }
-                on && $2 + 0 > 0 {
-                    gsub(/ /, "", $1)
-                    gsub(/ /, "", $2)
-                    if ($1 != "-") print $2, program >>compiled
-                    if ($1 + 0 > 0) print $2, program, scenario >>reach
-                }'
-        done
+        "$out/$program" -l | sed "s/^/$program /" >>"$out/scenarios"
     done <"$out/programs"
-    # The other ways only for what is reached in no usual way.
-    awk '{ if ($2 !~ /-/) usual[$1] = 1; if ($2 !~ /-/ || !usual[$1]) print }' "$out/reach" >"$out/reach.new" && mv "$out/reach.new" "$out/reach"
+    xargs -P "$JOBS" -n 2 sh tests/mutants.sh reach <"$out/scenarios" || exit 1
+    for what in costs reach compiled; do cat "$out"/coverage/*/*/$what >"$out/$what"; done
     sort -u "$out/compiled" >"$out/reach.new" && mv "$out/reach.new" "$out/compiled"
     echo "$stamp" >"$out/stamp"
 fi

@@ -119,6 +119,7 @@ static struct {
     long schedule, schedules;
     uint32_t run;
     bool running, verbose, explaining, shrinking, at_random;
+    int weaker_line, weaker_from, weaker_to; /* -w */
     void *controller;
     /* threads */
     int me, n_threads;
@@ -885,9 +886,16 @@ static void write_store(location *l, uint64_t value, thread *me, memory_order or
     else *(uint32_t *)l->address = (uint32_t)value;
 }
 
+/* Is this the order that -w makes weaker? */
+static inline memory_order weakened(memory_order order, int line)
+{
+    return line == M.weaker_line && (int)order == M.weaker_from ? (memory_order)M.weaker_to : order;
+}
+
 uint64_t model_load(void *object, size_t size, memory_order order, int line)
 {
     if (!M.running) return in_memory(object, size);
+    order = weakened(order, line);
     thread *me = point(line);
     location *l = location_at(object, size, me, false, "atomic read");
     int back = choose(reach(l, me, order) + 1, -1);
@@ -899,6 +907,7 @@ uint64_t model_load(void *object, size_t size, memory_order order, int line)
 
 void model_store(void *object, size_t size, uint64_t value, memory_order order, int line)
 {
+    order = weakened(order, line);
     thread *me = point(line);
     location *l = location_at(object, size, me, true, "atomic write");
     if (size == 4) value = (uint32_t)value;
@@ -930,6 +939,7 @@ static uint64_t read_and_write(location *l, int how, uint64_t value, thread *me,
 uint64_t model_update(void *object, size_t size, int how, uint64_t value, memory_order order, int line)
 {
     static const char *const names[] = {"swap", "add", "sub", "or", "and"};
+    order = weakened(order, line);
     thread *me = point(line);
     location *l = location_at(object, size, me, true, "atomic update");
     uint64_t old = read_and_write(l, how, value, me, order);
@@ -945,6 +955,7 @@ static memory_order of_failure(memory_order order)
 
 int model_compare(void *object, size_t size, void *expected, uint64_t value, memory_order order, int weak, int line)
 {
+    order = weakened(order, line);
     thread *me = point(line);
     uint64_t wanted = in_memory(expected, size), found;
     location *l = location_at(object, size, me, true, "atomic compare");
@@ -1734,12 +1745,15 @@ int model_main(int argc, char **argv, const model_scenario *scenarios, size_t n)
     set_up();
     M.first = scenarios;
     M.swept = mmap(NULL, (n + 1) * sizeof *M.swept, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    while ((option = getopt(argc, argv, "aln:s:r:m:v")) != -1) {
+    while ((option = getopt(argc, argv, "aln:s:r:m:vw:")) != -1) {
         if (option == 'n') M.schedules = atol(optarg);
         else if (option == 's') M.seed = strtoull(optarg, NULL, 10) << 32;
         else if (option == 'r' || option == 'm') list = optarg, smaller = option == 'm';
         else if (option == 'v') M.verbose = true;
         else if (option == 'a') M.at_random = true;
+        else if (option == 'w') {
+            if (sscanf(optarg, "%d,%d,%d", &M.weaker_line, &M.weaker_from, &M.weaker_to) != 3) return 2;
+        }
         else if (option == 'l') {
             for (size_t i = 0; i < n; i++) puts(scenarios[i].name);
             return 0;

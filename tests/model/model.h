@@ -11,6 +11,8 @@
  *                                                       enumerated
  *     build/check-model/runtime -r LIST NAME            repeats the run that a failure has printed; -v tells every step
  *     build/check-model/runtime -m LIST NAME            makes the list smaller first: as many zeros as the failure allows
+ *     build/check-model/runtime -w LINE,FROM,TO         as if on that line of taskrt.h the order FROM were TO: numbers as
+ *                                                       gcc has them (relaxed 0, acquire 2, release 3, acq_rel 4, seq_cst 5)
  *
  * A scenario may be swept instead: what waits in model_await_moment() goes on at step 1, then, in a run that is the same
  * up to there, at step 2, and so on to the last. Then comes the next schedule. -n is the number of runs there too; with

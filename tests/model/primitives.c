@@ -307,6 +307,60 @@ static void idle_relied_on(void)
     bare_free();
 }
 
+/* The watch thread goes to sleep as the only worker is woken: it is awake when that worker is stuck. */
+static void watches(void) { (void)trt_watch_main_(runtime); }
+static void watch(void)
+{
+    unsigned long a, b;
+    trt_worker_ *w;
+    trt_a32_ nothing = 0;
+    bare(2);
+    runtime->started = 1; /* the other one is there to be rescued for */
+    runtime->config.stall_after = -1;
+    w = be_worker(0);
+    a = thread(0, watches);
+    b = thread(1, injects_1);
+    while (!trt_take_injected_(w, 2)) trt_worker_sleep_(w);
+    trt_found_(w);
+    TRT_STORE_(&w->lifo, entry_of(2), relaxed);
+    TRT_STORE_(&w->at_cell, (trt_cell_ *)16, relaxed);
+    for (trt_instant until = trt_clock_() + trt_ms(200); trt_clock_() < until;) trt_os_wait_(&nothing, 0, until);
+    MODEL_CHECK(!TRT_LOAD_(&w->lifo, seq_cst) && TRT_LOAD_(&runtime->inject_len, seq_cst) == 1);
+    be_nobody();
+    TRT_STORE_(&runtime->watch_word, 2u, seq_cst);
+    trt_os_wake_(&runtime->watch_word, 1);
+    model_join(a);
+    model_join(b);
+    bare_free();
+}
+
+/* The same as a thread begins to drive: it tells of the stall all the same. */
+static trt_a32_ stalls;
+static void counts_stall(const trt_stall_info *info, void *unused)
+{
+    (void)unused;
+    MODEL_CHECK(info->blocked_for >= trt_ms(20));
+    TRT_ADD_(&stalls, 1u, relaxed);
+}
+struct blocks { int x; };
+trt_async(int, blocks)
+{
+    trt_body {
+        trt_a32_ nothing = 0;
+        for (trt_instant until = trt_clock_() + trt_ms(150); trt_clock_() < until;) trt_os_wait_(&nothing, 0, until);
+        trt_return(1);
+    }
+}
+static void watch_drive(void)
+{
+    trt_config config = {.current_thread = true, .stall_after = trt_ms(20), .on_stall = counts_stall};
+    TRT_STORE_(&stalls, 0u, relaxed);
+    MODEL_CHECK(trt_runtime_start(&runtime, &config) == TRT_OK);
+    MODEL_CHECK(trt_block_on(runtime, blocks, NULL) == TRT_OK);
+    MODEL_CHECK(trt_runtime_free(runtime) == TRT_OK);
+    MODEL_CHECK(TRT_LOAD_(&stalls, seq_cst) >= 1);
+}
+
 /* The last task ends just as a shutdown begins: one of the two sees it, at the latest before the worker sleeps. */
 static void ends_last(void)
 {
@@ -788,6 +842,9 @@ static const model_scenario scenarios[] = {
     {.name = "idle_ring", .run = idle_ring, BOUND(2), WEAK(1)},
     {.name = "idle_deque", .run = idle_deque, BOUND(2), WEAK(1)},
     {.name = "idle_relied_on", .run = idle_relied_on, .weak = 1},
+    {.name = "watch", .run = watch, BOUND(2), WEAK(1)},
+    {.name = "watch_spurious", .run = watch, .weak = 1, .spurious = 1},
+    {.name = "watch_drive", .run = watch_drive, BOUND(2), WEAK(1)},
     {.name = "last_end", .run = last_end, BOUND(3), WEAK(2)},
     {.name = "driver", .run = driver, BOUND(3), WEAK(2)},
     {.name = "driver_poller", .run = driver_poller, BOUND(3), WEAK(1)},

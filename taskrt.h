@@ -9047,9 +9047,9 @@ static inline trt_status_code trt_permits_give_(trt_permits_ *p, uint64_t ask, c
 /* Take, or wait. Here too nobody overtakes, and permits may have come back since the first try. */
 static trt_status_code trt_permits_wait_(trt_permits_ *p, uint64_t ask, trt_waiter_ *w)
 {
-    trt_status_code taken, status;
+    trt_status_code taken = TRT_PENDING, status;
     trt_latch_(&p->lock);
-    taken = trt_permits_take_(p, ask, TRT_QUEUED_);
+    if (!p->waiters.head || ask >> 2 == 0) taken = trt_permits_take_(p, ask, TRT_QUEUED_);
     status = taken == TRT_PENDING ? trt_enlist_(&p->waiters, w) : trt_settle_(w, taken);
     if (taken == TRT_PENDING && !p->waiters.head)
         TRT_AND_(&p->word, ~TRT_QUEUED_, relaxed); /* refused; an RMW carries earlier releases */

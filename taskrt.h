@@ -3278,7 +3278,11 @@ static void trt_visitor_leaves_(trt_runtime *rt)
     trt_os_wake_(&trt_visitors_gate_, INT_MAX);
 }
 
-static void trt_visitor_comes_(trt_runtime *rt) { TRT_ADD_(&rt->visitors, 1u, seq_cst); }
+static void trt_visitor_comes_(trt_runtime *rt)
+{
+    /* order: who waits for it has seen the entry, or passed the latch, and with that this */
+    TRT_ADD_(&rt->visitors, 1u, seq_cst);
+}
 
 /* By a visitor, who leaves with it. */
 static void trt_inject_visiting_(trt_runtime *rt, uintptr_t entry)
@@ -8179,6 +8183,7 @@ static void trt_driver_sleep_(trt_worker_ *w, trt_instant until)
     TRT_FENCE_(&rt->driver); /* pairs with those in trt_timer_added_ and trt_poller_ensure_ */
     if (trt_next_timer_(rt) < until) return; /* the next round sees it */
     if (!TRT_LOAD_(&rt->poller_ready, acquire)) {
+        /* order: the wait looks at the word too, this saves the call */
         if (TRT_LOAD_(&w->wake, acquire) == TRT_ASLEEP_ &&
             (until == TRT_FOREVER_ || trt_clock_() < until))
             trt_os_wait_(&w->wake, TRT_ASLEEP_, until);
@@ -8412,6 +8417,7 @@ static bool trt_turn_(trt_worker_ *w)
     if (TRT_UNLIKELY_(TRT_LOAD_(&w->rt->signals, acquire) & TRT_SIGNAL_PAUSE_)) trt_pause_point_(w);
     if (trt_work_(w)) return true;
     if (!w->rt->virtual_clock) trt_run_all_timers_(w);
+    /* order: who goes to sleep looks at the ring again, but not at the slot */
     return !trt_ring_empty_(w) || TRT_LOAD_(&w->lifo, relaxed);
 }
 
@@ -8494,9 +8500,12 @@ static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
             self->worker = worker_before;
             self->rt = rt_before;
             self->job = job_before;
-            TRT_STORE_(&rt->driving, 0u, release);
+            TRT_STORE_(&rt->driving, 0u, seq_cst); /* pairs with trt_dump_drives_ */
             TRT_ADD_(&rt->drive_gate, 1u, release);
             trt_os_wake_(&rt->drive_gate, INT_MAX);
+            /* order: a dump that waits for a pause would wait out its time */
+            if (TRT_LOAD_(&rt->signals, relaxed) & TRT_SIGNAL_PAUSE_)
+                trt_os_wake_(&w->stopped, INT_MAX);
             if (!t) return true;
             if (TRT_LOAD_(&rt->deadlocked, acquire)) return false;
             continue;
@@ -10344,12 +10353,8 @@ static void trt_check_ended_(trt_runtime *rt)
     TRT_FENCE_(&rt->ended_fence);
     if (trt_live_(rt)) return;
     TRT_STORE_(&rt->ended_gate, 1u, seq_cst);
-    trt_os_wake_(&rt->ended_gate, INT_MAX);
-    if (rt->current_thread) {
-        TRT_ADD_(&rt->drive_gate, 1u, release);
-        trt_os_wake_(&rt->drive_gate, INT_MAX);
-        trt_unpark_(rt->workers[0]);
-    }
+    if (rt->current_thread) trt_unpark_(rt->workers[0]); /* who drives, and then lets others */
+    else trt_os_wake_(&rt->ended_gate, INT_MAX);
 }
 
 static void *trt_zeroed_(size_t size)
@@ -10578,8 +10583,6 @@ static void trt_stop_workers_(trt_runtime *rt)
     size_t i;
     TRT_OR_(&rt->signals, (uint32_t)TRT_SIGNAL_STOP_, seq_cst);
     for (i = 0; i < rt->n_workers; i++) trt_unpark_(rt->workers[i]);
-    TRT_ADD_(&rt->drive_gate, 1u, release);
-    trt_os_wake_(&rt->drive_gate, INT_MAX);
     trt_latch_(&rt->pool.latch);
     rt->pool.closed = true;
     while ((t = trt_pool_idle_(&rt->pool)) != NULL) trt_pool_wake_(t);
@@ -10792,7 +10795,16 @@ static void trt_pause_point_(trt_worker_ *w)
     TRT_STORE_(&w->at_cell, at, relaxed);
 }
 
-static void trt_world_stop_(trt_runtime *rt)
+/* In a current-thread runtime nobody runs while this thread could drive. (seq_cst, as is the step of
+ * who leaves: it would wait in vain for who has left.) */
+static bool trt_dump_drives_(trt_runtime *rt)
+{
+    uint32_t free = 0;
+    return rt->current_thread && TRT_CAS_(&rt->driving, &free, 1u, seq_cst);
+}
+
+/* True: whoever drove has left without a pause, and this thread keeps others from driving. */
+static bool trt_world_stop_(trt_runtime *rt)
 {
     trt_instant until = trt_after_(trt_clock_(), 100000000);
     size_t i;
@@ -10800,12 +10812,16 @@ static void trt_world_stop_(trt_runtime *rt)
     for (i = 0; i < rt->n_workers; i++) trt_unpark_(rt->workers[i]);
     for (i = 0; i < rt->n_workers; i++) {
         trt_worker_ *w = rt->workers[i];
-        if (w == trt_here_.worker || (!w->started && !TRT_LOAD_(&rt->driving, relaxed))) continue;
-        if (TRT_LOAD_(&rt->signals, relaxed) & TRT_SIGNAL_STOP_) continue;
+        if (w == trt_here_.worker || !(w->started || rt->current_thread)) continue;
         /* seq_cst: not the 1 of the last dump, if the worker has gone on and not seen PAUSE yet */
-        while (!TRT_LOAD_(&w->stopped, seq_cst) && trt_clock_() < until)
+        while (!TRT_LOAD_(&w->stopped, seq_cst)) {
+            if (trt_dump_drives_(rt)) return true;
+            if ((TRT_LOAD_(&rt->signals, relaxed) & TRT_SIGNAL_STOP_) || trt_clock_() >= until)
+                break;
             trt_os_wait_(&w->stopped, 0, until);
+        }
     }
+    return false;
 }
 
 static void trt_world_go_(trt_runtime *rt)
@@ -10928,8 +10944,7 @@ static bool trt_dump_visit_(trt_cell_ *c, uint64_t s, void *context)
 TRT_DEF_ void trt_dump(trt_runtime *rt, FILE *to)
 {
     trt_dump_state_ d;
-    bool drives, inside;
-    uint32_t free = 0;
+    bool drives, inside, paused;
     if (!rt || !to) return;
     d.rt = rt;
     d.to = to;
@@ -10937,17 +10952,17 @@ TRT_DEF_ void trt_dump(trt_runtime *rt, FILE *to)
     inside = trt_here_.worker && trt_here_.worker->rt == rt;
     trt_latch_(&rt->dump_latch);
     if (inside) trt_here_.worker->dumps = true;
-    drives = rt->current_thread && !inside && TRT_CAS_(&rt->driving, &free, 1u, acquire);
-    if (!drives) trt_world_stop_(rt);
+    drives = !inside && trt_dump_drives_(rt);
+    paused = !drives;
+    if (paused) drives = trt_world_stop_(rt);
     trt_latch_(&rt->outside_latch); /* other threads neither make nor free tasks meanwhile */
     fprintf(to, "taskrt: tasks of this runtime (now is %.3f ms):\n", (double)trt_now_of_(rt) / 1e6);
     trt_cells_(rt, trt_dump_visit_, &d);
     fprintf(to, "%zu tasks\n", d.n);
     (void)fflush(to);
     trt_unlatch_(&rt->outside_latch);
-    if (!drives) {
-        trt_world_go_(rt);
-    } else {
+    if (paused) trt_world_go_(rt);
+    if (drives) {
         TRT_STORE_(&rt->driving, 0u, release);
         TRT_ADD_(&rt->drive_gate, 1u, release);
         trt_os_wake_(&rt->drive_gate, INT_MAX);

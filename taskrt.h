@@ -2995,7 +2995,8 @@ static trt_cell_ *trt_carve_(trt_runtime *rt, trt_cache_ *cache, uint32_t class_
         TRT_STORE_(&c->state, 0u, relaxed);
         TRT_STORE_(&c->latch, 0u, relaxed);
     }
-    TRT_STORE_(&chunk->used, used + 1, release); /* pairs with the walks: the state is valid */
+    /* order: the walks find a valid state, not what memory held before: in the model, nothing */
+    TRT_STORE_(&chunk->used, used + 1, release);
     return c;
 }
 
@@ -3089,6 +3090,7 @@ static void *trt_block_alloc_(trt_runtime *rt, size_t size)
 static inline void trt_cell_free_(trt_cell_ *c)
 {
     uint64_t s = TRT_LOAD_(&c->state, relaxed);
+    /* order: whoever sees that it is over looks no further */
     TRT_STORE_(&c->state, (uint64_t)(TRT_GENERATION_(s) + 1) << 32, release);
     trt_slot_free_(c);
 }
@@ -3164,11 +3166,12 @@ static void trt_overflow_(trt_runtime *rt, uintptr_t entry)
     trt_cell_ *c = (trt_cell_ *)(entry & ~TRT_OWNED_ENTRY_);
     trt_co *root;
     if (!(entry & TRT_OWNED_ENTRY_)) {
-        uint64_t s = TRT_LOAD_(&c->state, acquire);
+        uint64_t s = TRT_LOAD_(&c->state, relaxed); /* a first guess, the CAS decides */
         do {
             if (!(s & TRT_FRESH_)) return; /* a joiner has run it */
+            /* order: for a stale hint, see trt_start_any_; a hint that is not stale has more */
         } while (
-            !TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_FRESH_) | TRT_RUN_STATE_, acq_rel));
+            !TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_FRESH_) | TRT_RUN_STATE_, acquire));
         c->flags |= TRT_ASYNC_;
         c->wait.kind = TRT_KIND_YIELD_;
     }
@@ -3349,7 +3352,7 @@ static inline void trt_push_(trt_worker_ *w, uintptr_t entry)
 static inline uintptr_t trt_lifo_swap_(trt_worker_ *w, uintptr_t entry)
 {
     uintptr_t old;
-    if (!w->solo) return TRT_SWAP_(&w->lifo, entry, acq_rel);
+    if (!w->solo) return TRT_SWAP_(&w->lifo, entry, release); /* pairs with trt_rescue_ */
     old = TRT_LOAD_(&w->lifo, relaxed);
     TRT_STORE_(&w->lifo, entry, relaxed);
     return old;
@@ -4399,6 +4402,7 @@ static TRT_NOINLINE_ void trt_fork_note_failure_(trt_cell_ *c, trt_status_code s
 static inline void trt_fork_free_(trt_worker_ *w, trt_cell_ *c)
 {
     uint64_t s = TRT_LOAD_(&c->state, relaxed);
+    /* order: as in trt_cell_free_ */
     TRT_STORE_(&c->state, (uint64_t)(TRT_GENERATION_(s) + 1) << 32, release);
     trt_free_to_(w->rt, &w->cache, c, trt_chunk_of_(c)->class_index);
 }
@@ -8623,7 +8627,7 @@ static void trt_rescue_(trt_runtime *rt, trt_worker_ *stuck)
 {
     uintptr_t entry;
     if (rt->current_thread || rt->n_workers == 1) return;
-    entry = TRT_LOAD_(&stuck->lifo, relaxed) ? TRT_SWAP_(&stuck->lifo, 0u, acq_rel) : 0;
+    entry = TRT_LOAD_(&stuck->lifo, relaxed) ? TRT_SWAP_(&stuck->lifo, 0u, acquire) : 0;
     if (entry) trt_inject_(rt, entry);
     if (TRT_LOAD_(&rt->sleeping, relaxed) && !TRT_LOAD_(&rt->searchers, relaxed) &&
         (!TRT_LOAD_(&rt->driver, relaxed) || !trt_ring_empty_(stuck)))

@@ -3715,9 +3715,9 @@ static bool trt_park_strand_(trt_cell_ *c, uint64_t extra)
     do {
         if ((s & TRT_ABORT_) && !shielded) return false;
     } while (!TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_RUN_STATE_) | set, release));
-    /* What waits when this worker first sees `closing` is found by trt_see_closing_, and what begins
-     * to wait after that sees it here. (Forks and branches are aborted by the strand that they
-     * belong to.) */
+    /* What waits when this worker first sees `closing` is found by trt_see_closing_, and what
+     * begins to wait after that sees it here. (Forks and branches are aborted by the strand that
+     * they belong to.) */
     if (TRT_UNLIKELY_(TRT_LOAD_(&trt_rt_of_(c)->closing, relaxed)) && !shielded &&
         c->kind == TRT_TASK_) {
         if (trt_claim_strand_(c) != 0) {
@@ -7836,8 +7836,8 @@ static void trt_fds_verify_all_(trt_runtime *rt)
         if (TRT_LOAD_(&rt->workers[i]->unsure, relaxed)) trt_fds_verify_(rt->workers[i], true);
 }
 
-/* Everybody sleeps: is there something to verify? Behind the fence of trt_worker_sleep_: the last who
- * comes there sees them all, and what they have left. */
+/* Everybody sleeps: is there something to verify? Behind the fence of trt_worker_sleep_: the last
+ * who comes there sees them all, and what they have left. */
 static bool trt_fds_unsure_(trt_runtime *rt)
 {
     size_t i;
@@ -8081,6 +8081,7 @@ enum { TRT_ASLEEP_, TRT_AWAKE_, TRT_IN_POLLER_ };
 
 static void trt_unpark_(trt_worker_ *w)
 {
+    /* order: release, for what it is for; the other half is the fence in trt_worker_sleep_ */
     uint32_t was = TRT_SWAP_(&w->wake, (uint32_t)TRT_AWAKE_, seq_cst);
     if (was == TRT_ASLEEP_) trt_os_wake_(&w->wake, 1);
     else if (was == TRT_IN_POLLER_) trt_poller_interrupt_(w->rt);
@@ -8144,7 +8145,7 @@ static bool trt_stopped_(trt_worker_ *w, const trt_thread_waiter_ *t);
 static bool trt_any_entry_(trt_runtime *rt)
 {
     size_t i;
-    if (TRT_LOAD_(&rt->inject_len, seq_cst)) return true;
+    if (TRT_LOAD_(&rt->inject_len, seq_cst)) return true; /* order: fences */
     for (i = 0; i < rt->n_workers; i++)
         if (!trt_ring_empty_(rt->workers[i])) return true;
     return false;
@@ -8163,6 +8164,7 @@ static bool trt_any_queued_(trt_runtime *rt) /* or a fork? */
 static bool trt_any_work_(trt_worker_ *w)
 {
     trt_runtime *rt = w->rt;
+    /* order: fences, and an unpark comes with each signal */
     if (TRT_LOAD_(&rt->signals, seq_cst) & (TRT_SIGNAL_STOP_ | TRT_SIGNAL_PAUSE_)) return true;
     if (rt->current_thread && trt_stopped_(w, w->driven_for)) return true;
     return trt_any_queued_(rt);
@@ -8172,6 +8174,7 @@ static void trt_watch_wake_(trt_runtime *rt)
 {
     uint32_t dormant = 0;
     if (TRT_LIKELY_(TRT_LOAD_(&rt->watch_word, seq_cst) != 0)) return;
+    /* order: the thread is to see the word, nothing else */
     if (TRT_CAS_(&rt->watch_word, &dormant, 1u, seq_cst)) trt_os_wake_(&rt->watch_word, 1);
 }
 
@@ -8193,6 +8196,7 @@ static void trt_driver_sleep_(trt_worker_ *w, trt_instant until)
             trt_os_wait_(&w->wake, TRT_ASLEEP_, until);
         return;
     }
+    /* order: an update of the last value, whatever its order; likewise the one below */
     if (TRT_CAS_(&w->wake, &asleep, (uint32_t)TRT_IN_POLLER_, seq_cst)) {
         trt_duration timeout = -1;
         if (until != TRT_FOREVER_) {
@@ -8200,7 +8204,7 @@ static void trt_driver_sleep_(trt_worker_ *w, trt_instant until)
             if (timeout < 0) timeout = 0;
         }
         trt_poller_wait_(rt, timeout);
-        TRT_SWAP_(&w->wake, (uint32_t)TRT_AWAKE_, seq_cst);
+        TRT_SWAP_(&w->wake, (uint32_t)TRT_AWAKE_, seq_cst); /* order: see above */
     }
 }
 
@@ -8261,13 +8265,15 @@ static void trt_worker_sleep_(trt_worker_ *w)
             TRT_STORE_(&rt->driver, 0u, release); /* what the poller keeps goes to the next */
             if (!rt->virtual_clock) trt_run_all_timers_(w);
         } else {
+            /* order: what it was woken for it sees behind the next fence here at the latest */
             while (TRT_LOAD_(&w->wake, acquire) == TRT_ASLEEP_ && (!nap || trt_clock_() < until))
                 trt_os_wait_(&w->wake, TRT_ASLEEP_, nap ? until : TRT_FOREVER_);
         }
         nap = nap && trt_clock_() >= until;
     }
-    if (!(TRT_AND_(bits, ~mask, seq_cst) & mask)) { /* order: fences */
-        w->searching = true;                        /* woken by name: trt_notify_slow_ has counted us */
+    /* order: fences */
+    if (!(TRT_AND_(bits, ~mask, seq_cst) & mask)) {
+        w->searching = true; /* woken by name: trt_notify_slow_ has counted us */
     } else {
         TRT_SUB_(&rt->sleeping, 1u, seq_cst);
         if (relied_on) { /* by who made the work that we have seen: the chain goes on from here */
@@ -8673,6 +8679,7 @@ static void *trt_watch_main_(void *arg)
     trt_duration beat = trt_beat_(rt);
     uint32_t state;
     trt_os_name_("trt-watch");
+    /* order: as in trt_watch_wake_ */
     while ((state = TRT_LOAD_(&rt->watch_word, acquire)) != 2) {
         trt_instant now = trt_clock_();
         size_t i;
@@ -10356,7 +10363,7 @@ static void trt_check_ended_(trt_runtime *rt)
 {
     TRT_FENCE_(&rt->ended_fence);
     if (trt_live_(rt)) return;
-    TRT_STORE_(&rt->ended_gate, 1u, seq_cst);
+    TRT_STORE_(&rt->ended_gate, 1u, release); /* pairs with trt_tasks_wait_ and trt_stopped_ */
     if (rt->current_thread) trt_unpark_(rt->workers[0]); /* who drives, and then lets others */
     else trt_os_wake_(&rt->ended_gate, INT_MAX);
 }
@@ -10650,6 +10657,7 @@ TRT_DEF_ trt_status_code trt_runtime_shutdown(trt_runtime *rt, trt_duration time
     if (!rt->begun) trt_stop_workers_(rt);
     rt->begun = true;
     trt_unlatch_(&rt->shutdown_latch);
+    /* order: the fence of trt_give_up_ */
     if (!ended && !TRT_SWAP_(&rt->given_up, 1u, seq_cst)) trt_give_up_(rt);
     jobs = trt_pool_wait_(rt, deadline);
     /* No worker runs: only jobs can have ended since. A refused spawn counts for a moment. */
@@ -10666,7 +10674,7 @@ static void trt_join_threads_(trt_runtime *rt)
     trt_pool_wait_(rt, TRT_FOREVER_);
     if (rt->pool.has_exited) trt_os_join_(rt->pool.exited);
     if (!rt->watching) return;
-    TRT_STORE_(&rt->watch_word, 2u, seq_cst);
+    TRT_STORE_(&rt->watch_word, 2u, seq_cst); /* order: as in trt_watch_wake_ */
     trt_os_wake_(&rt->watch_word, 1);
     trt_os_join_(rt->watch);
 }
@@ -10786,8 +10794,9 @@ static void trt_pause_point_(trt_worker_ *w)
     TRT_STORE_(&w->at_cell, NULL, relaxed);
     do {
         uint32_t gate = TRT_LOAD_(&rt->resume_gate, acquire);
+        /* order: the look at the end decides */
         if (TRT_LOAD_(&rt->signals, seq_cst) & TRT_SIGNAL_PAUSE_) {
-            TRT_STORE_(&w->stopped, 1u, seq_cst);
+            TRT_STORE_(&w->stopped, 1u, release); /* pairs with trt_world_stop_ */
             trt_os_wake_(&w->stopped, INT_MAX);
             trt_os_wait_(&rt->resume_gate, gate, TRT_FOREVER_);
         } else {

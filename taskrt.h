@@ -3004,7 +3004,8 @@ static trt_cell_ *trt_carve_(trt_runtime *rt, trt_cache_ *cache, uint32_t class_
         TRT_STORE_(&c->state, 0u, relaxed);
         TRT_STORE_(&c->latch, 0u, relaxed);
     }
-    TRT_STORE_(&chunk->used, used + 1, release); /* pairs with the walks: the state is valid */
+    /* order: the walks find a valid state, not what memory held before: in the model, nothing */
+    TRT_STORE_(&chunk->used, used + 1, release);
     return c;
 }
 
@@ -3098,6 +3099,7 @@ static void *trt_block_alloc_(trt_runtime *rt, size_t size)
 static inline void trt_cell_free_(trt_cell_ *c)
 {
     uint64_t s = TRT_LOAD_(&c->state, relaxed);
+    /* order: whoever sees that it is over looks no further */
     TRT_STORE_(&c->state, (uint64_t)(TRT_GENERATION_(s) + 1) << 32, release);
     trt_slot_free_(c);
 }
@@ -3173,11 +3175,12 @@ static void trt_overflow_(trt_runtime *rt, uintptr_t entry)
     trt_cell_ *c = (trt_cell_ *)(entry & ~TRT_OWNED_ENTRY_);
     trt_co *root;
     if (!(entry & TRT_OWNED_ENTRY_)) {
-        uint64_t s = TRT_LOAD_(&c->state, acquire);
+        uint64_t s = TRT_LOAD_(&c->state, relaxed); /* a first guess, the CAS decides */
         do {
             if (!(s & TRT_FRESH_)) return; /* a joiner has run it */
+            /* order: for a stale hint, see trt_start_any_; a hint that is not stale has more */
         } while (
-            !TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_FRESH_) | TRT_RUN_STATE_, acq_rel));
+            !TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_FRESH_) | TRT_RUN_STATE_, acquire));
         c->flags |= TRT_ASYNC_;
         c->wait.kind = TRT_KIND_YIELD_;
     }
@@ -3287,7 +3290,11 @@ static void trt_visitor_leaves_(trt_runtime *rt)
     trt_os_wake_(&trt_visitors_gate_, INT_MAX);
 }
 
-static void trt_visitor_comes_(trt_runtime *rt) { TRT_ADD_(&rt->visitors, 1u, seq_cst); }
+static void trt_visitor_comes_(trt_runtime *rt)
+{
+    /* order: who waits for it has seen the entry, or passed the latch, and with that this */
+    TRT_ADD_(&rt->visitors, 1u, seq_cst);
+}
 
 /* By a visitor, who leaves with it. */
 static void trt_inject_visiting_(trt_runtime *rt, uintptr_t entry)
@@ -3364,7 +3371,7 @@ static inline void trt_push_(trt_worker_ *w, uintptr_t entry)
 static inline uintptr_t trt_lifo_swap_(trt_worker_ *w, uintptr_t entry)
 {
     uintptr_t old;
-    if (!w->solo) return TRT_SWAP_(&w->lifo, entry, acq_rel);
+    if (!w->solo) return TRT_SWAP_(&w->lifo, entry, release); /* pairs with trt_rescue_ */
     old = TRT_LOAD_(&w->lifo, relaxed);
     TRT_STORE_(&w->lifo, entry, relaxed);
     return old;
@@ -3732,9 +3739,9 @@ static bool trt_park_strand_(trt_cell_ *c, uint64_t extra)
     do {
         if ((s & TRT_ABORT_) && !shielded) return false;
     } while (!TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_RUN_STATE_) | set, release));
-    /* What waits when this worker first sees `closing` is found by trt_see_closing_, and what begins
-     * to wait after that sees it here. (Forks and branches are aborted by the strand that they
-     * belong to.) */
+    /* What waits when this worker first sees `closing` is found by trt_see_closing_, and what
+     * begins to wait after that sees it here. (Forks and branches are aborted by the strand that
+     * they belong to.) */
     if (TRT_UNLIKELY_(TRT_LOAD_(&trt_rt_of_(c)->closing, relaxed)) && !shielded &&
         c->kind == TRT_TASK_) {
         if (trt_claim_strand_(c) != 0) {
@@ -4419,6 +4426,7 @@ static TRT_NOINLINE_ void trt_fork_note_failure_(trt_cell_ *c, trt_status_code s
 static inline void trt_fork_free_(trt_worker_ *w, trt_cell_ *c)
 {
     uint64_t s = TRT_LOAD_(&c->state, relaxed);
+    /* order: as in trt_cell_free_ */
     TRT_STORE_(&c->state, (uint64_t)(TRT_GENERATION_(s) + 1) << 32, release);
     trt_free_to_(w->rt, &w->cache, c, trt_chunk_of_(c)->class_index);
 }
@@ -7914,8 +7922,8 @@ static void trt_fds_verify_all_(trt_runtime *rt)
         if (TRT_LOAD_(&rt->workers[i]->unsure, relaxed)) trt_fds_verify_(rt->workers[i], true);
 }
 
-/* Everybody sleeps: is there something to verify? Behind the fence of trt_worker_sleep_: the last who
- * comes there sees them all, and what they have left. */
+/* Everybody sleeps: is there something to verify? Behind the fence of trt_worker_sleep_: the last
+ * who comes there sees them all, and what they have left. */
 static bool trt_fds_unsure_(trt_runtime *rt)
 {
     size_t i;
@@ -8159,6 +8167,7 @@ enum { TRT_ASLEEP_, TRT_AWAKE_, TRT_IN_POLLER_ };
 
 static void trt_unpark_(trt_worker_ *w)
 {
+    /* order: release, for what it is for; the other half is the fence in trt_worker_sleep_ */
     uint32_t was = TRT_SWAP_(&w->wake, (uint32_t)TRT_AWAKE_, seq_cst);
     if (was == TRT_ASLEEP_) trt_os_wake_(&w->wake, 1);
     else if (was == TRT_IN_POLLER_) trt_poller_interrupt_(w->rt);
@@ -8222,7 +8231,7 @@ static bool trt_stopped_(trt_worker_ *w, const trt_thread_waiter_ *t);
 static bool trt_any_entry_(trt_runtime *rt)
 {
     size_t i;
-    if (TRT_LOAD_(&rt->inject_len, seq_cst)) return true;
+    if (TRT_LOAD_(&rt->inject_len, seq_cst)) return true; /* order: fences */
     for (i = 0; i < rt->n_workers; i++)
         if (!trt_ring_empty_(rt->workers[i])) return true;
     return false;
@@ -8241,6 +8250,7 @@ static bool trt_any_queued_(trt_runtime *rt) /* or a fork? */
 static bool trt_any_work_(trt_worker_ *w)
 {
     trt_runtime *rt = w->rt;
+    /* order: fences, and an unpark comes with each signal */
     if (TRT_LOAD_(&rt->signals, seq_cst) & (TRT_SIGNAL_STOP_ | TRT_SIGNAL_PAUSE_)) return true;
     if (rt->current_thread && trt_stopped_(w, w->driven_for)) return true;
     return trt_any_queued_(rt);
@@ -8250,6 +8260,7 @@ static void trt_watch_wake_(trt_runtime *rt)
 {
     uint32_t dormant = 0;
     if (TRT_LIKELY_(TRT_LOAD_(&rt->watch_word, seq_cst) != 0)) return;
+    /* order: the thread is to see the word, nothing else */
     if (TRT_CAS_(&rt->watch_word, &dormant, 1u, seq_cst)) trt_os_wake_(&rt->watch_word, 1);
 }
 
@@ -8265,11 +8276,13 @@ static void trt_driver_sleep_(trt_worker_ *w, trt_instant until)
     TRT_FENCE_(&rt->driver); /* pairs with those in trt_timer_added_ and trt_poller_ensure_ */
     if (trt_next_timer_(rt) < until) return; /* the next round sees it */
     if (!TRT_LOAD_(&rt->poller_ready, acquire)) {
+        /* order: the wait looks at the word too, this saves the call */
         if (TRT_LOAD_(&w->wake, acquire) == TRT_ASLEEP_ &&
             (until == TRT_FOREVER_ || trt_clock_() < until))
             trt_os_wait_(&w->wake, TRT_ASLEEP_, until);
         return;
     }
+    /* order: an update of the last value, whatever its order; likewise the one below */
     if (TRT_CAS_(&w->wake, &asleep, (uint32_t)TRT_IN_POLLER_, seq_cst)) {
         trt_duration timeout = -1;
         if (until != TRT_FOREVER_) {
@@ -8277,7 +8290,7 @@ static void trt_driver_sleep_(trt_worker_ *w, trt_instant until)
             if (timeout < 0) timeout = 0;
         }
         trt_poller_wait_(rt, timeout);
-        TRT_SWAP_(&w->wake, (uint32_t)TRT_AWAKE_, seq_cst);
+        TRT_SWAP_(&w->wake, (uint32_t)TRT_AWAKE_, seq_cst); /* order: see above */
     }
 }
 
@@ -8355,13 +8368,15 @@ static void trt_worker_sleep_(trt_worker_ *w)
             TRT_STORE_(&rt->driver, 0u, release); /* what the poller keeps goes to the next */
             if (!rt->virtual_clock) trt_run_all_timers_(w);
         } else {
+            /* order: what it was woken for it sees behind the next fence here at the latest */
             while (TRT_LOAD_(&w->wake, acquire) == TRT_ASLEEP_ && (!nap || trt_clock_() < until))
                 trt_os_wait_(&w->wake, TRT_ASLEEP_, nap ? until : TRT_FOREVER_);
         }
         nap = nap && trt_clock_() >= until;
     }
-    if (!(TRT_AND_(bits, ~mask, seq_cst) & mask)) { /* order: fences */
-        w->searching = true;                        /* woken by name: trt_notify_slow_ has counted us */
+    /* order: fences */
+    if (!(TRT_AND_(bits, ~mask, seq_cst) & mask)) {
+        w->searching = true; /* woken by name: trt_notify_slow_ has counted us */
     } else {
         TRT_SUB_(&rt->sleeping, 1u, seq_cst);
         if (relied_on) { /* by who made the work that we have seen: the chain goes on from here */
@@ -8519,6 +8534,7 @@ static bool trt_turn_(trt_worker_ *w)
     if (TRT_UNLIKELY_(TRT_LOAD_(&w->rt->signals, acquire) & TRT_SIGNAL_PAUSE_)) trt_pause_point_(w);
     if (trt_work_(w)) return true;
     if (!w->rt->virtual_clock) trt_run_all_timers_(w);
+    /* order: who goes to sleep looks at the ring again, but not at the slot */
     return !trt_ring_empty_(w) || TRT_LOAD_(&w->lifo, relaxed);
 }
 
@@ -8601,9 +8617,12 @@ static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
             self->worker = worker_before;
             self->rt = rt_before;
             self->job = job_before;
-            TRT_STORE_(&rt->driving, 0u, release);
+            TRT_STORE_(&rt->driving, 0u, seq_cst); /* pairs with trt_dump_drives_ */
             TRT_ADD_(&rt->drive_gate, 1u, release);
             trt_os_wake_(&rt->drive_gate, INT_MAX);
+            /* order: a dump that waits for a pause would wait out its time */
+            if (TRT_LOAD_(&rt->signals, relaxed) & TRT_SIGNAL_PAUSE_)
+                trt_os_wake_(&w->stopped, INT_MAX);
             if (!t) return true;
             if (TRT_LOAD_(&rt->deadlocked, acquire)) return false;
             continue;
@@ -8721,7 +8740,7 @@ static void trt_rescue_(trt_runtime *rt, trt_worker_ *stuck)
 {
     uintptr_t entry;
     if (rt->current_thread || rt->n_workers == 1) return;
-    entry = TRT_LOAD_(&stuck->lifo, relaxed) ? TRT_SWAP_(&stuck->lifo, 0u, acq_rel) : 0;
+    entry = TRT_LOAD_(&stuck->lifo, relaxed) ? TRT_SWAP_(&stuck->lifo, 0u, acquire) : 0;
     if (entry) trt_inject_(rt, entry);
     if (TRT_LOAD_(&rt->sleeping, relaxed) && !TRT_LOAD_(&rt->searchers, relaxed) &&
         (!TRT_LOAD_(&rt->driver, relaxed) || !trt_ring_empty_(stuck)))
@@ -8767,6 +8786,7 @@ static void *trt_watch_main_(void *arg)
     trt_duration beat = trt_beat_(rt);
     uint32_t state;
     trt_os_name_("trt-watch");
+    /* order: as in trt_watch_wake_ */
     while ((state = TRT_LOAD_(&rt->watch_word, acquire)) != 2) {
         trt_instant now = trt_clock_();
         size_t i;
@@ -10455,13 +10475,9 @@ static void trt_check_ended_(trt_runtime *rt)
 {
     TRT_FENCE_(&rt->ended_fence);
     if (trt_live_(rt)) return;
-    TRT_STORE_(&rt->ended_gate, 1u, seq_cst);
-    trt_os_wake_(&rt->ended_gate, INT_MAX);
-    if (rt->current_thread) {
-        TRT_ADD_(&rt->drive_gate, 1u, release);
-        trt_os_wake_(&rt->drive_gate, INT_MAX);
-        trt_unpark_(rt->workers[0]);
-    }
+    TRT_STORE_(&rt->ended_gate, 1u, release); /* pairs with trt_tasks_wait_ and trt_stopped_ */
+    if (rt->current_thread) trt_unpark_(rt->workers[0]); /* who drives, and then lets others */
+    else trt_os_wake_(&rt->ended_gate, INT_MAX);
 }
 
 static void *trt_zeroed_(size_t size)
@@ -10690,8 +10706,6 @@ static void trt_stop_workers_(trt_runtime *rt)
     size_t i;
     TRT_OR_(&rt->signals, (uint32_t)TRT_SIGNAL_STOP_, seq_cst);
     for (i = 0; i < rt->n_workers; i++) trt_unpark_(rt->workers[i]);
-    TRT_ADD_(&rt->drive_gate, 1u, release);
-    trt_os_wake_(&rt->drive_gate, INT_MAX);
     trt_latch_(&rt->pool.latch);
     rt->pool.closed = true;
     while ((t = trt_pool_idle_(&rt->pool)) != NULL) trt_pool_wake_(t);
@@ -10755,6 +10769,7 @@ TRT_DEF_ trt_status_code trt_runtime_shutdown(trt_runtime *rt, trt_duration time
     if (!rt->begun) trt_stop_workers_(rt);
     rt->begun = true;
     trt_unlatch_(&rt->shutdown_latch);
+    /* order: the fence of trt_give_up_ */
     if (!ended && !TRT_SWAP_(&rt->given_up, 1u, seq_cst)) trt_give_up_(rt);
     jobs = trt_pool_wait_(rt, deadline);
     /* No worker runs: only jobs can have ended since. A refused spawn counts for a moment. */
@@ -10771,7 +10786,7 @@ static void trt_join_threads_(trt_runtime *rt)
     trt_pool_wait_(rt, TRT_FOREVER_);
     if (rt->pool.has_exited) trt_os_join_(rt->pool.exited);
     if (!rt->watching) return;
-    TRT_STORE_(&rt->watch_word, 2u, seq_cst);
+    TRT_STORE_(&rt->watch_word, 2u, seq_cst); /* order: as in trt_watch_wake_ */
     trt_os_wake_(&rt->watch_word, 1);
     trt_os_join_(rt->watch);
 }
@@ -10891,8 +10906,9 @@ static void trt_pause_point_(trt_worker_ *w)
     TRT_STORE_(&w->at_cell, NULL, relaxed);
     do {
         uint32_t gate = TRT_LOAD_(&rt->resume_gate, acquire);
+        /* order: the look at the end decides */
         if (TRT_LOAD_(&rt->signals, seq_cst) & TRT_SIGNAL_PAUSE_) {
-            TRT_STORE_(&w->stopped, 1u, seq_cst);
+            TRT_STORE_(&w->stopped, 1u, release); /* pairs with trt_world_stop_ */
             trt_os_wake_(&w->stopped, INT_MAX);
             trt_os_wait_(&rt->resume_gate, gate, TRT_FOREVER_);
         } else {
@@ -10904,7 +10920,16 @@ static void trt_pause_point_(trt_worker_ *w)
     TRT_STORE_(&w->at_cell, at, relaxed);
 }
 
-static void trt_world_stop_(trt_runtime *rt)
+/* In a current-thread runtime nobody runs while this thread could drive. (seq_cst, as is the step of
+ * who leaves: it would wait in vain for who has left.) */
+static bool trt_dump_drives_(trt_runtime *rt)
+{
+    uint32_t free = 0;
+    return rt->current_thread && TRT_CAS_(&rt->driving, &free, 1u, seq_cst);
+}
+
+/* True: whoever drove has left without a pause, and this thread keeps others from driving. */
+static bool trt_world_stop_(trt_runtime *rt)
 {
     trt_instant until = trt_after_(trt_clock_(), 100000000);
     size_t i;
@@ -10912,12 +10937,16 @@ static void trt_world_stop_(trt_runtime *rt)
     for (i = 0; i < rt->n_workers; i++) trt_unpark_(rt->workers[i]);
     for (i = 0; i < rt->n_workers; i++) {
         trt_worker_ *w = rt->workers[i];
-        if (w == trt_here_.worker || (!w->started && !TRT_LOAD_(&rt->driving, relaxed))) continue;
-        if (TRT_LOAD_(&rt->signals, relaxed) & TRT_SIGNAL_STOP_) continue;
+        if (w == trt_here_.worker || !(w->started || rt->current_thread)) continue;
         /* seq_cst: not the 1 of the last dump, if the worker has gone on and not seen PAUSE yet */
-        while (!TRT_LOAD_(&w->stopped, seq_cst) && trt_clock_() < until)
+        while (!TRT_LOAD_(&w->stopped, seq_cst)) {
+            if (trt_dump_drives_(rt)) return true;
+            if ((TRT_LOAD_(&rt->signals, relaxed) & TRT_SIGNAL_STOP_) || trt_clock_() >= until)
+                break;
             trt_os_wait_(&w->stopped, 0, until);
+        }
     }
+    return false;
 }
 
 static void trt_world_go_(trt_runtime *rt)
@@ -11040,8 +11069,7 @@ static bool trt_dump_visit_(trt_cell_ *c, uint64_t s, void *context)
 TRT_DEF_ void trt_dump(trt_runtime *rt, FILE *to)
 {
     trt_dump_state_ d;
-    bool drives, inside;
-    uint32_t free = 0;
+    bool drives, inside, paused;
     if (!rt || !to) return;
     d.rt = rt;
     d.to = to;
@@ -11049,17 +11077,17 @@ TRT_DEF_ void trt_dump(trt_runtime *rt, FILE *to)
     inside = trt_here_.worker && trt_here_.worker->rt == rt;
     trt_latch_(&rt->dump_latch);
     if (inside) trt_here_.worker->dumps = true;
-    drives = rt->current_thread && !inside && TRT_CAS_(&rt->driving, &free, 1u, acquire);
-    if (!drives) trt_world_stop_(rt);
+    drives = !inside && trt_dump_drives_(rt);
+    paused = !drives;
+    if (paused) drives = trt_world_stop_(rt);
     trt_latch_(&rt->outside_latch); /* other threads neither make nor free tasks meanwhile */
     fprintf(to, "taskrt: tasks of this runtime (now is %.3f ms):\n", (double)trt_now_of_(rt) / 1e6);
     trt_cells_(rt, trt_dump_visit_, &d);
     fprintf(to, "%zu tasks\n", d.n);
     (void)fflush(to);
     trt_unlatch_(&rt->outside_latch);
-    if (!drives) {
-        trt_world_go_(rt);
-    } else {
+    if (paused) trt_world_go_(rt);
+    if (drives) {
         TRT_STORE_(&rt->driving, 0u, release);
         TRT_ADD_(&rt->drive_gate, 1u, release);
         trt_os_wake_(&rt->drive_gate, INT_MAX);

@@ -1816,6 +1816,23 @@ static void dump(void)
     finish();
 }
 
+/* It drives itself meanwhile, and who waits to drive is told. */
+static void looks_at_it(void)
+{
+    FILE *nothing = fmemopen(NULL, 4096, "w");
+    trt_dump(runtime, nothing);
+    fclose(nothing);
+}
+static void dump_current(void)
+{
+    unsigned long a;
+    start((trt_config){.current_thread = true});
+    a = thread(0, looks_at_it);
+    blocks_on();
+    model_join(a);
+    finish();
+}
+
 /* A worker is told to go on, and to stop again before it has. */
 static void dump_twice(void)
 {
@@ -1895,6 +1912,7 @@ static const model_scenario scenarios[] = {
     {.name = "rescue_after_idle", .run = rescue_after_idle, .weak = 1, .spurious = 2},
     {.name = "metrics", .run = metrics, WEAK},
     {.name = "dump", .run = dump, .weak = 1, .spurious = 2},
+    {.name = "dump_current", .run = dump_current, .weak = 1, .spurious = 2},
     {.name = "dump_twice", .run = dump_twice, .weak = 1, .spurious = 2},
 };
 

@@ -7055,7 +7055,7 @@ static bool trt_pool_thread_start_(trt_runtime *rt)
         t->rt = rt;
         trt_latch_(&rt->threads_latch); /* the thread waits for this: `thread` is written then */
         if (trt_os_thread_(&t->thread, trt_pool_main_, t)) {
-            TRT_ADD_(&rt->own_threads, 1u, release);
+            TRT_ADD_(&rt->own_threads, 1u, release); /* order: as in trt_alone_ */
             trt_unlatch_(&rt->threads_latch);
             return true;
         }
@@ -7137,7 +7137,7 @@ static bool trt_pool_start_failed_(trt_runtime *rt, const trt_job_ *mine)
         }
     }
     call = trt_pool_call_(pool, false);
-    TRT_ADD_(&pool->changed, 1u, release);
+    TRT_ADD_(&pool->changed, 1u, release); /* order: the latch */
     trt_unlatch_(&pool->latch);
     if (call.wake) trt_pool_wake_(call.wake);
     trt_os_wake_(&pool->changed, INT_MAX); /* a shutdown may have waited for the thread */
@@ -7245,7 +7245,8 @@ static bool trt_pool_sleep_(trt_runtime *rt, trt_pool_thread_ *t)
     trt_unlatch_(&pool->latch);
     while (!TRT_LOAD_(&t->wake, acquire) && trt_clock_() < until) trt_os_wait_(&t->wake, 0, until);
     trt_latch_(&pool->latch);
-    if (TRT_LOAD_(&t->wake, acquire)) { /* the waker's store comes before our free */
+    /* The waker's store comes before our free. order: the latch gives nearly all */
+    if (TRT_LOAD_(&t->wake, acquire)) {
         pool->coming = false;
         return true;
     }
@@ -7292,7 +7293,7 @@ static void trt_pool_leave_(trt_runtime *rt, trt_pool_thread_ *t) /* latch held;
     trt_latch_(&pool->latch);
     pool->threads--;
     call = trt_pool_call_(pool, true); /* for a job that came when this thread still counted */
-    TRT_ADD_(&pool->changed, 1u, release);
+    TRT_ADD_(&pool->changed, 1u, release); /* order: the latch */
     trt_unlatch_(&pool->latch);
     (void)trt_pool_called_(rt, call, NULL); /* a new one counts again: shutdown waits on */
     trt_os_wake_(&pool->changed, INT_MAX);
@@ -7331,7 +7332,7 @@ static void *trt_pool_main_(void *arg)
         if (!pool->first) trt_pool_linger_(rt, t);
     }
     trt_pool_leave_(rt, t);
-    TRT_SUB_(&rt->own_threads, 1u, release);
+    TRT_SUB_(&rt->own_threads, 1u, release); /* order: as in trt_alone_ */
     return NULL;
 }
 
@@ -8644,10 +8645,12 @@ static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
 static bool trt_alone_(trt_runtime *rt)
 {
     size_t own, n;
-    do { /* a thread is counted after it has begun, and no more before it ends */
+    /* A thread is counted after it has begun, and no more before it ends.
+     * order: the system's own count lies between, which is outside of the model */
+    do {
         own = TRT_LOAD_(&rt->own_threads, acquire);
         n = trt_os_threads_();
-    } while (own != TRT_LOAD_(&rt->own_threads, acquire));
+    } while (own != TRT_LOAD_(&rt->own_threads, acquire)); /* order: see above */
     if (TRT_TSAN_ && n > 1) n--; /* it has a thread of its own: two, after a fork */
     return n && n <= 1 + own;
 }

@@ -663,11 +663,14 @@ static void channel_abort(void)
 /* ---- semaphore ---- */
 
 static trt_semaphore semaphore;
+static int said; /* before the close: plain, whoever sees the close may read it */
 struct taker { trt_permit permit; };
 trt_async(int, taker)
 {
     trt_body {
-        trt_await_ok(trt_acquire_many(&semaphore, 2, &self->permit));
+        trt_await(trt_acquire_many(&semaphore, 2, &self->permit));
+        MODEL_CHECK(trt_status() != TRT_CLOSED || said == 1);
+        if (trt_status() != TRT_OK) trt_fail(trt_status());
         trt_return(1);
     }
     trt_cleanup { trt_release(&self->permit); }
@@ -675,11 +678,16 @@ trt_async(int, taker)
 static trt_handle(taker) taking;
 static void aborts_taker(void) { trt_abort(taking); }
 static void adds(void) { MODEL_CHECK(trt_add_permits(&semaphore, 1) == TRT_OK); }
-static void closes_semaphore(void) { trt_semaphore_close(&semaphore); }
+static void closes_semaphore(void)
+{
+    said = 1;
+    trt_semaphore_close(&semaphore);
+}
 static void semaphore_of(void (*one)(void), void (*other)(void))
 {
     unsigned long a, b;
     trt_status_code status;
+    said = 0;
     MODEL_CHECK(trt_semaphore_init(&semaphore, 1) == TRT_OK);
     start();
     taking = trt_spawn_on(runtime, taker);
@@ -694,6 +702,20 @@ static void semaphore_of(void (*one)(void), void (*other)(void))
 }
 static void semaphore_abort(void) { semaphore_of(adds, aborts_taker); }
 static void semaphore_close(void) { semaphore_of(adds, closes_semaphore); }
+static void semaphore_closed(void) /* one asks before, the other perhaps after */
+{
+    trt_handle(taker) h[2];
+    unsigned long a;
+    said = 0;
+    MODEL_CHECK(trt_semaphore_init(&semaphore, 1) == TRT_OK);
+    start();
+    h[0] = trt_spawn_on(runtime, taker);
+    a = thread(0, closes_semaphore);
+    h[1] = trt_spawn_on(runtime, taker);
+    for (int i = 0; i < 2; i++) MODEL_CHECK(trt_join_thread(h[i], NULL) == TRT_CLOSED);
+    model_join(a);
+    finish();
+}
 
 /* Threads that only try: nothing is lost, nothing is taken twice. */
 static void tries(void)
@@ -862,6 +884,7 @@ static const model_scenario scenarios[] = {
     {.name = "channel_abort", .run = channel_abort, BOUND(2)},
     {.name = "semaphore_abort", .run = semaphore_abort, BOUND(2)},
     {.name = "semaphore_close", .run = semaphore_close, BOUND(2)},
+    {.name = "semaphore_closed", .run = semaphore_closed, BOUND(2)},
     {.name = "semaphore_try", .run = semaphore_try, BOUND(3), WEAK(1)},
     {.name = "oneshot", .run = oneshot, BOUND(2), WEAK(1)},
     {.name = "once_two", .run = once_two, BOUND(2)},

@@ -6893,8 +6893,8 @@ static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t);
 
 static bool trt_in_task_(void) { return trt_here_.worker && trt_here_.worker->cur; }
 
-/* Block until `t` is woken. A current-thread runtime runs its tasks meanwhile, on this thread; if it
- * gives up first, nobody wakes who joins `c`: false. (But a job ends.) */
+/* Block until `t` is woken. A current-thread runtime runs its tasks meanwhile, on this thread; if
+ * it gives up first, nobody wakes who joins `c`: false. (But a job ends.) */
 static bool trt_thread_block_(trt_runtime *rt, trt_thread_waiter_ *t, trt_cell_ *c)
 {
     if (rt && rt->current_thread && !trt_drive_(rt, t) && !t->job &&
@@ -6952,8 +6952,9 @@ TRT_DEF_ trt_status_code trt_join_thread_(trt_ref_ ref, void *out)
  * few threads, and a burst of long ones still gets a thread each, up to the limit. (To wake one for
  * each job took 30 times longer for jobs that do nothing: spawn_blocking.)
  *
- * One job after the other, each awaited, would be two sleeps and two wakes a job. So the thread that
- * has run one, and the worker that has nothing else to do, spin for a moment: trt_spin_pays_.
+ * One job after the other, each awaited, would be two sleeps and two wakes a job. So the thread
+ * that has run one, and the worker that has nothing else to do, spin for a moment, see
+ * trt_spin_pays_.
  *
  * A job is queued, running, or over; the pool's latch guards that. A spawned job's cell says the
  * same by FRESH, which an abort clears to skip the job.
@@ -8322,7 +8323,7 @@ static void trt_see_closing_(trt_worker_ *w)
     trt_check_ended_(w->rt);
 }
 
-/* True: a blocking job has ended, or so it seems, just before this worker would have gone to sleep. */
+/* True: a blocking job has ended, or so it seems, as this worker was about to sleep. */
 static bool trt_spin_for_job_(trt_worker_ *w)
 {
     trt_runtime *rt = w->rt;

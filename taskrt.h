@@ -3556,6 +3556,7 @@ static trt_cell_ *trt_deque_steal_(trt_worker_ *victim)
     if (top >= bottom) return NULL;
     array = TRT_LOAD_(&d->array, acquire);
     c = (trt_cell_ *)TRT_LOAD_(&array->entry[top & array->mask], relaxed);
+    /* order: as in the paper, see trt_deque_pop_ */
     return TRT_CAS_(&d->top, &top, top + 1, seq_cst) ? c : NULL;
 }
 

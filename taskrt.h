@@ -7181,7 +7181,8 @@ static bool trt_pool_sleep_(trt_runtime *rt, trt_pool_thread_ *t)
     trt_unlatch_(&pool->latch);
     while (!TRT_LOAD_(&t->wake, acquire) && trt_clock_() < until) trt_os_wait_(&t->wake, 0, until);
     trt_latch_(&pool->latch);
-    if (TRT_LOAD_(&t->wake, acquire)) return true; /* the waker's store comes before our free */
+    /* order: saves the way through the list. The waker's store comes before our free. */
+    if (TRT_LOAD_(&t->wake, acquire)) return true;
     for (at = &pool->idle; *at; at = &(*at)->next) {
         if (*at != t) continue;
         *at = t->next;
@@ -8498,6 +8499,7 @@ static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
     for (;;) {
         uint32_t gate = TRT_LOAD_(&rt->drive_gate, acquire), free = 0;
         if (t && TRT_LOAD_(&t->woken, acquire)) return true;
+        /* order: without it, it would drive in vain until it is woken or given up */
         if (TRT_LOAD_(&rt->signals, acquire) & TRT_SIGNAL_STOP_) return false;
         if (TRT_CAS_(&rt->driving, &free, 1u, seq_cst)) { /* pairs with trt_all_asleep_ */
             trt_worker_ *worker_before = self->worker;
@@ -8521,6 +8523,7 @@ static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
             if (TRT_LOAD_(&rt->deadlocked, acquire)) return false;
             continue;
         }
+        /* order: saves the wait for who drives still, and leaves then */
         if (!t && TRT_LOAD_(&rt->ended_gate, acquire)) return true;
         trt_os_wait_(&rt->drive_gate, gate, TRT_LOAD_(&rt->drive_until, relaxed));
         if (!t && trt_drive_over_(rt)) return true;
@@ -8551,7 +8554,7 @@ static bool trt_virtual_quiet_(trt_worker_ *w)
 {
     trt_runtime *rt = w->rt;
     bool jobs;
-    if (trt_any_work_(w)) return false;
+    if (trt_any_work_(w)) return false; /* order: saves the latch, the look behind it decides */
     trt_latch_(&rt->pool.latch);
     jobs = rt->pool.queued || rt->pool.running;
     trt_unlatch_(&rt->pool.latch);

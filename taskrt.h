@@ -3551,7 +3551,7 @@ static trt_cell_ *trt_deque_steal_(trt_worker_ *victim)
     bottom = TRT_ADD_(&d->bottom, 0u, seq_cst);
 #else
     TRT_FENCE_(&d->bottom); /* `top` must be the one read before */
-    bottom = TRT_LOAD_(&d->bottom, acquire);
+    bottom = TRT_LOAD_(&d->bottom, acquire); /* order: for `top`, the look and the fence acquire */
 #endif
     if (top >= bottom) return NULL;
     array = TRT_LOAD_(&d->array, acquire);

@@ -3575,11 +3575,12 @@ static trt_cell_ *trt_deque_steal_(trt_worker_ *victim)
     bottom = TRT_ADD_(&d->bottom, 0u, seq_cst);
 #else
     TRT_FENCE_(&d->bottom); /* `top` must be the one read before */
-    bottom = TRT_LOAD_(&d->bottom, acquire);
+    bottom = TRT_LOAD_(&d->bottom, acquire); /* order: for `top`, the look and the fence acquire */
 #endif
     if (top >= bottom) return NULL;
     array = TRT_LOAD_(&d->array, acquire);
     c = (trt_cell_ *)TRT_LOAD_(&array->entry[top & array->mask], relaxed);
+    /* order: as in the paper, see trt_deque_pop_ */
     return TRT_CAS_(&d->top, &top, top + 1, seq_cst) ? c : NULL;
 }
 
@@ -7246,7 +7247,7 @@ static bool trt_pool_sleep_(trt_runtime *rt, trt_pool_thread_ *t)
     trt_unlatch_(&pool->latch);
     while (!TRT_LOAD_(&t->wake, acquire) && trt_clock_() < until) trt_os_wait_(&t->wake, 0, until);
     trt_latch_(&pool->latch);
-    /* The waker's store comes before our free. order: the latch gives nearly all */
+    /* order: saves the way through the list. The waker's store comes before our free. */
     if (TRT_LOAD_(&t->wake, acquire)) {
         pool->coming = false;
         return true;
@@ -8606,6 +8607,7 @@ static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
     for (;;) {
         uint32_t gate = TRT_LOAD_(&rt->drive_gate, acquire), free = 0;
         if (t && TRT_LOAD_(&t->woken, acquire)) return true;
+        /* order: without it, it would drive in vain until it is woken or given up */
         if (TRT_LOAD_(&rt->signals, acquire) & TRT_SIGNAL_STOP_) return false;
         if (TRT_CAS_(&rt->driving, &free, 1u, seq_cst)) { /* pairs with trt_all_asleep_ */
             trt_worker_ *worker_before = self->worker;
@@ -8629,6 +8631,7 @@ static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
             if (TRT_LOAD_(&rt->deadlocked, acquire)) return false;
             continue;
         }
+        /* order: saves the wait for who drives still, and leaves then */
         if (!t && TRT_LOAD_(&rt->ended_gate, acquire)) return true;
         trt_os_wait_(&rt->drive_gate, gate, TRT_LOAD_(&rt->drive_until, relaxed));
         if (!t && trt_drive_over_(rt)) return true;
@@ -8661,7 +8664,7 @@ static bool trt_virtual_quiet_(trt_worker_ *w)
 {
     trt_runtime *rt = w->rt;
     bool jobs;
-    if (trt_any_work_(w)) return false;
+    if (trt_any_work_(w)) return false; /* order: saves the latch, the look behind it decides */
     trt_latch_(&rt->pool.latch);
     jobs = trt_any_job_(rt);
     trt_unlatch_(&rt->pool.latch);

@@ -1482,8 +1482,6 @@ static void ledger(void)
         if (M.fd[i].kind != FD_NONE && M.fd[i].kind != FD_TEST) model_fail("fd %d left open", FD_FIRST + i);
 }
 
-static uint64_t mixed(long n) { return (uint64_t)n * 0x9E3779B97F4A7C15u >> 20; }
-
 static void one_run(void)
 {
     const model_scenario *s = M.scenario;
@@ -1511,7 +1509,7 @@ static void one_run(void)
     M.moments = M.awaiting = 0;
     M.moments_are = BEFORE;
     M.at_once = -1;
-    M.turn = M.at_random ? (long)(mixed(M.schedule) >> 20) : M.schedule;
+    M.turn = M.at_random ? (long)((uint64_t)M.schedule * 0x9E3779B97F4A7C15u >> 40) : M.schedule;
     if (s->swept) choose_moment();
     if (M.strategy == RANDOM) M.stickiness = 1 << (2 * (M.schedule / 2 % 4)); /* 1, 4, 16, 64 */
     if (M.strategy == PCT) {
@@ -1573,7 +1571,7 @@ static void sweep_scenario(void)
         moments += n;
         if (n > most) most = n;
     }
-    for (; runs < M.schedules; M.schedule++) swept_run(1 + (uint32_t)mixed(M.schedule) % most, &runs, &steps);
+    for (; runs < M.schedules; M.schedule++) swept_run(1 + (uint32_t)(M.schedule * 2654435761u >> 7) % most, &runs, &steps);
     M.swept[s - M.first].moments = moments;
     M.swept[s - M.first].runs = runs;
     start = seconds() - start;

@@ -1096,6 +1096,16 @@ static void pool_called_in_vain(void)
     finish();
 }
 
+/* A thread of the pool that becomes idle behind the end of all does not wait for its time to leave. */
+static void pool_closed(void)
+{
+    start((trt_config){.workers = 1, .max_blocking_threads = 1, .blocking_keep_alive = trt_s(10)});
+    trt_detach(trt_spawn_blocking_on(runtime, job, .v = 1));
+    shuts_down();
+    MODEL_CHECK(model_elapsed() < trt_s(1));
+    finish();
+}
+
 /* A job that no thread can be made for counts for a while, and so does the thread. */
 static void spawns_job(void)
 {
@@ -1767,6 +1777,31 @@ static void hog_first(void)
     finish();
 }
 
+/* A worker that was woken to search finds that a timer of its own has made a hog ready. */
+struct hogs_later { int x; };
+trt_async(int, hogs_later)
+{
+    trt_body {
+        trt_await(trt_sleep(trt_ms(1)));
+        while (!TRT_LOAD_(&helped, acquire)) trt_os_wait_(&helped, 0, TRT_FOREVER_);
+        trt_return(1);
+    }
+}
+static void hog_timer(void)
+{
+    trt_handle(hogs_later) h;
+    trt_handle(value) v;
+    trt_handle(helper) g;
+    TRT_STORE_(&helped, 0u, relaxed);
+    start_unwatched(2);
+    h = trt_spawn_on(runtime, hogs_later);
+    v = trt_spawn_on(runtime, value);
+    MODEL_CHECK(trt_join_thread(v, NULL) == TRT_OK);
+    g = trt_spawn_on(runtime, helper);
+    MODEL_CHECK(trt_join_thread(h, NULL) == TRT_OK && trt_join_thread(g, NULL) == TRT_OK);
+    finish();
+}
+
 /* The watch thread sleeps when all do, and is woken with the first. */
 static void rescue_after_idle(void)
 {
@@ -1868,6 +1903,7 @@ static const model_scenario scenarios[] = {
     {.name = "pool_abort", .run = pool_abort, WEAK},
     {.name = "pool_together", .run = pool_together, WEAK},
     {.name = "pool_called_in_vain", .run = pool_called_in_vain, .weak = 1, .spurious = 2},
+    {.name = "pool_closed", .run = pool_closed, .weak = 1, .spurious = 2},
     {.name = "pool_refused", .run = pool_refused, WEAK},
     {.name = "fork_sync", .run = fork_sync, WEAK},
     {.name = "fork_abort", .run = fork_abort, WEAK},
@@ -1908,6 +1944,7 @@ static const model_scenario scenarios[] = {
     {.name = "hog_forks", .run = hog_forks, WEAK},
     {.name = "hog_found", .run = hog_found, WEAK},
     {.name = "hog_aborts", .run = hog_aborts, WEAK},
+    {.name = "hog_timer", .run = hog_timer, WEAK},
     {.name = "hog_first", .run = hog_first, WEAK},
     {.name = "rescue_after_idle", .run = rescue_after_idle, .weak = 1, .spurious = 2},
     {.name = "metrics", .run = metrics, WEAK},

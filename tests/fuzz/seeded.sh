@@ -46,13 +46,13 @@ bug cleanup_twice \
 bug no_cleanup_of_what_never_ran \
     '/^static int trt_leave_(/,/^}/s/    return TRT_STEP_ENDED_;/    if (!co->pc_ \&\& !(co->phase_ \& 7u) \&\& how == TRT_LEFT_ABORTED_) { co->phase_ |= 4; c->cleaning++; }\n    return TRT_STEP_ENDED_;/'
 bug oneshot_value_lost \
-    '/^TRT_DEF_ trt_status_code trt_oneshot_send_(/,/^}/s/TRT_ONESHOT_FULL_, relaxed/TRT_ONESHOT_CLOSED_, relaxed/'
+    '/^TRT_DEF_ trt_status_code trt_oneshot_send_(/,/^}/s/state = TRT_ONESHOT_FULL_/state = TRT_ONESHOT_CLOSED_/'
 bug close_drops_messages \
     's/^    channel->closed = 1;/    channel->closed = 1, channel->len = 0;/'
 bug an_abort_beats_a_completed_await \
     '/^static int trt_resume_(/,/^}/s/if (c->wait.status == TRT_PENDING) {/if (c->wait.status == TRT_PENDING || ((TRT_LOAD_(\&c->state, relaxed) \& TRT_ABORT_) \&\& !trt_shielded_(c))) {/'
 bug notify_all_keeps_one \
-    '/^TRT_DEF_ void trt_notify_all(/,/^}/s/    trt_unlatch_/    TRT_STORE_(\&notify->permit_, 1u, relaxed);\n    trt_unlatch_/'
+    '/^TRT_DEF_ void trt_notify_all(/,/^}/s/value == TRT_BELL_ ? TRT_BELL_ : 0u/TRT_BELL_/'
 bug a_cancel_stops_at_the_children \
     '/^TRT_DEF_ void trt_token_cancel(/,/^}/s/ && t->child)/ \&\& t->child \&\& t == token)/'
 bug the_last_failure_of_forks_is_told \

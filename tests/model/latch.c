@@ -17,24 +17,39 @@ static void counts(void *times)
     }
 }
 
-static void threads(uintptr_t others, uintptr_t times)
+/* The value that it keeps: each holder finds what the last one left. */
+static void values(void *times)
+{
+    for (uintptr_t i = 0; i < (uintptr_t)times; i++) {
+        uint32_t value = trt_latch_value_(&latch);
+        MODEL_CHECK(value == 4u * (uint32_t)guarded);
+        guarded++;
+        trt_unlatch_value_(&latch, value + 4);
+    }
+}
+
+static void threads(uintptr_t others, uintptr_t times, void (*run)(void *))
 {
     unsigned long t[2];
     TRT_STORE_(&latch, 0u, relaxed);
     guarded = 0;
-    for (uintptr_t i = 0; i < others; i++) t[i] = model_start(counts, (void *)times);
-    counts((void *)times);
+    for (uintptr_t i = 0; i < others; i++) t[i] = model_start(run, (void *)times);
+    run((void *)times);
     for (uintptr_t i = 0; i < others; i++) model_join(t[i]);
     MODEL_CHECK(guarded == (int)((others + 1) * times));
-    MODEL_CHECK(TRT_LOAD_(&latch, seq_cst) == 0);
+    MODEL_CHECK(TRT_LOAD_(&latch, seq_cst) == (run == values ? 4u * (uint32_t)guarded : 0u));
 }
-static void two(void) { threads(1, 2); }
-static void three(void) { threads(2, 1); }
-static void many(void) { threads(2, 3); }
+static void two(void) { threads(1, 2, counts); }
+static void three(void) { threads(2, 1, counts); }
+static void many(void) { threads(2, 3, counts); }
+static void values_two(void) { threads(1, 2, values); }
+static void values_three(void) { threads(2, 1, values); }
 
 static const model_scenario scenarios[] = {
     {.name = "latch_two", .run = two, .exhaust = 4, .weak = 1, .stale = 2, .spurious = 1},
     {.name = "latch_three", .run = three, .exhaust = 3, .weak = 1, .stale = 1, .spurious = 1},
+    {.name = "latch_values_two", .run = values_two, .exhaust = 4, .weak = 1, .stale = 2, .spurious = 1},
+    {.name = "latch_values_three", .run = values_three, .exhaust = 3, .weak = 1, .stale = 1, .spurious = 1},
     {.name = "latch_many", .run = many, .weak = 1, .spurious = 3},
 };
 

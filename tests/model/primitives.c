@@ -502,7 +502,7 @@ static void claim_of(int timed, bool abort)
     MODEL_CHECK(status == TRT_OK ? out == 7 : (abort && status == TRT_CANCELLED) || (timed && status == TRT_TIMED_OUT));
     model_join(a);
     if (abort) model_join(b);
-    MODEL_CHECK((status != TRT_OK) == (TRT_LOAD_(&bell.permit_, seq_cst) != 0) && !bell.waiters_.head); /* a lost wait has consumed nothing */
+    MODEL_CHECK((status != TRT_OK) == (TRT_LOAD_(&bell.word_, seq_cst) == TRT_BELL_) && !bell.waiters_.head); /* a lost wait has consumed nothing */
     finish();
 }
 static void claim_abort(void) { claim_of(0, true); }
@@ -521,7 +521,63 @@ static void notify_all(void)
     (void)trt_join_thread(waiting, NULL);
     model_join(a);
     model_join(b);
-    MODEL_CHECK(!bell.waiters_.head && !TRT_LOAD_(&bell.permit_, seq_cst));
+    MODEL_CHECK(!bell.waiters_.head && !TRT_LOAD_(&bell.word_, seq_cst));
+    finish();
+}
+
+/* What was written before a notification is read behind it, kept or not, and whoever has taken the last may free. */
+static trt_notify *owned_bell;
+static int told;
+struct takes { int i; };
+trt_async(trt_void, takes)
+{
+    trt_body {
+        trt_await_ok(trt_notified(owned_bell));
+        MODEL_CHECK(told == 1);
+        TASKRT_FREE(owned_bell);
+    }
+}
+static void tells(void)
+{
+    told = 1;
+    trt_notify_one(owned_bell);
+}
+static void notify_freed(void)
+{
+    trt_handle(takes) h;
+    unsigned long a;
+    owned_bell = TASKRT_MALLOC(sizeof *owned_bell);
+    memset(owned_bell, 0, sizeof *owned_bell);
+    told = 0;
+    start();
+    a = thread(0, tells);
+    h = trt_spawn_on(runtime, takes);
+    MODEL_CHECK(trt_join_thread(h, NULL) == TRT_OK);
+    model_join(a);
+    finish();
+}
+
+/* Two wait, or come to wait; each passes on what it gets. Then one is kept, however often it is given. */
+struct passes { int i; };
+trt_async(trt_void, passes)
+{
+    trt_body {
+        trt_await_ok(trt_notified(&bell));
+        trt_notify_one(&bell);
+    }
+}
+static void notify_passed_on(void)
+{
+    trt_handle(passes) h[2];
+    unsigned long a;
+    memset(&bell, 0, sizeof bell);
+    start();
+    a = thread(0, rings);
+    for (int i = 0; i < 2; i++) h[i] = trt_spawn_on(runtime, passes);
+    for (int i = 0; i < 2; i++) MODEL_CHECK(trt_join_thread(h[i], NULL) == TRT_OK);
+    model_join(a);
+    trt_notify_one(&bell);
+    MODEL_CHECK(!bell.waiters_.head && TRT_LOAD_(&bell.word_, seq_cst) == TRT_BELL_);
     finish();
 }
 
@@ -875,6 +931,8 @@ static const model_scenario scenarios[] = {
     {.name = "claim_timeout", .run = claim_timeout, BOUND(2), WEAK(1), .early = 1},
     {.name = "claim_all", .run = claim_all, BOUND(1), .early = 1, WEAK(1)},
     {.name = "notify_all", .run = notify_all, BOUND(2)},
+    {.name = "notify_freed", .run = notify_freed, BOUND(2), WEAK(1)},
+    {.name = "notify_passed_on", .run = notify_passed_on, BOUND(2), WEAK(1)},
     {.name = "join_join", .run = join_join, BOUND(3), WEAK(1)},
     {.name = "join_detach", .run = join_detach, BOUND(3), WEAK(1)},
     {.name = "join_abort", .run = join_abort, BOUND(3), WEAK(1)},

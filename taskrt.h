@@ -2422,9 +2422,9 @@ TRT_DEF_ const char *trt_strerror(trt_status_code status)
  *     WAIT     suspended, and registered with what it waits for: whoever turns WAIT into RUN (a
  *              completer, an abort, a timer) owns the strand from there on. This is the one claim
  *              that decides between completion, timeout and abort
- *     COMMIT   beside WAIT: the thread that registers a group is not done; a claimer leaves the
- *              strand to it
- *     SHIELD   beside WAIT: a wait of a cleanup, which an abort does not claim
+ *     COMMIT   only beside WAIT: the thread that registers a group is not done; a claimer leaves
+ *              the strand to it
+ *     SHIELD   only beside WAIT: a wait of a cleanup, which an abort does not claim
  *     ABORT    an abort was asked for; honoured at the next await outside a cleanup
  *     DONE     ended, the result waits for a joiner
  *     WAITER   a joiner is registered in `up`, under the cell's latch
@@ -2455,7 +2455,8 @@ TRT_DEF_ const char *trt_strerror(trt_status_code status)
 enum {
     TRT_FRESH_ = 1, TRT_RUN_STATE_ = 2, TRT_WAIT_STATE_ = 4, TRT_DONE_ = 8, TRT_ABORT_ = 16,
     TRT_WAITER_ = 32, TRT_JOINED_ = 64, TRT_DETACHED_ = 128, TRT_SET_ = 256, TRT_SHIELD_ = 512,
-    TRT_COMMIT_ = 1024, TRT_LIVE_ = 2048, TRT_JOB_STATE_ = 4096, TRT_NAMED_STATE_ = 8192
+    TRT_COMMIT_ = 1024, TRT_LIVE_ = 2048, TRT_JOB_STATE_ = 4096, TRT_NAMED_STATE_ = 8192,
+    TRT_WAITING_STATE_ = TRT_WAIT_STATE_ | TRT_SHIELD_ | TRT_COMMIT_ /* what a claim ends */
 };
 #define TRT_GENERATION_(state) ((uint32_t)((state) >> 32))
 #define TRT_REFUSED_ TRT_STATUS_COUNT_ /* of a poll: aborted, or another branch has won */
@@ -2469,7 +2470,8 @@ typedef struct trt_waiter_ {
     uint16_t error;                  /* errno; for a timer, its slot in the wheel */
 } trt_waiter_;
 
-#define TRT_LINGERS_ 2 /* in `linked`: lost, but takes time to end, see >>groups */
+#define TRT_LINGERS_ 2    /* in `linked`: lost, but takes time to end, see >>groups */
+#define TRT_ENDED_HERE_ 3 /* in `linked`: a branch that ended on the back of its group's strand */
 enum { TRT_MODE_STRAND_, TRT_MODE_MEMBER_, TRT_MODE_THREAD_ };
 enum { TRT_TASK_, TRT_FORK_KIND_, TRT_BRANCH_, TRT_JOB_ };
 enum { /* trt_cell_.flags */
@@ -3760,7 +3762,7 @@ static int trt_claim_strand_(trt_cell_ *c)
 {
     uint64_t s = TRT_LOAD_(&c->state, relaxed); /* a first guess, the CAS decides */
     for (;;) {
-        uint64_t to = (s & ~(uint64_t)(TRT_WAIT_STATE_ | TRT_SHIELD_)) | TRT_RUN_STATE_;
+        uint64_t to = (s & ~(uint64_t)TRT_WAITING_STATE_) | TRT_RUN_STATE_;
         if (!(s & TRT_WAIT_STATE_)) return 0;
         if (TRT_CAS_WEAK_(&c->state, &s, to, acq_rel)) return s & TRT_COMMIT_ ? 2 : 1;
     }
@@ -4605,7 +4607,7 @@ static void trt_abort_strand_(trt_cell_ *c)
         bool claim = (s & (TRT_WAIT_STATE_ | TRT_SHIELD_)) == TRT_WAIT_STATE_;
         uint64_t to = s | TRT_ABORT_;
         if (s & TRT_DONE_) return;
-        if (claim) to = (to & ~(uint64_t)TRT_WAIT_STATE_) | TRT_RUN_STATE_;
+        if (claim) to = (to & ~(uint64_t)TRT_WAITING_STATE_) | TRT_RUN_STATE_;
         if (!TRT_CAS_WEAK_(&c->state, &s, to, acq_rel)) continue;
         /* Its waiter may still be linked in an object: the chain of wakes cannot go through it. */
         if (claim && !(s & TRT_COMMIT_)) trt_schedule_last_(c);
@@ -4632,7 +4634,7 @@ TRT_DEF_ void trt_abort_(trt_ref_ ref)
         uint64_t to = s | TRT_ABORT_;
         bool skip = (s & (TRT_JOB_STATE_ | TRT_FRESH_)) == (TRT_JOB_STATE_ | TRT_FRESH_);
         if (trt_stale_(ref, s) || (s & (TRT_DONE_ | TRT_ABORT_))) return;
-        if (claim) to = (to & ~(uint64_t)TRT_WAIT_STATE_) | TRT_RUN_STATE_;
+        if (claim) to = (to & ~(uint64_t)TRT_WAITING_STATE_) | TRT_RUN_STATE_;
         if (skip) to = (to & ~(uint64_t)TRT_FRESH_) | TRT_RUN_STATE_;
         if (!TRT_CAS_WEAK_(&c->state, &s, to, acq_rel)) continue;
         if (claim && !(s & TRT_COMMIT_)) trt_schedule_last_(c);
@@ -5418,6 +5420,14 @@ static void trt_member_done_(trt_group_ *g, trt_waiter_ *m, trt_status_code stat
     }
 }
 
+/* Which comes as number i: operations from a random one on, then the deadlines. */
+static trt_waiter_ *trt_member_(trt_group_ *g, uint32_t i)
+{
+    uint32_t k = g->first + i;
+    if (i >= g->n) return &g->member[i];
+    return &g->member[k < g->n ? k : k - g->n];
+}
+
 static int trt_group_settle_(trt_worker_ *w, trt_cell_ *c);
 
 /* Register the next members; a branch runs first, until it suspends or ends. */
@@ -5428,8 +5438,7 @@ static int trt_group_step_(trt_worker_ *w, trt_cell_ **pc)
     uint64_t s;
     if (!g->begun && !trt_park_strand_(c, TRT_COMMIT_)) return trt_group_settle_(w, c);
     while (g->begun < g->n + g->timers) {
-        uint32_t i = g->begun++, k = i < g->n ? (g->first + i) % g->n : i;
-        trt_waiter_ *m = &g->member[k];
+        trt_waiter_ *m = trt_member_(g, g->begun++);
         trt_status_code status;
         if (!(TRT_LOAD_(&c->state, acquire) & TRT_WAIT_STATE_)) {
             g->begun--;
@@ -5446,7 +5455,6 @@ static int trt_group_step_(trt_worker_ *w, trt_cell_ **pc)
     if (g->deadline && g->member[0].kind == TRT_KIND_YIELD_ && trt_claim_strand_(c) != 0) {
         g->winner = 0; /* a yield is complete when it is its turn again, whatever the time is then */
         g->member[0].status = TRT_OK;
-        TRT_AND_(&c->state, ~(uint64_t)TRT_COMMIT_, relaxed);
         trt_push_(w, (uintptr_t)c | TRT_OWNED_ENTRY_);
         return TRT_STEP_GONE_;
     }
@@ -5455,7 +5463,6 @@ static int trt_group_step_(trt_worker_ *w, trt_cell_ **pc)
     while (s & TRT_WAIT_STATE_)
         if (TRT_CAS_WEAK_(&c->state, &s, s & ~(uint64_t)TRT_COMMIT_, acq_rel))
             return TRT_STEP_GONE_;
-    TRT_AND_(&c->state, ~(uint64_t)TRT_COMMIT_, relaxed);
     return trt_group_settle_(w, c);
 }
 
@@ -5470,8 +5477,7 @@ static int trt_group_settle_(trt_worker_ *w, trt_cell_ *c)
         g->settling = true;
         TRT_STORE_(&g->linger, 1u, relaxed);
         for (i = 0; i < (uint32_t)g->n + g->timers; i++) {
-            uint32_t k = i < g->n ? (g->first + i) % g->n : i;
-            trt_waiter_ *m = &g->member[k];
+            trt_waiter_ *m = trt_member_(g, i);
             bool begun = i < g->begun;
             if (m->kind == TRT_KIND_CALL_ && !begun) {
                 /* Never run: its cleanup still does, as for a task that is aborted before its
@@ -5483,7 +5489,7 @@ static int trt_group_settle_(trt_worker_ *w, trt_cell_ *c)
                 branch->flags |= TRT_ASYNC_;
                 branch->wait.kind = TRT_KIND_YIELD_;
                 trt_push_(w, (uintptr_t)branch | TRT_OWNED_ENTRY_);
-            } else if (begun && trt_kinds_[m->kind].cancel) {
+            } else if (begun && trt_kinds_[m->kind].cancel && m->linked != TRT_ENDED_HERE_) {
                 /* Also those that have completed: their completers may still hold the latch. */
                 trt_kinds_[m->kind].cancel(m);
             }
@@ -5501,7 +5507,6 @@ static int trt_group_settle_(trt_worker_ *w, trt_cell_ *c)
             } else {
                 trt_claim_strand_(c);
             }
-            TRT_AND_(&c->state, ~(uint64_t)TRT_COMMIT_, relaxed);
         }
     }
     /* The last to linger may still hold its latch: pass through it before the cells, and the group,
@@ -5509,7 +5514,8 @@ static int trt_group_settle_(trt_worker_ *w, trt_cell_ *c)
     for (i = 0; i < g->n; i++) {
         trt_waiter_ *m = &g->member[i];
         trt_a32_ *latch = NULL;
-        if (m->kind == TRT_KIND_CALL_) latch = &((trt_cell_ *)m->args.out)->latch;
+        if (m->kind == TRT_KIND_CALL_ && m->linked != TRT_ENDED_HERE_)
+            latch = &((trt_cell_ *)m->args.out)->latch;
         else if (m->kind == TRT_KIND_BLOCKING_ && m->linked == TRT_LINGERS_)
             latch = &w->rt->pool.latch;
         if (!latch) continue;
@@ -5903,6 +5909,7 @@ static int trt_inline_over_(trt_cell_ **pc, trt_status_code status)
         trt_waiter_ *m = (trt_waiter_ *)c->up;
         if (status == TRT_PANICKED) trt_panic_move_(c, behind);
         m->error = c->wait.error;
+        m->linked = TRT_ENDED_HERE_;
         if (trt_take_(m)) trt_member_done_(trt_group_of_(m), m, status);
         else m->status = (uint8_t)status;
         return TRT_STEP_COMMIT_;

@@ -6003,7 +6003,7 @@ static void trt_recover_(trt_worker_ *w)
  */
 static void trt_set_unmade_(trt_set_ *set, trt_status_code why);
 static void trt_set_add_(trt_set_ *set, trt_cell_ *c);
-static bool trt_pool_submit_(trt_runtime *rt, trt_job_ *job);
+static bool trt_pool_submit_(trt_runtime *rt, trt_job_ *job, uint64_t state);
 
 /* Debug builds: an argument that points into the spawner's stack dangles as soon as it returns. */
 static void trt_check_args_(const trt_worker_ *w, const trt_type_ *type, const void *args,
@@ -6178,12 +6178,12 @@ static TRT_NOINLINE_ trt_ref_ trt_start_any_(trt_cell_ *c, uint64_t generation)
     uint64_t flags = c->wait.args.arg;
     bool job = (flags & TRT_JOB_STATE_) != 0;
     if (flags & TRT_SET_) trt_set_add_((trt_set_ *)c->up, c);
-    flags = c->wait.args.arg;
+    flags = generation << 32 | c->wait.args.arg;
+    if (job) /* without a thread: as if it had never been spawned */
+        return trt_pool_submit_(rt, trt_job_of_(c), flags) ? ref : trt_unmade_ref_(TRT_NO_MEMORY);
     /* The release publishes the frame: a stale hint, or a joiner, may find the task without a
      * queue. */
-    TRT_STORE_(&c->state, generation << 32 | flags, release);
-    if (job) /* without a thread: as if it had never been spawned */
-        return trt_pool_submit_(rt, trt_job_of_(c)) ? ref : trt_unmade_ref_(TRT_NO_MEMORY);
+    TRT_STORE_(&c->state, flags, release);
     if (TRT_LIKELY_(w != NULL)) trt_push_lifo_(w, (uintptr_t)c);
     else trt_inject_(rt, (uintptr_t)c);
     return ref;
@@ -7192,12 +7192,14 @@ static bool trt_pool_queue_(trt_runtime *rt, trt_job_ *job)
     return trt_pool_called_(rt, call, job);
 }
 
-/* A spawned job. False: there is no thread to run it, and it is gone. */
-static bool trt_pool_submit_(trt_runtime *rt, trt_job_ *job)
+/* A spawned job, which others know from the store on: a shutdown may skip it, but waits for the
+ * latch until it is queued. False: there is no thread to run it, and it is gone. */
+static bool trt_pool_submit_(trt_runtime *rt, trt_job_ *job, uint64_t state)
 {
     trt_cell_ *c = job->cell;
-    bool set = (TRT_LOAD_(&c->state, relaxed) & TRT_SET_) != 0;
+    bool set = (state & TRT_SET_) != 0;
     trt_latch_(&rt->pool.latch);
+    TRT_STORE_(&c->state, state, release);
     if (trt_pool_queue_(rt, job)) return true;
     if (set) { /* the set reports it */
         trt_task_end_(c, TRT_NO_MEMORY);
@@ -7215,6 +7217,7 @@ static void trt_job_skip_(trt_cell_ *c)
     trt_pool_ *pool = &trt_rt_of_(c)->pool;
     trt_job_ *job = trt_job_of_(c);
     trt_latch_(&pool->latch);
+    TRT_ASSERT_(job->state != TRT_JOB_NEW_);
     if (job->state == TRT_JOB_QUEUED_) trt_pool_remove_(pool, job);
     job->state = TRT_JOB_OVER_;
     job->status = TRT_CANCELLED;

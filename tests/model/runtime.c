@@ -1405,6 +1405,29 @@ static void pool_closed(void)
     finish();
 }
 
+/* A job is made on a worker when a shutdown comes: it is skipped, and its slot another's, before it was queued. */
+struct posts { int unused; };
+trt_async(int, posts)
+{
+    trt_body { (void)trt_spawn_detached(job, .v = 1); }
+}
+static void posts_too(void)
+{
+    trt_handle(job) h = trt_spawn_blocking_on(runtime, job, .v = 2);
+    trt_status_code status = trt_join_thread(h, NULL);
+    MODEL_CHECK(status == TRT_OK || status == TRT_CANCELLED);
+}
+static void shutdown_unqueued(void)
+{
+    unsigned long a;
+    start_workers(1);
+    trt_detach(trt_spawn_on(runtime, posts));
+    a = thread(0, posts_too);
+    shuts_down();
+    model_join(a);
+    finish();
+}
+
 /* A job that no thread can be made for counts for a while, and so does the thread. */
 static void spawns_job(void)
 {
@@ -2269,6 +2292,7 @@ static const model_scenario scenarios[] = {
     {.name = "shutdown_seen", .run = shutdown_seen, WEAK},
     {.name = "shutdown_gives_up", .run = shutdown_gives_up, WEAK},
     {.name = "shutdown_jobs", .run = shutdown_jobs, WEAK},
+    {.name = "shutdown_unqueued", .run = shutdown_unqueued, WEAK},
     {.name = "shutdown_refused", .run = shutdown_refused, WEAK},
     {.name = "shutdown_drives", .run = shutdown_drives, WEAK},
     {.name = "virtual_clock_job", .run = virtual_clock_job, .weak = 1, .spurious = 2},

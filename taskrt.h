@@ -4434,7 +4434,7 @@ static inline void trt_fork_free_(trt_worker_ *w, trt_cell_ *c)
 {
     uint64_t s = TRT_LOAD_(&c->state, relaxed);
     /* Release: for handles of older generations, see trt_cell_free_.
-     * order: in C11 the store of trt_fork_make_ goes on: the same thread's */
+     * order: as in trt_fork_make_ */
     TRT_STORE_(&c->state, (uint64_t)(TRT_GENERATION_(s) + 1) << 32, release);
     trt_free_to_(w->rt, &w->cache, c, trt_chunk_of_(c)->class_index);
 }
@@ -4522,7 +4522,8 @@ TRT_DEF_ trt_co *trt_fork_make_(trt_co *parent, const trt_type_ *type, void *out
         trt_unlatch_(&parent->cell_->latch);
         return NULL;
     }
-    /* Release: as in trt_cell_free_. */
+    /* Release: as in trt_cell_free_.
+     * order: mostly the same thread has freed it, and in C11 the release of that store goes on */
     TRT_STORE_(&c->state, (TRT_LOAD_(&c->state, relaxed) & ~(uint64_t)0xFFFFFFFF) | TRT_RUN_STATE_,
                release);
     c->kind = TRT_FORK_KIND_;
@@ -5182,7 +5183,8 @@ static trt_cell_ *trt_branch_new_(trt_worker_ *w, trt_waiter_ *member, trt_co *c
 {
     trt_cell_ *c = trt_alloc_from_(w->rt, &w->cache, trt_class_(sizeof *c));
     if (!c) return NULL;
-    /* Release: as in trt_cell_free_. */
+    /* Release: as in trt_cell_free_.
+     * order: as in trt_fork_make_ */
     TRT_STORE_(&c->state, (TRT_LOAD_(&c->state, relaxed) & ~(uint64_t)0xFFFFFFFF) | TRT_RUN_STATE_,
                release);
     c->kind = TRT_BRANCH_;
@@ -10499,6 +10501,8 @@ static uint64_t trt_live_(trt_runtime *rt)
 {
     uint64_t ended = TRT_LOAD_(&rt->outside_ended, seq_cst), spawned; /* order: acquire; fences */
     size_t i;
+    /* order: as in trt_metrics, where the model shows it. Here it would take three stale looks of
+     * one task at `closing` besides */
     for (i = 0; i < rt->n_workers; i++) ended += TRT_LOAD_(&rt->workers[i]->ended, acquire);
     /* Ended first: then nothing that had ended has not been counted as spawned. */
     spawned = TRT_LOAD_(&rt->outside_spawned, seq_cst); /* order: fences */
@@ -11006,6 +11010,8 @@ static trt_worker_ *trt_runner_of_(trt_runtime *rt, const trt_cell_ *c)
     size_t i;
     for (i = 0; i < rt->n_workers; i++) {
         trt_worker_ *w = rt->workers[i];
+        /* order: who stopped in time has been waited for. Another is in a poll of 100 ms or more:
+         * that what it wrote before is seen by now is outside of the model. */
         if (TRT_LOAD_(&w->at_cell, relaxed) == c && !TRT_LOAD_(&w->stopped, acquire)) return w;
     }
     return NULL;

@@ -259,7 +259,7 @@ static void join_let_go(void)
 static trt_handle(waits) polled;
 static void polls_it(void)
 {
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 20; i++) {
         if (trt_is_finished(polled)) {
             MODEL_CHECK(cleaned == 1);
             break;
@@ -279,9 +279,10 @@ trt_async(int, has_polled)
         polled = trt_spawn_in(&self->set, waits, .cleaned = &cleaned);
         TRT_STORE_(&seen, 1u, release);
         if (!self->forks) trt_await(trt_join_next(&self->set, NULL));
-        for (self->i = 0; self->i < 3 && self->forks; self->i++) { /* in its slot, once it has gone */
+        else trt_detach_all(&self->set);
+        for (self->i = 0; self->i < 5 && self->forks; self->i++) { /* in its slot, once it has gone */
+            trt_await(trt_yield());
             trt_fork(at_once, &self->x);
-            if (self->i == 0) trt_detach_all(&self->set);
             trt_await(trt_sync());
         }
     }

@@ -3133,7 +3133,7 @@ static void *trt_block_alloc_(trt_runtime *rt, size_t size)
 static inline void trt_cell_free_(trt_cell_ *c)
 {
     uint64_t s = TRT_LOAD_(&c->state, relaxed);
-    /* order: whoever sees that it is over looks no further */
+    /* Release: who finds its handle stale, in trt_is_finished, sees what the task has done. */
     TRT_STORE_(&c->state, (uint64_t)(TRT_GENERATION_(s) + 1) << 32, release);
     trt_slot_free_(c);
 }
@@ -3764,7 +3764,9 @@ static int trt_claim_strand_(trt_cell_ *c)
     for (;;) {
         uint64_t to = (s & ~(uint64_t)TRT_WAITING_STATE_) | TRT_RUN_STATE_;
         if (!(s & TRT_WAIT_STATE_)) return 0;
-        if (TRT_CAS_WEAK_(&c->state, &s, to, acq_rel)) return s & TRT_COMMIT_ ? 2 : 1;
+        /* What the claimer has written comes with the queue, or with the latch of what was waited
+         * for: the strand passes it to unlink itself. */
+        if (TRT_CAS_WEAK_(&c->state, &s, to, acquire)) return s & TRT_COMMIT_ ? 2 : 1;
     }
 }
 
@@ -3814,7 +3816,7 @@ static bool trt_take_(trt_waiter_ *w)
     if (w->mode != TRT_MODE_MEMBER_) return true;
     g = trt_group_of_(w);
     if (g->flags & TRT_GROUP_ALL_)
-        return (TRT_LOAD_(&g->cell->state, acquire) & TRT_WAIT_STATE_) != 0;
+        return (TRT_LOAD_(&g->cell->state, relaxed) & TRT_WAIT_STATE_) != 0; /* a look */
     if (!trt_claim_strand_(g->cell)) return false;
     g->winner = (int8_t)w->index;
     return true;
@@ -3827,6 +3829,7 @@ static bool trt_claim_member_(trt_waiter_ *w, trt_status_code status, trt_wakes_
     int claimed = 0;
     if (w->linked == TRT_LINGERS_) { /* a loser that took time to end */
         w->status = (uint8_t)status;
+        /* order: release, for the look in trt_group_settle_ */
         if (TRT_SUB_(&g->linger, 1u, acq_rel) == 1) claimed = trt_claim_strand_(c);
     } else if (!(g->flags & TRT_GROUP_ALL_)) {
         claimed = trt_claim_strand_(c);
@@ -3834,11 +3837,12 @@ static bool trt_claim_member_(trt_waiter_ *w, trt_status_code status, trt_wakes_
         g->winner = (int8_t)w->index;
         w->status = (uint8_t)status;
     } else {
-        if (!(TRT_LOAD_(&c->state, acquire) & TRT_WAIT_STATE_)) return false;
+        if (!(TRT_LOAD_(&c->state, relaxed) & TRT_WAIT_STATE_)) return false; /* a look */
         w->status = (uint8_t)status;
         if ((g->flags & TRT_GROUP_TRY_) && status != TRT_OK) {
             claimed = trt_claim_strand_(c);
             if (claimed) g->winner = (int8_t)w->index;
+            /* order: who reads a member's status passes its latch before, see trt_group_settle_ */
         } else if (TRT_SUB_(&g->left, 1u, acq_rel) == 1) {
             claimed = trt_claim_strand_(c);
         }
@@ -4199,7 +4203,7 @@ static const char *trt_name_of_(trt_cell_ *c)
 {
     const trt_type_ *type = trt_type_of_(c);
     const char *name = NULL;
-    if (TRT_LOAD_(&c->state, acquire) & TRT_NAMED_STATE_)
+    if (TRT_LOAD_(&c->state, relaxed) & TRT_NAMED_STATE_)
         name = (const char *)trt_tail_of_(c, type)->out;
     return name ? name : type->name;
 }
@@ -4366,7 +4370,7 @@ static TRT_NOINLINE_ void trt_task_end_joined_(trt_cell_ *c, trt_status_code sta
     s = TRT_LOAD_(&c->state, relaxed);
     if (!claimed)
         while (!TRT_CAS_WEAK_(
-            &c->state, &s, (s & ~(uint64_t)(TRT_RUN_STATE_ | TRT_WAITER_)) | TRT_DONE_, acq_rel)) {}
+            &c->state, &s, (s & ~(uint64_t)(TRT_RUN_STATE_ | TRT_WAITER_)) | TRT_DONE_, release)) {}
     trt_unlatch_(&c->latch);
     if (claimed || (s & TRT_DETACHED_)) trt_cell_end_(c);
     trt_wake_(&wakes);
@@ -4376,12 +4380,13 @@ static TRT_NOINLINE_ void trt_task_end_joined_(trt_cell_ *c, trt_status_code sta
 static void trt_task_end_(trt_cell_ *c, trt_status_code status)
 {
     trt_runtime *rt = trt_rt_of_(c);
-    uint64_t s = TRT_LOAD_(&c->state, acquire);
+    uint64_t s = TRT_LOAD_(&c->state, relaxed); /* a first guess, the CAS or the latch decides */
     trt_count_end_(rt);
     if (TRT_UNLIKELY_(TRT_LOAD_(&rt->closing, relaxed))) c->flags |= TRT_LATE_;
     for (;;) {
         if (s & TRT_SET_) {
-            if (!TRT_CAS_WEAK_(&c->state, &s, s | TRT_JOINED_, acq_rel)) continue;
+            /* Relaxed: the rest is under the set's latch. */
+            if (!TRT_CAS_WEAK_(&c->state, &s, s | TRT_JOINED_, relaxed)) continue;
             trt_set_end_(c, status);
             break;
         }
@@ -4389,7 +4394,8 @@ static void trt_task_end_(trt_cell_ *c, trt_status_code status)
             trt_task_end_joined_(c, status);
             break;
         }
-        /* The release pairs with the joiner's acquire: it sees the result and all cleanup. */
+        /* The release pairs with the joiner's acquire: it sees the result and all cleanup. The
+         * acquire is for what those have written who left the cell to us: trt_join_unlink_. */
         if (TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_RUN_STATE_) | TRT_DONE_, acq_rel)) {
             if (s & TRT_DETACHED_) trt_cell_end_(c);
             break;
@@ -4467,7 +4473,8 @@ static TRT_NOINLINE_ void trt_fork_note_failure_(trt_cell_ *c, trt_status_code s
 static inline void trt_fork_free_(trt_worker_ *w, trt_cell_ *c)
 {
     uint64_t s = TRT_LOAD_(&c->state, relaxed);
-    /* order: as in trt_cell_free_ */
+    /* Release: for handles of older generations, see trt_cell_free_.
+     * order: as in trt_fork_make_ */
     TRT_STORE_(&c->state, (uint64_t)(TRT_GENERATION_(s) + 1) << 32, release);
     trt_free_to_(w->rt, &w->cache, c, trt_chunk_of_(c)->class_index);
 }
@@ -4555,8 +4562,10 @@ TRT_DEF_ trt_co *trt_fork_make_(trt_co *parent, const trt_type_ *type, void *out
         trt_unlatch_(&parent->cell_->latch);
         return NULL;
     }
+    /* Release: as in trt_cell_free_.
+     * order: mostly the same thread has freed it, and in C11 the release of that store goes on */
     TRT_STORE_(&c->state, (TRT_LOAD_(&c->state, relaxed) & ~(uint64_t)0xFFFFFFFF) | TRT_RUN_STATE_,
-               relaxed);
+               release);
     c->kind = TRT_FORK_KIND_;
     c->flags = 0;
     c->cleaning = 0;
@@ -4628,7 +4637,7 @@ TRT_DEF_ void trt_abort_(trt_ref_ ref)
     trt_cell_ *c = ref.cell;
     uint64_t s;
     if (!c) return;
-    s = TRT_LOAD_(&c->state, acquire);
+    s = TRT_LOAD_(&c->state, relaxed); /* a first guess, the CAS decides */
     for (;;) {
         bool claim = (s & (TRT_WAIT_STATE_ | TRT_SHIELD_)) == TRT_WAIT_STATE_;
         uint64_t to = s | TRT_ABORT_;
@@ -5214,8 +5223,10 @@ static trt_cell_ *trt_branch_new_(trt_worker_ *w, trt_waiter_ *member, trt_co *c
 {
     trt_cell_ *c = trt_alloc_from_(w->rt, &w->cache, trt_class_(sizeof *c));
     if (!c) return NULL;
+    /* Release: as in trt_cell_free_.
+     * order: as in trt_fork_make_ */
     TRT_STORE_(&c->state, (TRT_LOAD_(&c->state, relaxed) & ~(uint64_t)0xFFFFFFFF) | TRT_RUN_STATE_,
-               relaxed);
+               release);
     c->kind = TRT_BRANCH_;
     c->flags = 0;
     c->cleaning = 0;
@@ -5415,6 +5426,7 @@ static void trt_member_done_(trt_group_ *g, trt_waiter_ *m, trt_status_code stat
     }
     if ((g->flags & TRT_GROUP_TRY_) && status != TRT_OK) {
         if (trt_claim_strand_(g->cell)) g->winner = (int8_t)m->index;
+        /* order: as in trt_claim_member_ */
     } else if (TRT_SUB_(&g->left, 1u, acq_rel) == 1) {
         trt_claim_strand_(g->cell);
     }
@@ -5440,7 +5452,7 @@ static int trt_group_step_(trt_worker_ *w, trt_cell_ **pc)
     while (g->begun < g->n + g->timers) {
         trt_waiter_ *m = trt_member_(g, g->begun++);
         trt_status_code status;
-        if (!(TRT_LOAD_(&c->state, acquire) & TRT_WAIT_STATE_)) {
+        if (!(TRT_LOAD_(&c->state, relaxed) & TRT_WAIT_STATE_)) { /* a look */
             g->begun--;
             break;
         }
@@ -5459,9 +5471,9 @@ static int trt_group_step_(trt_worker_ *w, trt_cell_ **pc)
         return TRT_STEP_GONE_;
     }
     /* Done registering: from the moment that COMMIT goes, the strand may run elsewhere. */
-    s = TRT_LOAD_(&c->state, acquire);
+    s = TRT_LOAD_(&c->state, relaxed); /* a first guess, the CAS decides */
     while (s & TRT_WAIT_STATE_)
-        if (TRT_CAS_WEAK_(&c->state, &s, s & ~(uint64_t)TRT_COMMIT_, acq_rel))
+        if (TRT_CAS_WEAK_(&c->state, &s, s & ~(uint64_t)TRT_COMMIT_, release))
             return TRT_STEP_GONE_;
     return trt_group_settle_(w, c);
 }
@@ -5496,13 +5508,15 @@ static int trt_group_settle_(trt_worker_ *w, trt_cell_ *c)
         }
         /* One for the owner: whoever counts down to nothing goes on. The acquire is for those who
          * have counted down already: compilers look at a member's `kind` and `linked` below with
-         * one load, and its `status` lies between. */
+         * one load, and its `status` lies between.
+         * order: what is meant to be read is read behind the latches below */
         if (TRT_LOAD_(&g->linger, acquire) > 1) {
             trt_park_strand_(c, TRT_SHIELD_ | TRT_COMMIT_);
-            if (TRT_SUB_(&g->linger, 1u, acq_rel) > 1) {
-                uint64_t s = TRT_LOAD_(&c->state, acquire);
+            if (TRT_SUB_(&g->linger, 1u, acq_rel) > 1) { /* order: as above */
+                uint64_t s = TRT_LOAD_(&c->state, relaxed); /* a first guess, the CAS decides */
                 while (s & TRT_WAIT_STATE_)
-                    if (TRT_CAS_WEAK_(&c->state, &s, s & ~(uint64_t)TRT_COMMIT_, acq_rel))
+                    /* order: the park has released, and nothing was written since */
+                    if (TRT_CAS_WEAK_(&c->state, &s, s & ~(uint64_t)TRT_COMMIT_, release))
                         return TRT_STEP_GONE_;
             } else {
                 trt_claim_strand_(c);
@@ -5823,13 +5837,14 @@ static bool trt_join_inline_(trt_worker_ *w, trt_cell_ **pc)
                               TRT_JOB_STATE_;
     if (!child || w->rt->current_thread || w->budget <= 0 || trt_rt_of_(child) != w->rt)
         return false;
-    s = TRT_LOAD_(&child->state, acquire); /* pairs with the release in trt_start_ */
+    s = TRT_LOAD_(&child->state, relaxed); /* a first guess, the CAS decides */
     if ((s & (must_not | TRT_FRESH_)) != TRT_FRESH_ || TRT_GENERATION_(s) != (uint32_t)arg ||
         (arg & TRT_JOIN_STOP_))
         return false;
     if (TRT_LOAD_(&w->rt->closing, relaxed)) return false;
+    /* order: who has the handle has the frame; as for a hint, which has nothing else */
     if (!TRT_CAS_(&child->state, &s, (s & ~(uint64_t)TRT_FRESH_) | TRT_RUN_STATE_ | TRT_JOINED_,
-                  acq_rel))
+                  acquire))
         return false;
     w->budget--;
     child->up = c;
@@ -6001,10 +6016,11 @@ static void trt_run_entry_(trt_worker_ *w, uintptr_t entry)
         trt_strand_run_(w, c, step);
         return;
     }
-    s = TRT_LOAD_(&c->state, acquire);
+    s = TRT_LOAD_(&c->state, relaxed); /* a first guess, the CAS decides */
     do {
         if (!(s & TRT_FRESH_) || (s & TRT_JOB_STATE_)) return;
-    } while (!TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_FRESH_) | TRT_RUN_STATE_, acq_rel));
+        /* Acquire: a stale hint has nothing else, see trt_start_any_. */
+    } while (!TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_FRESH_) | TRT_RUN_STATE_, acquire));
     c->flags |= TRT_ASYNC_;
     if (TRT_UNLIKELY_(TRT_LOAD_(&w->rt->closing, relaxed))) TRT_OR_(&c->state, TRT_ABORT_, relaxed);
     else if (!(s & TRT_ABORT_)) {
@@ -6034,7 +6050,7 @@ static void trt_recover_(trt_worker_ *w)
  */
 static void trt_set_unmade_(trt_set_ *set, trt_status_code why);
 static void trt_set_add_(trt_set_ *set, trt_cell_ *c);
-static bool trt_pool_submit_(trt_runtime *rt, trt_job_ *job);
+static bool trt_pool_submit_(trt_runtime *rt, trt_job_ *job, uint64_t state);
 
 /* Debug builds: an argument that points into the spawner's stack dangles as soon as it returns. */
 static void trt_check_args_(const trt_worker_ *w, const trt_type_ *type, const void *args,
@@ -6085,6 +6101,8 @@ static bool trt_count_spawn_(trt_runtime *rt)
     }
     TRT_ADD_(&rt->outside_spawned, 1u, seq_cst);
     if (!TRT_LOAD_(&rt->closing, seq_cst)) return true;
+    /* order: release, so that who counts this has counted the spawn. In the model, what is seq_cst
+     * there and in trt_live_ does that alone. */
     TRT_ADD_(&rt->outside_ended, 1u, seq_cst);
     trt_check_ended_(rt);
     return false;
@@ -6206,12 +6224,12 @@ static TRT_NOINLINE_ trt_ref_ trt_start_any_(trt_cell_ *c, uint64_t generation)
     uint64_t flags = c->wait.args.arg;
     bool job = (flags & TRT_JOB_STATE_) != 0;
     if (flags & TRT_SET_) trt_set_add_((trt_set_ *)c->up, c);
-    flags = c->wait.args.arg;
+    flags = generation << 32 | c->wait.args.arg;
+    if (job) /* without a thread: as if it had never been spawned */
+        return trt_pool_submit_(rt, trt_job_of_(c), flags) ? ref : trt_unmade_ref_(TRT_NO_MEMORY);
     /* The release publishes the frame: a stale hint, or a joiner, may find the task without a
      * queue. */
-    TRT_STORE_(&c->state, generation << 32 | flags, release);
-    if (job) /* without a thread: as if it had never been spawned */
-        return trt_pool_submit_(rt, trt_job_of_(c)) ? ref : trt_unmade_ref_(TRT_NO_MEMORY);
+    TRT_STORE_(&c->state, flags, release);
     if (TRT_LIKELY_(w != NULL)) trt_push_lifo_(w, (uintptr_t)c);
     else trt_inject_(rt, (uintptr_t)c);
     return ref;
@@ -6260,11 +6278,11 @@ TRT_DEF_ void trt_detach_(trt_ref_ ref)
     trt_cell_ *c = ref.cell;
     uint64_t s;
     if (!c) return;
-    s = TRT_LOAD_(&c->state, acquire);
+    s = TRT_LOAD_(&c->state, relaxed); /* a first guess, the CAS decides */
     for (;;) {
         uint64_t to = s | TRT_DETACHED_ | (s & TRT_DONE_ ? TRT_JOINED_ : 0u);
         if (trt_stale_(ref, s) || (s & (TRT_DETACHED_ | TRT_SET_ | TRT_JOINED_))) return;
-        if (TRT_CAS_WEAK_(&c->state, &s, to, acq_rel)) break;
+        if (TRT_CAS_WEAK_(&c->state, &s, to, acquire)) break; /* after its end, if so */
     }
     if (s & TRT_DONE_) trt_cell_end_(c);
 }
@@ -6317,7 +6335,8 @@ static bool trt_join_take_(trt_args_ *args, trt_cell_ *joiner, uint64_t s, trt_s
 {
     trt_cell_ *c = (trt_cell_ *)args->obj;
     bool stop = (args->arg & TRT_JOIN_STOP_) != 0;
-    if (!TRT_CAS_(&c->state, &s, s | TRT_JOINED_, acq_rel)) return false;
+    /* Pairs with the release of the task's end. */
+    if (!TRT_CAS_(&c->state, &s, s | TRT_JOINED_, acquire)) return false;
     *status = trt_consume_(c, stop ? NULL : args->out, joiner);
     if (joiner && *status == TRT_PANICKED) joiner->flags |= TRT_SAW_PANIC_;
     if (stop) *status = TRT_OK;
@@ -6330,7 +6349,7 @@ static trt_status_code trt_join_register_(trt_co *co, trt_args_ *args, trt_waite
     trt_status_code status;
     uint64_t s;
     trt_latch_(&c->latch);
-    s = TRT_LOAD_(&c->state, acquire);
+    s = TRT_LOAD_(&c->state, relaxed); /* a first guess, the CAS decides */
     for (;;) {
         status = trt_join_look_(co, args, s);
         if (status != TRT_PENDING || (s & TRT_DONE_)) {
@@ -6367,7 +6386,7 @@ static TRT_NOINLINE_ bool trt_await_join_(trt_co *co, void *child, void *out, ui
 {
     trt_worker_ *w = trt_here_.worker;
     trt_cell_ *c = (trt_cell_ *)child;
-    uint64_t s = c ? TRT_LOAD_(&c->state, acquire) : 0;
+    uint64_t s = c ? TRT_LOAD_(&c->state, relaxed) : 0; /* a look */
     if (!(s & TRT_FRESH_) || TRT_GENERATION_(s) != arg || !trt_may_try_(w, co) ||
         trt_on_stack_(w, out))
         return trt_await_slowly_(co, TRT_KIND_JOIN_, child, out, arg);
@@ -6385,7 +6404,7 @@ static trt_status_code trt_join_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *
         trt_abort_(ref);
     }
     if (w) return trt_join_register_(co, args, w);
-    s = TRT_LOAD_(&c->state, acquire); /* pairs with the release of the task's end */
+    s = TRT_LOAD_(&c->state, relaxed); /* a first guess, the CAS decides */
     status = trt_join_look_(co, args, s);
     if (status != TRT_PENDING || !(s & TRT_DONE_)) return status;
     return trt_join_take_(args, co ? co->cell_ : NULL, s, &status) ? status : TRT_PENDING;
@@ -6652,9 +6671,10 @@ TRT_DEF_ size_t trt_set_len_(trt_set_ *set)
 /* Clear FRESH of a queued job: whoever does runs it, or ends it. */
 static bool trt_job_claim_(trt_cell_ *c, uint32_t generation, uint64_t and_set)
 {
-    uint64_t s = TRT_LOAD_(&c->state, acquire);
+    uint64_t s = TRT_LOAD_(&c->state, relaxed); /* a first guess, the CAS decides */
     while ((s & (TRT_JOB_STATE_ | TRT_FRESH_)) == (TRT_JOB_STATE_ | TRT_FRESH_) &&
            TRT_GENERATION_(s) == generation)
+        /* order: the pool's latch, which was held to queue the job, and is to run or skip it */
         if (TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_FRESH_) | TRT_RUN_STATE_ | and_set,
                           acq_rel))
             return true;
@@ -6705,10 +6725,11 @@ static uint32_t trt_detach_live_(trt_set_ *set)
     while (set->live) {
         trt_owned_ *node = set->live;
         trt_cell_ *c = trt_cell_of_node_(node);
-        uint64_t s = TRT_LOAD_(&c->state, acquire);
+        uint64_t s = TRT_LOAD_(&c->state, relaxed); /* a first guess, the CAS decides */
         trt_disown_(&set->live, node);
+        /* Release: from there on its end frees it, without our latch. */
         while (!(s & TRT_JOINED_) &&
-               !TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_SET_) | TRT_DETACHED_, acq_rel)) {}
+               !TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_SET_) | TRT_DETACHED_, release)) {}
         if (s & TRT_JOINED_) ending++;
     }
     return ending;
@@ -6967,7 +6988,7 @@ static trt_status_code trt_thread_wait_on_(trt_runtime *rt, uint32_t kind, void 
     t.waiter.mode = TRT_MODE_THREAD_;
     t.waiter.status = TRT_PENDING;
     t.drives = rt && rt->current_thread ? rt : NULL;
-    t.job = rt && (TRT_LOAD_(&((trt_cell_ *)obj)->state, acquire) & TRT_JOB_STATE_);
+    t.job = rt && (TRT_LOAD_(&((trt_cell_ *)obj)->state, relaxed) & TRT_JOB_STATE_);
     status = trt_kinds_[kind].poll(NULL, &t.waiter.args, &t.waiter);
     if (status != TRT_PENDING) return status;
     if (!trt_thread_block_(rt, &t, (trt_cell_ *)obj)) return TRT_CANCELLED;
@@ -7217,12 +7238,14 @@ static bool trt_pool_queue_(trt_runtime *rt, trt_job_ *job)
     return trt_pool_called_(rt, call, job);
 }
 
-/* A spawned job. False: there is no thread to run it, and it is gone. */
-static bool trt_pool_submit_(trt_runtime *rt, trt_job_ *job)
+/* A spawned job, which others know from the store on: a shutdown may skip it, but waits for the
+ * latch until it is queued. False: there is no thread to run it, and it is gone. */
+static bool trt_pool_submit_(trt_runtime *rt, trt_job_ *job, uint64_t state)
 {
     trt_cell_ *c = job->cell;
-    bool set = (TRT_LOAD_(&c->state, relaxed) & TRT_SET_) != 0;
+    bool set = (state & TRT_SET_) != 0;
     trt_latch_(&rt->pool.latch);
+    TRT_STORE_(&c->state, state, release);
     if (trt_pool_queue_(rt, job)) return true;
     if (set) { /* the set reports it */
         trt_task_end_(c, TRT_NO_MEMORY);
@@ -7240,6 +7263,7 @@ static void trt_job_skip_(trt_cell_ *c)
     trt_pool_ *pool = &trt_rt_of_(c)->pool;
     trt_job_ *job = trt_job_of_(c);
     trt_latch_(&pool->latch);
+    TRT_ASSERT_(job->state != TRT_JOB_NEW_);
     if (job->state == TRT_JOB_QUEUED_) trt_pool_remove_(pool, job);
     job->state = TRT_JOB_OVER_;
     job->status = TRT_CANCELLED;
@@ -7290,9 +7314,9 @@ static bool trt_pool_sleep_(trt_runtime *rt, trt_pool_thread_ *t)
     pool->idle = t;
     pool->idle_count++;
     trt_unlatch_(&pool->latch);
-    while (!TRT_LOAD_(&t->wake, acquire) && trt_clock_() < until) trt_os_wait_(&t->wake, 0, until);
+    while (!TRT_LOAD_(&t->wake, relaxed) && trt_clock_() < until) trt_os_wait_(&t->wake, 0, until);
     trt_latch_(&pool->latch);
-    /* order: saves the way through the list. The waker's store comes before our free. */
+    /* order: saves the way through the list. (Acquire: the waker's store comes before our free.) */
     if (TRT_LOAD_(&t->wake, acquire)) {
         pool->coming = false;
         return true;
@@ -7570,6 +7594,8 @@ static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
     struct epoll_event events[128];
     trt_wakes_ wakes = TRT_NO_WAKES_;
     int n, i;
+    /* order: the system's calls lie between this and the wait that it is for, see
+     * trt_fd_register_; they are outside of the model */
     TRT_ADD_(&rt->harvest, 1u, seq_cst);
     n = trt_epoll_(rt->poller, events, 128, timeout);
     for (i = 0; i < n; i++) {
@@ -7621,7 +7647,7 @@ static bool trt_poller_open_(trt_runtime *rt) { return trt_wake_pipe_open_(rt); 
 static int trt_poller_arm_(trt_runtime *rt, trt_fd_ *record, uint32_t interest)
 {
     record->armed = interest;
-    if (TRT_LOAD_(&rt->polling, seq_cst)) trt_poller_interrupt_(rt);
+    if (TRT_LOAD_(&rt->polling, relaxed)) trt_poller_interrupt_(rt); /* the shard's latch orders */
     return 0;
 }
 
@@ -7681,7 +7707,8 @@ static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
     int64_t ms = timeout < 0 ? -1 : timeout / 1000000 + (timeout % 1000000 != 0);
     bool all;
     trt_wakes_ wakes = TRT_NO_WAKES_;
-    TRT_STORE_(&rt->polling, 1u, seq_cst); /* from here on, whoever arms interrupts */
+    /* From here on, whoever arms interrupts: or has armed before that shard is looked at. */
+    TRT_STORE_(&rt->polling, 1u, relaxed);
     n = trt_poll_set_(rt, few, &set, &all);
     if (!all && (ms < 0 || ms > 10)) ms = 10; /* those that were left out are next */
     if (TRT_SYS_(poll)(set, (nfds_t)n, ms > INT_MAX ? INT_MAX : (int)ms) < 0) n = 0;
@@ -8065,7 +8092,7 @@ static trt_status_code trt_fd_register_(uint64_t task, int fd, uint32_t directio
     } else if (trt_park_(w)) {
         trt_list_push_(direction == TRT_READ_ ? &record->readers : &record->writers, w);
         TRT_ADD_(&rt->fds_waiting, 1u, relaxed);
-        record->harvest = TRT_LOAD_(&rt->harvest, seq_cst);
+        record->harvest = TRT_LOAD_(&rt->harvest, seq_cst); /* order: as in trt_poller_wait_ */
         if (kept) trt_fd_unsure_(worker, record);
     } else {
         status = TRT_REFUSED_;
@@ -8579,7 +8606,7 @@ static void trt_pause_point_(trt_worker_ *w);
 /* One round; false: there was nothing to do. */
 static bool trt_turn_(trt_worker_ *w)
 {
-    if (TRT_UNLIKELY_(TRT_LOAD_(&w->rt->signals, acquire) & TRT_SIGNAL_PAUSE_)) trt_pause_point_(w);
+    if (TRT_UNLIKELY_(TRT_LOAD_(&w->rt->signals, relaxed) & TRT_SIGNAL_PAUSE_)) trt_pause_point_(w);
     if (trt_work_(w)) return true;
     if (!w->rt->virtual_clock) trt_run_all_timers_(w);
     /* order: who goes to sleep looks at the ring again, but not at the slot */
@@ -8598,8 +8625,9 @@ static bool trt_stopped_(trt_worker_ *w, const trt_thread_waiter_ *t)
     trt_runtime *rt = w->rt;
     if (TRT_LOAD_(&rt->signals, acquire) & TRT_SIGNAL_STOP_) return true;
     if (!rt->current_thread) return false;
-    if (TRT_LOAD_(&rt->deadlocked, acquire)) return true;
-    if (t) return TRT_LOAD_(&t->woken, acquire) != 0;
+    if (TRT_LOAD_(&rt->deadlocked, relaxed)) return true; /* who drives has set it */
+    if (t) return TRT_LOAD_(&t->woken, relaxed) != 0;     /* trt_thread_block_ acquires */
+    /* order: as in trt_check_ended_ */
     return TRT_LOAD_(&rt->ended_gate, acquire) || trt_drive_over_(rt);
 }
 
@@ -8651,7 +8679,7 @@ static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
     trt_worker_ *w = rt->workers[0];
     for (;;) {
         uint32_t gate = TRT_LOAD_(&rt->drive_gate, acquire), free = 0;
-        if (t && TRT_LOAD_(&t->woken, acquire)) return true;
+        if (t && TRT_LOAD_(&t->woken, relaxed)) return true; /* trt_thread_block_ acquires */
         /* order: without it, it would drive in vain until it is woken or given up */
         if (TRT_LOAD_(&rt->signals, acquire) & TRT_SIGNAL_STOP_) return false;
         if (TRT_CAS_(&rt->driving, &free, 1u, seq_cst)) { /* pairs with trt_all_asleep_ */
@@ -8667,13 +8695,15 @@ static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
             self->rt = rt_before;
             self->job = job_before;
             TRT_STORE_(&rt->driving, 0u, seq_cst); /* pairs with trt_dump_drives_ */
+            /* order: who sees the step sees that nobody drives. For the model see
+             * trt_visitors_wait_. */
             TRT_ADD_(&rt->drive_gate, 1u, release);
             trt_os_wake_(&rt->drive_gate, INT_MAX);
             /* order: a dump that waits for a pause would wait out its time */
             if (TRT_LOAD_(&rt->signals, relaxed) & TRT_SIGNAL_PAUSE_)
                 trt_os_wake_(&w->stopped, INT_MAX);
             if (!t) return true;
-            if (TRT_LOAD_(&rt->deadlocked, acquire)) return false;
+            if (TRT_LOAD_(&rt->deadlocked, relaxed)) return false;
             continue;
         }
         /* order: saves the wait for who drives still, and leaves then */
@@ -8697,7 +8727,7 @@ static bool trt_alone_(trt_runtime *rt)
     /* A thread is counted after it has begun, and no more before it ends.
      * order: the system's own count lies between, which is outside of the model */
     do {
-        own = TRT_LOAD_(&rt->own_threads, acquire);
+        own = TRT_LOAD_(&rt->own_threads, acquire); /* order: see above */
         n = trt_os_threads_();
     } while (own != TRT_LOAD_(&rt->own_threads, acquire)); /* order: see above */
     if (TRT_TSAN_ && n > 1) n--; /* it has a thread of its own: two, after a fork */
@@ -8740,7 +8770,7 @@ static bool trt_virtual_idle_(trt_worker_ *w)
     if (!trt_virtual_quiet_(w)) return false; /* a thread that has gone since may have called in */
     trt_say_("deadlock: every task waits, and nothing can wake them");
     trt_dump(rt, stderr);
-    TRT_STORE_(&rt->deadlocked, 1u, release);
+    TRT_STORE_(&rt->deadlocked, 1u, relaxed); /* `driving` goes from one who looks to the next */
     return true;
 }
 
@@ -9450,7 +9480,7 @@ TRT_DEF_ void trt_notify_all(trt_notify *notify)
 static bool trt_still_waits_(trt_waiter_ *w)
 {
     trt_cell_ *c = w->mode == TRT_MODE_MEMBER_ ? trt_group_of_(w)->cell : trt_waiting_cell_(w);
-    return (TRT_LOAD_(&c->state, acquire) & TRT_WAIT_STATE_) != 0;
+    return (TRT_LOAD_(&c->state, relaxed) & TRT_WAIT_STATE_) != 0;
 }
 
 /* Latch held, the round is about to be complete: who has been aborted counts no longer. */
@@ -10545,12 +10575,14 @@ TRT_ALWAYS_INLINE_ bool trt_wait_here_(trt_co *co, trt_op op)
  */
 static uint64_t trt_live_(trt_runtime *rt)
 {
-    uint64_t ended = TRT_LOAD_(&rt->outside_ended, seq_cst), spawned;
+    uint64_t ended = TRT_LOAD_(&rt->outside_ended, seq_cst), spawned; /* order: acquire; fences */
     size_t i;
+    /* order: as in trt_metrics, where the model shows it. Here it would take three stale looks of
+     * one task at `closing` besides */
     for (i = 0; i < rt->n_workers; i++) ended += TRT_LOAD_(&rt->workers[i]->ended, acquire);
     /* Ended first: then nothing that had ended has not been counted as spawned. */
-    spawned = TRT_LOAD_(&rt->outside_spawned, seq_cst);
-    for (i = 0; i < rt->n_workers; i++) spawned += TRT_LOAD_(&rt->workers[i]->spawned, acquire);
+    spawned = TRT_LOAD_(&rt->outside_spawned, seq_cst); /* order: fences */
+    for (i = 0; i < rt->n_workers; i++) spawned += TRT_LOAD_(&rt->workers[i]->spawned, relaxed);
     return spawned - ended;
 }
 
@@ -10559,7 +10591,10 @@ static void trt_check_ended_(trt_runtime *rt)
 {
     TRT_FENCE_(&rt->ended_fence);
     if (trt_live_(rt)) return;
-    TRT_STORE_(&rt->ended_gate, 1u, release); /* pairs with trt_tasks_wait_ and trt_stopped_ */
+    /* Pairs with trt_tasks_wait_ and trt_stopped_.
+     * order: what the tasks have done comes also with the exits that a shutdown waits for, of
+     * workers and of the pool's threads; or with `driving` */
+    TRT_STORE_(&rt->ended_gate, 1u, release);
     if (rt->current_thread) trt_unpark_(rt->workers[0]); /* who drives, and then lets others */
     else trt_os_wake_(&rt->ended_gate, INT_MAX);
 }
@@ -10656,6 +10691,7 @@ static void *trt_worker_thread_(void *arg)
 {
     trt_runtime *rt = ((trt_worker_ *)arg)->rt;
     trt_worker_main_(arg);
+    /* order: behind the end of each task there is also the fence of trt_check_ended_ */
     TRT_ADD_(&rt->exited, 1u, release);
     trt_os_wake_(&rt->exited, INT_MAX);
     return NULL;
@@ -10722,7 +10758,7 @@ static void trt_cells_(trt_runtime *rt, trt_visit_ visit, void *context)
 {
     trt_chunk_ *chunk = TRT_LOAD_(&rt->chunks, acquire);
     for (; chunk; chunk = chunk->next) {
-        uint32_t used = TRT_LOAD_(&chunk->used, acquire), i;
+        uint32_t used = TRT_LOAD_(&chunk->used, acquire), i; /* order: as in trt_carve_ */
         if (chunk->class_index >= TRT_CELL_CLASSES_) continue;
         for (i = 0; i < used; i++) {
             trt_cell_ *c = (trt_cell_ *)(void *)((char *)(chunk + 1) + (size_t)i * chunk->stride);
@@ -10773,7 +10809,7 @@ static void trt_abort_all_live_(trt_runtime *rt) { trt_cells_(rt, trt_abort_visi
 
 static void trt_shutdown_begin_(trt_runtime *rt)
 {
-    if (TRT_SWAP_(&rt->closing, 1u, seq_cst)) {
+    if (TRT_SWAP_(&rt->closing, 1u, seq_cst)) { /* order: the fence below */
         /* Who was first may be on the way still; but who asks from inside ends at its next await. */
         if (trt_here_.rt == rt) trt_abort_all_live_(rt);
         return;
@@ -10788,6 +10824,7 @@ static void trt_stop_workers_(trt_runtime *rt)
 {
     trt_pool_thread_ *t;
     size_t i;
+    /* order: release; all are unparked behind it, see trt_any_work_ */
     TRT_OR_(&rt->signals, (uint32_t)TRT_SIGNAL_STOP_, seq_cst);
     for (i = 0; i < rt->n_workers; i++) trt_unpark_(rt->workers[i]);
     trt_latch_(&rt->pool.latch);
@@ -10801,7 +10838,7 @@ static bool trt_pool_wait_(trt_runtime *rt, trt_instant deadline)
 {
     trt_pool_ *pool = &rt->pool;
     for (;;) {
-        uint32_t seen = TRT_LOAD_(&pool->changed, acquire);
+        uint32_t seen = TRT_LOAD_(&pool->changed, acquire); /* order: the latch */
         size_t threads;
         trt_latch_(&pool->latch);
         threads = pool->threads;
@@ -10827,9 +10864,9 @@ static bool trt_tasks_wait_(trt_runtime *rt, trt_instant deadline)
         TRT_STORE_(&rt->drive_until, deadline, relaxed);
         trt_drive_(rt, NULL);
         TRT_STORE_(&rt->drive_until, TRT_FOREVER_, relaxed);
-        return TRT_LOAD_(&rt->ended_gate, acquire) != 0;
+        return TRT_LOAD_(&rt->ended_gate, acquire) != 0; /* order: as in trt_check_ended_ */
     }
-    while (!TRT_LOAD_(&rt->ended_gate, acquire)) {
+    while (!TRT_LOAD_(&rt->ended_gate, acquire)) { /* order: as in trt_check_ended_ */
         if (deadline != TRT_FOREVER_ && trt_clock_() >= deadline) return false;
         trt_os_wait_(&rt->ended_gate, 0, deadline);
     }
@@ -10856,7 +10893,8 @@ TRT_DEF_ trt_status_code trt_runtime_shutdown(trt_runtime *rt, trt_duration time
     /* order: the fence of trt_give_up_ */
     if (!ended && !TRT_SWAP_(&rt->given_up, 1u, seq_cst)) trt_give_up_(rt);
     jobs = trt_pool_wait_(rt, deadline);
-    /* No worker runs: only jobs can have ended since. A refused spawn counts for a moment. */
+    /* No worker runs: only jobs can have ended since. A refused spawn counts for a moment.
+     * order: as in trt_check_ended_ */
     if (again) ended = TRT_LOAD_(&rt->ended_gate, acquire) || trt_live_(rt) == 0;
     if (ended) trt_workers_wait_(rt);
     return ended && jobs ? TRT_OK : TRT_TIMED_OUT;
@@ -10989,6 +11027,8 @@ static void trt_pause_point_(trt_worker_ *w)
     if (w->dumps) return; /* its own task writes the dump */
     TRT_STORE_(&w->at_cell, NULL, relaxed);
     do {
+        /* order: who sees the step sees the end of the pause. For the model see
+         * trt_visitors_wait_. */
         uint32_t gate = TRT_LOAD_(&rt->resume_gate, acquire);
         /* order: the look at the end decides */
         if (TRT_LOAD_(&rt->signals, seq_cst) & TRT_SIGNAL_PAUSE_) {
@@ -11035,8 +11075,8 @@ static bool trt_world_stop_(trt_runtime *rt)
 
 static void trt_world_go_(trt_runtime *rt)
 {
-    TRT_AND_(&rt->signals, ~(uint32_t)TRT_SIGNAL_PAUSE_, seq_cst);
-    TRT_ADD_(&rt->resume_gate, 1u, release);
+    TRT_AND_(&rt->signals, ~(uint32_t)TRT_SIGNAL_PAUSE_, seq_cst); /* order: the step's */
+    TRT_ADD_(&rt->resume_gate, 1u, release); /* order: as in trt_pause_point_ */
     trt_os_wake_(&rt->resume_gate, INT_MAX);
 }
 
@@ -11046,6 +11086,8 @@ static trt_worker_ *trt_runner_of_(trt_runtime *rt, const trt_cell_ *c)
     size_t i;
     for (i = 0; i < rt->n_workers; i++) {
         trt_worker_ *w = rt->workers[i];
+        /* order: who stopped in time has been waited for. Another is in a poll of 100 ms or more:
+         * that what it wrote before is seen by now is outside of the model. */
         if (TRT_LOAD_(&w->at_cell, relaxed) == c && !TRT_LOAD_(&w->stopped, acquire)) return w;
     }
     return NULL;
@@ -11098,7 +11140,7 @@ static void trt_dump_frame_(trt_runtime *rt, FILE *to, trt_co *co, int indent)
 
 static void trt_dump_strand_(trt_runtime *rt, FILE *to, trt_cell_ *c, int indent)
 {
-    uint64_t s = TRT_LOAD_(&c->state, acquire);
+    uint64_t s = TRT_LOAD_(&c->state, acquire); /* order: those who stopped have released theirs */
     trt_worker_ *runner = trt_runner_of_(rt, c);
     trt_co *co;
     if (runner && runner != trt_here_.worker) {

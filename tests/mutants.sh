@@ -6,8 +6,8 @@
 #   recheck   no second look after sleep was announced or a waiter registered: the list below
 #
 # The rungs, until one goes red: the compiler; every scenario of tests/model that reaches the line, those first that
-# have killed most a second, reach most of the lines around it and little else, with more schedules from round to round (a last round of 2,000 or
-# more: depth first, what is made for it); for a wake or a re-check the unit tests.
+# have killed most a second, and reach most of the lines around it and little else, with more schedules from round to
+# round (a last round of 2,000 or more: depth first, what is made for it); for a wake or a re-check the unit tests.
 #
 #     make check-mutants                       all of them: hours
 #     make check-mutants MUTANTS=trt_drive_    those whose key or kind has this regular expression

@@ -259,7 +259,7 @@ static void join_let_go(void)
 static trt_handle(waits) polled;
 static void polls_it(void)
 {
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 20; i++) {
         if (trt_is_finished(polled)) {
             MODEL_CHECK(cleaned == 1);
             break;
@@ -267,18 +267,45 @@ static void polls_it(void)
         model_yield();
     }
 }
+struct at_once { int *cleaned; }; /* as large as the other */
+trt_async(int, at_once)
+{
+    trt_body { trt_return(7); }
+}
+struct has_polled { trt_join_set(waits) set; bool forks; int i, x; };
+trt_async(int, has_polled)
+{
+    trt_body {
+        polled = trt_spawn_in(&self->set, waits, .cleaned = &cleaned);
+        TRT_STORE_(&seen, 1u, release);
+        if (!self->forks) trt_await(trt_join_next(&self->set, NULL));
+        else trt_detach_all(&self->set);
+        for (self->i = 0; self->i < 5 && self->forks; self->i++) { /* in its slot, once it has gone */
+            trt_await(trt_yield());
+            trt_fork(at_once, &self->x);
+            trt_await(trt_sync());
+        }
+    }
+}
 static void end_seen(void)
 {
     unsigned long a;
-    bool detached = model_choose(2);
+    int how = model_choose(4);
     memset(&bell, 0, sizeof bell);
     cleaned = 0;
     start_workers(2);
     trt_notify_one(&bell);
-    polled = trt_spawn_on(runtime, waits, .cleaned = &cleaned);
-    if (detached) trt_detach(polled);
-    a = thread(0, polls_it);
-    if (!detached) MODEL_CHECK(trt_join_thread(polled, NULL) == TRT_OK);
+    if (how < 2) {
+        polled = trt_spawn_on(runtime, waits, .cleaned = &cleaned);
+        if (how == 0) trt_detach(polled);
+        a = thread(0, polls_it);
+        if (how == 1) MODEL_CHECK(trt_join_thread(polled, NULL) == TRT_OK);
+    } else {
+        trt_handle(has_polled) h = trt_spawn_on(runtime, has_polled, .forks = how == 3);
+        while (!TRT_LOAD_(&seen, acquire)) model_yield();
+        a = thread(0, polls_it);
+        MODEL_CHECK(trt_join_thread(h, NULL) == TRT_OK);
+    }
     model_join(a);
     finish();
 }
@@ -343,6 +370,7 @@ trt_async(int, lets_go)
         for (self->i = 0; self->i < 3; self->i++) trt_spawn_in(&self->set, yields, .n = self->i);
         if (trt_try_join_next(&self->set, &self->x) == TRT_PENDING) trt_await(trt_yield());
         trt_detach_all(&self->set);
+        trt_await(trt_yield());
         trt_spawn_in(&self->set, yields, .n = 0);
         trt_await(trt_join_next(&self->set, &self->x));
         MODEL_CHECK(trt_status() == TRT_OK && trt_set_len(&self->set) == 0);
@@ -350,10 +378,14 @@ trt_async(int, lets_go)
 }
 static void set_let_go(void)
 {
+    bool two = model_choose(2); /* whose members get each other's slots */
+    trt_handle(lets_go) h;
     start_workers(2);
+    if (two) h = trt_spawn_on(runtime, lets_go);
     MODEL_CHECK(trt_block_on(runtime, lets_go, NULL) == TRT_OK);
+    if (two) MODEL_CHECK(trt_join_thread(h, NULL) == TRT_OK);
     finish();
-    MODEL_CHECK(COUNTED(cleanups) == 4);
+    MODEL_CHECK(COUNTED(cleanups) == (two ? 8 : 4));
 }
 
 /* A set is left full: its frame ends after its members. An abort comes at any time. */
@@ -468,6 +500,18 @@ static void pool_keep_alive(void)
     int out = 0;
     start((trt_config){.workers = 1, .max_blocking_threads = 1, .blocking_keep_alive = trt_ms(2)});
     MODEL_CHECK(trt_block_on(runtime, job_after, &out) == TRT_OK && out == 2);
+    finish();
+}
+
+/* A thread's time is up when it has been called, and is not told yet; then it leaves. */
+static void calls_pool(void) { trt_detach(trt_spawn_blocking_on(runtime, job, .v = 1)); }
+static void pool_called_late(void)
+{
+    unsigned long a;
+    start((trt_config){.workers = 1, .max_blocking_threads = 1, .blocking_keep_alive = trt_ms(2)});
+    (void)trt_join_thread(trt_spawn_blocking_on(runtime, job, .v = 1), NULL);
+    a = thread(0, calls_pool);
+    model_join(a);
     finish();
 }
 
@@ -878,6 +922,36 @@ static void panics(void)
     finish();
 }
 
+/* Make the operation, look, await it: who is told by the count is not told again. */
+static trt_a32_ flag;
+struct looks_first { trt_op op; };
+trt_async(int, looks_first)
+{
+    trt_body {
+        for (;;) {
+            self->op = trt_notified(&bell);
+            if (TRT_LOAD_(&flag, relaxed)) break;
+            trt_await(self->op);
+        }
+    }
+}
+static void raises(void)
+{
+    TRT_STORE_(&flag, 1u, relaxed);
+    trt_notify_all(&bell);
+}
+static void notified_before(void)
+{
+    unsigned long a;
+    memset(&bell, 0, sizeof bell);
+    TRT_STORE_(&flag, 0u, relaxed);
+    start_workers(1);
+    a = thread(0, raises);
+    MODEL_CHECK(trt_block_on(runtime, looks_first, NULL) == TRT_OK);
+    model_join(a);
+    finish();
+}
+
 /* ---- threads that call in ---- */
 
 static void blocks_on(void)
@@ -1203,6 +1277,35 @@ static void shutdown_unseen(void) { shutdown_unseen_of(-1); }
  * none at all: the task that could not be made was counted. */
 static void shutdown_overflow(void) { shutdown_unseen_of(model_choose(2)); }
 
+/* A shutdown that says OK has waited for all: it does not take a child's end for another's, and who comes back from it
+ * sees what was done. */
+struct counts { bool job; int *done; };
+trt_async(int, counts)
+{
+    trt_body {
+        if (self->job) trt_detach(trt_spawn_blocking(job));
+        else trt_detach(trt_spawn(value));
+        trt_await(trt_notified(&bell));
+    }
+    trt_cleanup {
+        trt_await(trt_yield());
+        *self->done = 1;
+    }
+}
+static void shutdown_seen(void)
+{
+    trt_handle(counts) h;
+    int done = 0;
+    memset(&bell, 0, sizeof bell);
+    start_workers(2);
+    h = trt_spawn_on(runtime, counts, .job = model_choose(2), .done = &done);
+    if (model_choose(2)) model_yield();
+    shuts_down();
+    MODEL_CHECK(done && trt_is_finished(h));
+    trt_detach(h);
+    finish();
+}
+
 /* What is left of a cleanup at the deadline is given up; a joiner outside hears of it. */
 struct stubborn { trt_permit permit; };
 trt_async(int, stubborn)
@@ -1300,6 +1403,29 @@ static void pool_closed(void)
     trt_detach(trt_spawn_blocking_on(runtime, job, .v = 1));
     shuts_down();
     MODEL_CHECK(model_elapsed() < trt_s(1));
+    finish();
+}
+
+/* A job is made on a worker when a shutdown comes: it is skipped, and its slot another's, before it was queued. */
+struct posts { int unused; };
+trt_async(int, posts)
+{
+    trt_body { (void)trt_spawn_detached(job, .v = 1); }
+}
+static void posts_too(void)
+{
+    trt_handle(job) h = trt_spawn_blocking_on(runtime, job, .v = 2);
+    trt_status_code status = trt_join_thread(h, NULL);
+    MODEL_CHECK(status == TRT_OK || status == TRT_CANCELLED);
+}
+static void shutdown_unqueued(void)
+{
+    unsigned long a;
+    start_workers(1);
+    trt_detach(trt_spawn_on(runtime, posts));
+    a = thread(0, posts_too);
+    shuts_down();
+    model_join(a);
     finish();
 }
 
@@ -1620,7 +1746,11 @@ trt_async(int, watcher)
     trt_body { trt_await_ok(trt_token_wait(self->token)); }
     trt_cleanup { trt_token_free(self->token); }
 }
-static void cancels(void) { trt_token_cancel(root); }
+static void cancels(void)
+{
+    why = 6;
+    trt_token_cancel(root);
+}
 static void tokens(void)
 {
     unsigned long a;
@@ -1628,8 +1758,13 @@ static void tokens(void)
     start_workers(2);
     root = trt_token_new(NULL);
     for (int i = 0; i < 2; i++) h[i] = trt_spawn_on(runtime, watcher, .token = trt_token_new(root));
+    why = 0;
     a = thread(0, cancels);
     if (model_choose(2)) trt_abort(h[1]);
+    for (int i = 0; i < 4; i++) {
+        if (trt_token_is_cancelled(root)) MODEL_CHECK(why == 6);
+        model_yield();
+    }
     for (int i = 0; i < 2; i++) (void)trt_join_thread(h[i], NULL);
     model_join(a);
     trt_token_free(root);
@@ -1667,6 +1802,23 @@ static void fds(void)
     model_join(a);
     model_join(b);
     MODEL_CHECK(model_elapsed() < trt_ms(400));
+    finish();
+}
+
+/* Another worker does its rounds while the first wait for an fd opens the poller. */
+static void fds_beside(void)
+{
+    unsigned long a;
+    trt_handle(yields) h;
+    trt_handle(reads) g;
+    start_workers(2);
+    fd = model_fd();
+    h = trt_spawn_on(runtime, yields, .n = 12, .v = 1);
+    g = trt_spawn_on(runtime, reads);
+    a = thread(0, makes_ready);
+    MODEL_CHECK(trt_join_thread(g, NULL) == TRT_OK);
+    MODEL_CHECK(trt_join_thread(h, NULL) == TRT_OK);
+    model_join(a);
     finish();
 }
 
@@ -2017,13 +2169,25 @@ static void reads_metrics(void)
     MODEL_CHECK(m.tasks_alive <= 3 && m.tasks_ended <= m.tasks_spawned);
     MODEL_CHECK(m.queue_depth <= 6);
 }
+struct scatters { int what; };
+trt_async(int, scatters)
+{
+    trt_body {
+        if (self->what == 2) trt_detach(trt_spawn_blocking(job));
+        else trt_detach(trt_spawn(value));
+        if (self->what) trt_detach(trt_spawn(value));
+    }
+}
 static void metrics(void)
 {
     unsigned long a;
+    int what = model_choose(4);
     start_workers(2);
     a = thread(0, reads_metrics);
-    MODEL_CHECK(trt_block_on(runtime, joins, NULL) == TRT_OK);
+    if (what == 3) MODEL_CHECK(trt_block_on(runtime, joins, NULL) == TRT_OK);
+    else MODEL_CHECK(trt_block_on(runtime, scatters, NULL, .what = what) == TRT_OK);
     model_join(a);
+    MODEL_CHECK(trt_runtime_shutdown(runtime, -1) == TRT_OK);
     finish();
 }
 
@@ -2101,6 +2265,7 @@ static const model_scenario scenarios[] = {
     {.name = "virtual_clock_deadlock", .run = virtual_clock_deadlock, WEAK},
     {.name = "pool", .run = pool, WEAK},
     {.name = "pool_keep_alive", .run = pool_keep_alive, WEAK},
+    {.name = "pool_called_late", .run = pool_called_late, .weak = 1, .spurious = 2, .early = 4},
     {.name = "pool_abort", .run = pool_abort, WEAK},
     {.name = "pool_together", .run = pool_together, WEAK},
     {.name = "pool_called_in_vain", .run = pool_called_in_vain, .weak = 1, .spurious = 2},
@@ -2114,6 +2279,7 @@ static const model_scenario scenarios[] = {
     {.name = "any_within", .run = any_within, WEAK},
     {.name = "any_losers", .run = any_losers, WEAK},
     {.name = "panics", .run = panics, WEAK},
+    {.name = "notified_before", .run = notified_before, WEAK},
     {.name = "block_on_two", .run = block_on_two, WEAK},
     {.name = "current_thread", .run = current_thread, WEAK},
     {.name = "current_thread_handover", .run = current_thread_handover, WEAK},
@@ -2124,8 +2290,10 @@ static const model_scenario scenarios[] = {
     {.name = "shutdown_races", .run = shutdown_races, WEAK},
     {.name = "shutdown_unseen", .run = shutdown_unseen, WEAK},
     {.name = "shutdown_overflow", .run = shutdown_overflow, WEAK},
+    {.name = "shutdown_seen", .run = shutdown_seen, WEAK},
     {.name = "shutdown_gives_up", .run = shutdown_gives_up, WEAK},
     {.name = "shutdown_jobs", .run = shutdown_jobs, WEAK},
+    {.name = "shutdown_unqueued", .run = shutdown_unqueued, WEAK},
     {.name = "shutdown_refused", .run = shutdown_refused, WEAK},
     {.name = "shutdown_drives", .run = shutdown_drives, WEAK},
     {.name = "virtual_clock_job", .run = virtual_clock_job, .weak = 1, .spurious = 2},
@@ -2137,6 +2305,7 @@ static const model_scenario scenarios[] = {
     {.name = "meeting", .run = meeting, WEAK},
     {.name = "tokens", .run = tokens, WEAK},
     {.name = "fds", .run = fds, WEAK},
+    {.name = "fds_beside", .run = fds_beside, WEAK},
     {.name = "fds_twice", .run = fds_twice, WEAK},
     {.name = "virtual_clock_fds", .run = virtual_clock_fds, WEAK},
     {.name = "rescue", .run = rescue, WEAK},

@@ -2470,8 +2470,7 @@ typedef struct trt_waiter_ {
     uint16_t error;                  /* errno; for a timer, its slot in the wheel */
 } trt_waiter_;
 
-#define TRT_LINGERS_ 2    /* in `linked`: lost, but takes time to end, see >>groups */
-#define TRT_ENDED_HERE_ 3 /* in `linked`: a branch that ended on the back of its group's strand */
+#define TRT_LINGERS_ 2 /* in `linked`: lost, but takes time to end, see >>groups */
 enum { TRT_MODE_STRAND_, TRT_MODE_MEMBER_, TRT_MODE_THREAD_ };
 enum { TRT_TASK_, TRT_FORK_KIND_, TRT_BRANCH_, TRT_JOB_ };
 enum { /* trt_cell_.flags */
@@ -2500,6 +2499,7 @@ typedef struct trt_group_ { /* several operations awaited as one: see >>groups *
     trt_cell_ *cell;
     trt_a32_ left;      /* all: members not complete */
     trt_a32_ linger;    /* settling: losers that need time to end, and one for the owner */
+    uint32_t inside;    /* a bit for each branch that ended on the back of its group's strand */
     int8_t winner;      /* of any: the first; of try_all: the first that failed; else -1 */
     uint8_t flags, n, timers, first, begun;
     bool settling, deadline; /* deadline: made for one operation, not by the user */
@@ -5325,6 +5325,7 @@ static trt_group_ *trt_group_new_(trt_worker_ *w, trt_co *co, const trt_op *op)
     TRT_STORE_(&g->linger, 0u, relaxed);
     g->winner = -1;
     g->flags = (uint8_t)flags;
+    g->inside = 0;
     g->n = g->timers = g->begun = 0;
     g->first = (uint8_t)(flags & TRT_GROUP_BIASED_ ? 0 : trt_mix_(&w->rng) % n);
     g->settling = false;
@@ -5432,6 +5433,12 @@ static void trt_member_done_(trt_group_ *g, trt_waiter_ *m, trt_status_code stat
     }
 }
 
+/* Is it a branch that no other thread has ever known? */
+static bool trt_ended_inside_(const trt_group_ *g, const trt_waiter_ *m)
+{
+    return g->inside >> (m - g->member) & 1;
+}
+
 /* Which comes as number i: operations from a random one on, then the deadlines. */
 static trt_waiter_ *trt_member_(trt_group_ *g, uint32_t i)
 {
@@ -5501,7 +5508,7 @@ static int trt_group_settle_(trt_worker_ *w, trt_cell_ *c)
                 branch->flags |= TRT_ASYNC_;
                 branch->wait.kind = TRT_KIND_YIELD_;
                 trt_push_(w, (uintptr_t)branch | TRT_OWNED_ENTRY_);
-            } else if (begun && trt_kinds_[m->kind].cancel && m->linked != TRT_ENDED_HERE_) {
+            } else if (begun && trt_kinds_[m->kind].cancel && !trt_ended_inside_(g, m)) {
                 /* Also those that have completed: their completers may still hold the latch. */
                 trt_kinds_[m->kind].cancel(m);
             }
@@ -5528,7 +5535,7 @@ static int trt_group_settle_(trt_worker_ *w, trt_cell_ *c)
     for (i = 0; i < g->n; i++) {
         trt_waiter_ *m = &g->member[i];
         trt_a32_ *latch = NULL;
-        if (m->kind == TRT_KIND_CALL_ && m->linked != TRT_ENDED_HERE_)
+        if (m->kind == TRT_KIND_CALL_ && !trt_ended_inside_(g, m))
             latch = &((trt_cell_ *)m->args.out)->latch;
         else if (m->kind == TRT_KIND_BLOCKING_ && m->linked == TRT_LINGERS_)
             latch = &w->rt->pool.latch;
@@ -5924,7 +5931,7 @@ static int trt_inline_over_(trt_cell_ **pc, trt_status_code status)
         trt_waiter_ *m = (trt_waiter_ *)c->up;
         if (status == TRT_PANICKED) trt_panic_move_(c, behind);
         m->error = c->wait.error;
-        m->linked = TRT_ENDED_HERE_;
+        trt_group_of_(m)->inside |= 1u << m->index;
         if (trt_take_(m)) trt_member_done_(trt_group_of_(m), m, status);
         else m->status = (uint8_t)status;
         return TRT_STEP_COMMIT_;

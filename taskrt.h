@@ -2324,12 +2324,13 @@ static size_t trt_os_threads_(void)
     return n;
 }
 
-/* A latch: a mutex of four bytes. 1 is held, 2 is held and somebody sleeps for it (Drepper, "Futexes
- * Are Tricky", the second mutex); anything else is free, and a value that the holder takes with the
- * latch and puts back at the end. Of most latches it is always 0. Held for a few dozen instructions,
- * so a short spin mostly suffices. Whoever spins looks ever more rarely (Anderson 1990): the holder
- * keeps the cache line for several turns, which the two ends of a channel on different processors
- * gain more from than from the quickest possible hand-over (a third of the time for a message). */
+/* A latch: a mutex of four bytes. 1 is held, 2 is held and somebody sleeps for it (Drepper,
+ * "Futexes Are Tricky", the second mutex); anything else is free, and a value that the holder takes
+ * with the latch and puts back at the end. Of most latches it is always 0. Held for a few dozen
+ * instructions, so a short spin mostly suffices. Whoever spins looks ever more rarely (Anderson
+ * 1990): the holder keeps the cache line for several turns, which the two ends of a channel on
+ * different processors gain more from than from the quickest possible hand-over (a third of the
+ * time for a message). */
 #define TRT_LATCHED_(value) ((value) - 1u < 2u)
 
 static TRT_NOINLINE_ uint32_t trt_latch_slow_(trt_a32_ *latch)
@@ -9379,28 +9380,29 @@ TRT_DEF_ void trt_downgrade(trt_guard *guard)
  *
  * `word_` is the latch of the list, and while nobody holds it one of
  *
- *     0            nobody waits, nothing is kept
- *     TRT_BELL_    nobody waits, a notification is kept
- *     TRT_HEARD_   somebody waits
+ *     0                     nobody waits, nothing is kept
+ *     TRT_NOTIFY_PERMIT_    nobody waits, a notification is kept
+ *     TRT_NOTIFY_WAITERS_   somebody waits
  *
  * so that a notification is put down, and one that is kept is taken, by one CAS that fails if
- * anybody waits, comes to wait, or notifies all. It is the last touch of both: whoever has taken the
- * notification may free the object.
+ * anybody waits, comes to wait, or notifies all. It is the last touch of both: whoever has taken
+ * the notification may free the object.
  */
-#define TRT_BELL_ 4u
-#define TRT_HEARD_ 8u
+#define TRT_NOTIFY_PERMIT_ 4u
+#define TRT_NOTIFY_WAITERS_ 8u
 
 static void trt_notify_unlatch_(trt_notify *n)
 {
-    trt_unlatch_value_(&n->word_, n->waiters_.head ? TRT_HEARD_ : 0u);
+    trt_unlatch_value_(&n->word_, n->waiters_.head ? TRT_NOTIFY_WAITERS_ : 0u);
 }
 
 /* Takes a notification that is kept. If a notify_all came since the look at the rounds, the op had
  * no need of it, and takes it nevertheless. */
 static bool trt_notify_take_(trt_notify *n, uint64_t rounds)
 {
-    uint32_t value = TRT_BELL_;
-    return TRT_LOAD_(&n->word_, relaxed) == TRT_BELL_ && TRT_LOAD_(&n->rounds_, relaxed) == rounds &&
+    uint32_t value = TRT_NOTIFY_PERMIT_;
+    return TRT_LOAD_(&n->word_, relaxed) == TRT_NOTIFY_PERMIT_ &&
+           TRT_LOAD_(&n->rounds_, relaxed) == rounds &&
            TRT_CAS_(&n->word_, &value, 0u, acquire);
 }
 
@@ -9412,12 +9414,12 @@ static trt_status_code trt_notified_poll_(trt_co *co, trt_args_ *a, trt_waiter_ 
     bool missed;
     (void)co;
     /* A look; what it misses, the registration sees under the latch. */
-    if (!w && TRT_LOAD_(&n->word_, relaxed) != TRT_BELL_ &&
+    if (!w && TRT_LOAD_(&n->word_, relaxed) != TRT_NOTIFY_PERMIT_ &&
         TRT_LOAD_(&n->rounds_, relaxed) == a->arg)
         return TRT_PENDING;
     value = trt_latch_value_(&n->word_);
     missed = TRT_LOAD_(&n->rounds_, relaxed) != a->arg; /* changes under the latch only */
-    if (missed || value == TRT_BELL_) {
+    if (missed || value == TRT_NOTIFY_PERMIT_) {
         status = trt_settle_(w, TRT_OK);
         if (status == TRT_OK && !missed) value = 0;
         trt_unlatch_value_(&n->word_, value);
@@ -9444,7 +9446,7 @@ static void trt_notified_cancel_(trt_waiter_ *w)
     trt_notify *n = w->args.obj;
     uint32_t value = trt_latch_value_(&n->word_);
     if (w->linked) trt_list_remove_(&n->waiters_, w);
-    if (value == TRT_BELL_) trt_unlatch_value_(&n->word_, value);
+    if (value == TRT_NOTIFY_PERMIT_) trt_unlatch_value_(&n->word_, value);
     else trt_notify_unlatch_(n);
 }
 
@@ -9459,11 +9461,12 @@ TRT_DEF_ void trt_notify_one(trt_notify *notify)
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
     uint32_t value = TRT_LOAD_(&notify->word_, relaxed);
-    while (!value || value == TRT_BELL_) /* release: pairs with who takes it. Also one that is kept */
-        if (TRT_CAS_WEAK_(&notify->word_, &value, TRT_BELL_, release)) return;
+    /* Release pairs with whoever takes it: what is kept already tells of this notifier too. */
+    while (!value || value == TRT_NOTIFY_PERMIT_)
+        if (TRT_CAS_WEAK_(&notify->word_, &value, TRT_NOTIFY_PERMIT_, release)) return;
     value = trt_latch_value_(&notify->word_);
     if (trt_complete_first_(&notify->waiters_, TRT_OK, &wakes)) trt_notify_unlatch_(notify);
-    else trt_unlatch_value_(&notify->word_, TRT_BELL_);
+    else trt_unlatch_value_(&notify->word_, TRT_NOTIFY_PERMIT_);
     trt_wake_(&wakes);
 }
 
@@ -9473,7 +9476,7 @@ TRT_DEF_ void trt_notify_all(trt_notify *notify)
     uint32_t value = trt_latch_value_(&notify->word_);
     TRT_ADD_(&notify->rounds_, 1, release); /* pairs with the load in trt_notified */
     trt_complete_all_(&notify->waiters_, TRT_OK, &wakes);
-    trt_unlatch_value_(&notify->word_, value == TRT_BELL_ ? TRT_BELL_ : 0u);
+    trt_unlatch_value_(&notify->word_, value == TRT_NOTIFY_PERMIT_ ? TRT_NOTIFY_PERMIT_ : 0u);
     trt_wake_(&wakes);
 }
 

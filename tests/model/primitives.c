@@ -502,7 +502,7 @@ static void claim_of(int timed, bool abort)
     MODEL_CHECK(status == TRT_OK ? out == 7 : (abort && status == TRT_CANCELLED) || (timed && status == TRT_TIMED_OUT));
     model_join(a);
     if (abort) model_join(b);
-    MODEL_CHECK((status != TRT_OK) == (TRT_LOAD_(&bell.word_, seq_cst) == TRT_BELL_) && !bell.waiters_.head); /* a lost wait has consumed nothing */
+    MODEL_CHECK((status != TRT_OK) == (TRT_LOAD_(&bell.word_, seq_cst) == TRT_NOTIFY_PERMIT_) && !bell.waiters_.head); /* a lost wait has consumed nothing */
     finish();
 }
 static void claim_abort(void) { claim_of(0, true); }
@@ -577,7 +577,7 @@ static void notify_passed_on(void)
     for (int i = 0; i < 2; i++) MODEL_CHECK(trt_join_thread(h[i], NULL) == TRT_OK);
     model_join(a);
     trt_notify_one(&bell);
-    MODEL_CHECK(!bell.waiters_.head && TRT_LOAD_(&bell.word_, seq_cst) == TRT_BELL_);
+    MODEL_CHECK(!bell.waiters_.head && TRT_LOAD_(&bell.word_, seq_cst) == TRT_NOTIFY_PERMIT_);
     finish();
 }
 

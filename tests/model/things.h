@@ -322,7 +322,7 @@ static void pass_notify(struct waiter *w)
     (void)w;
     trt_notify_one(&notify);
 }
-static void check_notify(void) { MODEL_CHECK(!notify.waiters_.head && COUNTED(notify.word_) == TRT_BELL_); }
+static void check_notify(void) { MODEL_CHECK(!notify.waiters_.head && COUNTED(notify.word_) == TRT_NOTIFY_PERMIT_); }
 static void give_notify_all(void) { trt_notify_all(&notify); }
 static void check_notify_all(void) { MODEL_CHECK(!notify.waiters_.head && COUNTED(notify.word_) == 0); }
 

@@ -7202,7 +7202,7 @@ static bool trt_pool_submit_(trt_runtime *rt, trt_job_ *job, uint64_t state)
     trt_cell_ *c = job->cell;
     bool set = (state & TRT_SET_) != 0;
     trt_latch_(&rt->pool.latch);
-    TRT_STORE_(&c->state, state, release);
+    TRT_STORE_(&c->state, state, release); /* order: the latch, for who runs or skips it */
     if (trt_pool_queue_(rt, job)) return true;
     if (set) { /* the set reports it */
         trt_task_end_(c, TRT_NO_MEMORY);

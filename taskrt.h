@@ -3765,9 +3765,9 @@ static int trt_claim_strand_(trt_cell_ *c)
     for (;;) {
         uint64_t to = (s & ~(uint64_t)TRT_WAITING_STATE_) | TRT_RUN_STATE_;
         if (!(s & TRT_WAIT_STATE_)) return 0;
-        /* What the claimer has written comes with the queue, or with the latch of what was waited
-         * for: the strand passes it to unlink itself. */
-        if (TRT_CAS_WEAK_(&c->state, &s, to, acquire)) return s & TRT_COMMIT_ ? 2 : 1;
+        /* order: release, for the look in trt_group_settle_. What else the claimer has written
+         * comes with the queue, or with the latch of what was waited for: the strand passes it. */
+        if (TRT_CAS_WEAK_(&c->state, &s, to, acq_rel)) return s & TRT_COMMIT_ ? 2 : 1;
     }
 }
 
@@ -5517,14 +5517,15 @@ static int trt_group_settle_(trt_worker_ *w, trt_cell_ *c)
         /* One for the owner: whoever counts down to nothing goes on. The acquire is for those who
          * have counted down already: compilers look at a member's `kind` and `linked` below with
          * one load, and its `status` lies between.
-         * order: what is meant to be read is read behind the latches below */
+         * order: what is meant to be read is read behind the latches below. At -O2 `shutdown
+         * blocking_queued` shows it */
         if (TRT_LOAD_(&g->linger, acquire) > 1) {
             trt_park_strand_(c, TRT_SHIELD_ | TRT_COMMIT_);
             if (TRT_SUB_(&g->linger, 1u, acq_rel) > 1) { /* order: as above */
-                uint64_t s = TRT_LOAD_(&c->state, relaxed); /* a first guess, the CAS decides */
+                uint64_t s = TRT_LOAD_(&c->state, acquire); /* order: as above */
                 while (s & TRT_WAIT_STATE_)
-                    /* order: the park has released, and nothing was written since */
-                    if (TRT_CAS_WEAK_(&c->state, &s, s & ~(uint64_t)TRT_COMMIT_, release))
+                    /* order: as above. The park has released, and nothing was written since. */
+                    if (TRT_CAS_WEAK_(&c->state, &s, s & ~(uint64_t)TRT_COMMIT_, acq_rel))
                         return TRT_STEP_GONE_;
             } else {
                 trt_claim_strand_(c);
@@ -7253,7 +7254,7 @@ static bool trt_pool_submit_(trt_runtime *rt, trt_job_ *job, uint64_t state)
     trt_cell_ *c = job->cell;
     bool set = (state & TRT_SET_) != 0;
     trt_latch_(&rt->pool.latch);
-    TRT_STORE_(&c->state, state, release);
+    TRT_STORE_(&c->state, state, release); /* order: the latch, for who runs or skips it */
     if (trt_pool_queue_(rt, job)) return true;
     if (set) { /* the set reports it */
         trt_task_end_(c, TRT_NO_MEMORY);

@@ -69,7 +69,7 @@ bug abort_stays_linked abort notify_one 'not true\|freed memory\|data race\|dead
 bug barrier_counts_the_aborted abort barrier 'not true' \
     's/if (b->parties_ - b->arrived_ <= 1) trt_barrier_sweep_(b);//'
 bug shutdown_misses_a_task shutdown busy 'livelock' \
-    '/^static bool trt_maintain_(/,/^}/s/if (trt_closing_unseen_(w)) trt_see_closing_(w);//' 2
+    '/^static bool trt_maintain_(/,/^}/s/if (trt_closing_unseen_(w)) trt_see_closing_(w);//' 3
 bug free_behind_claim shutdown acquire_many 'freed memory\|data race' \
     '/^static void trt_unlink_all_(/,/^}/s/trt_visitors_wait_(rt);//'
 bug abort_breaks_the_shield matrix one-worker-by-handle 'not true\|expected' \

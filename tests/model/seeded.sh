@@ -45,9 +45,9 @@ bug end_relaxed runtime spawn_join 'data race' \
 bug cancel_wakes_nobody runtime permits 'deadlock\|livelock' \
     '/^static void trt_acquire_cancel_(/,/^}/s/trt_permits_grant_(p, .*);//'
 bug latch_release_relaxed latch latch_two 'data race' \
-    's/TRT_SWAP_(latch, 0u, release)/TRT_SWAP_(latch, 0u, relaxed)/'
+    's/TRT_SWAP_(latch, value, release)/TRT_SWAP_(latch, value, relaxed)/'
 bug latch_wakes_nobody latch latch_two 'deadlock' \
-    's/if (TRT_UNLIKELY_(TRT_SWAP_(latch, 0u, release) == 2)) trt_os_wake_(latch, 1);/TRT_SWAP_(latch, 0u, release);/'
+    's/if (TRT_UNLIKELY_(TRT_SWAP_(latch, value, release) == 2)) trt_os_wake_(latch, 1);/(void)TRT_SWAP_(latch, value, release);/'
 bug visitor_not_awaited runtime free_behind_wake 'freed memory\|data race' \
     's/^    trt_visitors_wait_(rt);//'
 bug joiner_leaves_its_waiter runtime shutdown_gives_up 'has been left' \
@@ -65,7 +65,7 @@ bug region_leaked runtime spawn_join 'left behind' \
 bug abort_holds_back abort acquire_held_back 'not true\|deadlock\|livelock' \
     '/^static void trt_acquire_cancel_(/,/^}/s/trt_permits_grant_(p, .*);//'
 bug abort_stays_linked abort notify_one 'not true\|freed memory\|data race\|deadlock' \
-    '/^static void trt_notified_cancel_(/,/^}/s/trt_unlist_(.*);/(void)n;/'
+    '/^static void trt_notified_cancel_(/,/^}/s/if (w->linked) trt_list_remove_(.*);//'
 bug barrier_counts_the_aborted abort barrier 'not true' \
     's/if (b->parties_ - b->arrived_ <= 1) trt_barrier_sweep_(b);//'
 bug shutdown_misses_a_task shutdown busy 'livelock' \

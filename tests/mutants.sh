@@ -62,14 +62,14 @@ trt_watch_main_@if (!trt_all_asleep_(rt)) trt_watch_wake_(rt);@
 trt_park_strand_@TRT_LOAD_(&trt_rt_of_(c)->closing, relaxed)@false
 trt_join_register_@TRT_LOAD_(&trt_rt_of_(c)->given_up, seq_cst)@false
 trt_count_spawn_@if (!TRT_LOAD_(&rt->closing, seq_cst)) return true;@return true;
-trt_drive_@if (t && TRT_LOAD_(&t->woken, acquire)) return true;@
+trt_drive_@if (t && TRT_LOAD_(&t->woken, relaxed)) return true;@
 trt_drive_@if (TRT_LOAD_(&rt->signals, acquire) & TRT_SIGNAL_STOP_) return false;@
-trt_drive_@if (TRT_LOAD_(&rt->deadlocked, acquire)) return false;@
+trt_drive_@if (TRT_LOAD_(&rt->deadlocked, relaxed)) return false;@
 trt_drive_@if (!t && TRT_LOAD_(&rt->ended_gate, acquire)) return true;@
 trt_pool_sleep_@if (pool->closed) return false;@
-trt_pool_sleep_@if (TRT_LOAD_(&t->wake, acquire)) return true;@
-trt_pool_leave_@trt_pool_should_start_(pool)@false
-trt_poller_arm_@TRT_LOAD_(&rt->polling, seq_cst)@false
+trt_pool_sleep_@if (TRT_LOAD_(&t->wake, acquire)) {@if (false) {
+trt_pool_leave_@trt_pool_call_(pool, true)@(trt_summons_){NULL, false}
+trt_poller_arm_@TRT_LOAD_(&rt->polling, relaxed)@false
 trt_pause_point_#2@TRT_LOAD_(&rt->signals, seq_cst) & TRT_SIGNAL_PAUSE_@false
 trt_pause_point_@TRT_LOAD_(&w->stopped, relaxed)@false
 trt_notified_poll_@missed || value == TRT_NOTIFY_PERMIT_@false

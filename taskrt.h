@@ -2503,6 +2503,7 @@ typedef struct trt_group_ { /* several operations awaited as one: see >>groups *
     uint32_t inside;    /* a bit for each branch that ended on the back of its group's strand */
     int8_t winner;      /* of any: the first; of try_all: the first that failed; else -1 */
     uint8_t flags, n, timers, first, begun;
+    bool parked;             /* its strand is, or has been: others may decide */
     bool settling, deadline; /* deadline: made for one operation, not by the user */
     trt_waiter_ member[];    /* n, then a timer for each of them that has a deadline */
 } trt_group_;
@@ -3823,15 +3824,36 @@ static bool trt_park_(trt_waiter_ *w)
     return w->mode != TRT_MODE_STRAND_ || trt_park_strand_(trt_waiting_cell_(w), 0);
 }
 
+/* On the registering thread: is it undecided, and not aborted? */
+static inline bool trt_group_open_(const trt_group_ *g)
+{
+    uint64_t s = TRT_LOAD_(&g->cell->state, relaxed); /* a look */
+    if (g->parked) return (s & TRT_WAIT_STATE_) != 0;
+    return g->winner < 0 && TRT_LOAD_(&g->left, relaxed) &&
+           (!(s & TRT_ABORT_) || trt_shielded_(g->cell));
+}
+
+/* The group's strand becomes claimable. False: it has been claimed already, or an abort pends. */
+static bool trt_group_park_(trt_group_ *g)
+{
+    if (!g->parked) (void)trt_park_strand_(g->cell, TRT_COMMIT_);
+    g->parked = true;
+    return trt_group_open_(g);
+}
+
+static bool trt_group_claim_(trt_group_ *g)
+{
+    return g->parked ? trt_claim_strand_(g->cell) != 0 : trt_group_open_(g);
+}
+
 /* A member completes while its group is being registered: has no other decided the group? */
 static bool trt_take_(trt_waiter_ *w)
 {
     trt_group_ *g;
     if (w->mode != TRT_MODE_MEMBER_) return true;
     g = trt_group_of_(w);
-    if (g->flags & TRT_GROUP_ALL_)
-        return (TRT_LOAD_(&g->cell->state, relaxed) & TRT_WAIT_STATE_) != 0; /* a look */
-    if (!trt_claim_strand_(g->cell)) return false;
+    if (g->flags & TRT_GROUP_ALL_) return trt_group_open_(g);
+    if (!trt_group_claim_(g)) return false;
     g->winner = (int8_t)w->index;
     return true;
 }
@@ -4860,6 +4882,7 @@ static void trt_check_ops_(trt_worker_ *w, trt_co *co, const trt_op *op)
 }
 
 static trt_group_ *trt_group_new_(trt_worker_ *w, trt_co *co, const trt_op *op);
+static trt_group_ *trt_deadline_new_(trt_worker_ *w, trt_co *co, const trt_op *op);
 
 static bool trt_deadline_(const trt_op *op)
 {
@@ -4882,7 +4905,8 @@ static TRT_NOINLINE_ bool trt_suspend_(trt_worker_ *w, trt_co *co, const trt_op 
     wait->args = op->args_;
     wait->kind = (uint8_t)(group ? (uint32_t)TRT_KIND_GROUP_ : op->kind_);
     if (group) {
-        wait->args.obj = trt_group_new_(w, co, op);
+        wait->args.obj = op->kind_ == TRT_KIND_GROUP_ ? trt_group_new_(w, co, op)
+                                                      : trt_deadline_new_(w, co, op);
         if (!wait->args.obj) goto no_memory;
     } else if (trt_kinds_[op->kind_].keep && !trt_kinds_[op->kind_].keep(wait)) {
         goto no_memory;
@@ -5166,7 +5190,9 @@ TRT_DEF_ trt_op trt_within_until(trt_instant instant, trt_op op)
  *
  * A branch that awaits a coroutine is a strand of its own, with the cell taken when the group is
  * made (so that nothing can fail half-way). It runs at once, on top of the group's strand, until it
- * suspends: that is what lets a child that never waits win over a deadline in the past.
+ * suspends: that is what lets a child that never waits win over a deadline in the past. As long as
+ * nothing but branches that ended so has begun, nobody else can know of the group: it is parked
+ * before the first other operation, or when a branch leaves its back (trt_go_async_).
  *
  * Afterwards the group settles: losers are unlinked; coroutines are aborted and jobs asked to stop,
  * and the strand waits for these (`linger`), shielded. A branch of `all` with a deadline of its own
@@ -5324,15 +5350,28 @@ static bool trt_member_init_(trt_worker_ *w, trt_group_ *g, uint32_t index, cons
     return !trt_kinds_[m->kind].keep || trt_kinds_[m->kind].keep(m);
 }
 
-static trt_group_ *trt_group_new_(trt_worker_ *w, trt_co *co, const trt_op *op)
+/* The timer of operation `i`. */
+static void trt_member_timer_(trt_worker_ *w, trt_group_ *g, uint32_t i, const trt_op *op)
 {
-    bool group = op->kind_ == TRT_KIND_GROUP_;
-    const trt_op *ops = group ? (const trt_op *)op->args_.obj : op;
-    uint32_t flags = group ? (uint32_t)op->args_.arg & 255u : TRT_GROUP_BIASED_;
-    uint32_t n = group ? (uint32_t)(op->args_.arg >> 8) : 1, timers = 0, i;
-    trt_group_ *g;
-    for (i = 0; i < n && !(flags & TRT_GROUP_ALL_); i++) timers += trt_deadline_(&ops[i]);
-    g = (trt_group_ *)trt_block_alloc_(w->rt, sizeof *g + (n + timers) * sizeof g->member[0]);
+    trt_waiter_ *m = &g->member[g->n + g->timers];
+    memset(m, 0, sizeof *m);
+    m->mode = TRT_MODE_MEMBER_;
+    m->index = (uint8_t)(g->n + g->timers++);
+    m->status = TRT_PENDING;
+    m->kind = TRT_KIND_SLEEP_;
+    m->args.arg = (uint64_t)op->within_;
+    if (op->until_ != TRT_FOREVER_ || w->rt->virtual_clock) {
+        m->kind = TRT_KIND_SLEEP_UNTIL_;
+        m->args.arg = (uint64_t)trt_op_deadline_(w->rt, op);
+    }
+    m->args.out = &g->member[i]; /* whose deadline it is */
+}
+
+static trt_group_ *trt_group_alloc_(trt_worker_ *w, trt_co *co, uint32_t flags, uint32_t n,
+                                    uint32_t timers)
+{
+    trt_group_ *g = (trt_group_ *)trt_block_alloc_(w->rt, sizeof *g +
+                                                              (n + timers) * sizeof g->member[0]);
     if (!g) return NULL;
     g->cell = co->cell_;
     TRT_STORE_(&g->left, n, relaxed);
@@ -5340,32 +5379,44 @@ static trt_group_ *trt_group_new_(trt_worker_ *w, trt_co *co, const trt_op *op)
     g->winner = -1;
     g->flags = (uint8_t)flags;
     g->inside = 0;
-    g->n = g->timers = g->begun = 0;
-    g->first = (uint8_t)(flags & TRT_GROUP_BIASED_ ? 0 : trt_mix_(&w->rng) % n);
-    g->settling = false;
-    g->deadline = !group;
-    for (i = 0; i < n; i++, g->n++) {
-        if (!trt_member_init_(w, g, i, &ops[i])) {
-            g->n++;
-            trt_group_free_(g);
-            return NULL;
-        }
+    g->n = g->timers = g->first = g->begun = 0;
+    g->parked = g->settling = g->deadline = false;
+    return g;
+}
+
+/* For one operation with a deadline. */
+static trt_group_ *trt_deadline_new_(trt_worker_ *w, trt_co *co, const trt_op *op)
+{
+    trt_group_ *g = trt_group_alloc_(w, co, TRT_GROUP_BIASED_, 1, 1);
+    if (!g) return NULL;
+    g->deadline = true;
+    g->n = 1;
+    if (!trt_member_init_(w, g, 0, op)) {
+        trt_group_free_(g);
+        return NULL;
     }
-    for (i = 0; i < n && timers; i++) {
-        trt_waiter_ *m = &g->member[n + g->timers];
-        if (!trt_deadline_(&ops[i])) continue;
-        memset(m, 0, sizeof *m);
-        m->mode = TRT_MODE_MEMBER_;
-        m->index = (uint8_t)(n + g->timers++);
-        m->status = TRT_PENDING;
-        m->kind = TRT_KIND_SLEEP_;
-        m->args.arg = (uint64_t)ops[i].within_;
-        if (ops[i].until_ != TRT_FOREVER_ || w->rt->virtual_clock) {
-            m->kind = TRT_KIND_SLEEP_UNTIL_;
-            m->args.arg = (uint64_t)trt_op_deadline_(w->rt, &ops[i]);
-        }
-        m->args.out = &g->member[i]; /* whose deadline it is */
+    trt_member_timer_(w, g, 0, op);
+    return g;
+}
+
+static trt_group_ *trt_group_new_(trt_worker_ *w, trt_co *co, const trt_op *op)
+{
+    const trt_op *ops = (const trt_op *)op->args_.obj;
+    uint32_t flags = (uint32_t)op->args_.arg & 255u, n = (uint32_t)(op->args_.arg >> 8);
+    uint32_t timers = 0, i;
+    trt_group_ *g;
+    for (i = 0; i < n && !(flags & TRT_GROUP_ALL_); i++) timers += trt_deadline_(&ops[i]);
+    g = trt_group_alloc_(w, co, flags, n, timers);
+    if (!g) return NULL;
+    if (!(flags & TRT_GROUP_BIASED_)) g->first = (uint8_t)(trt_mix_(&w->rng) % n);
+    for (i = 0; i < n; i++) {
+        g->n++;
+        if (trt_member_init_(w, g, i, &ops[i])) continue;
+        trt_group_free_(g);
+        return NULL;
     }
+    for (i = 0; i < n && timers; i++)
+        if (trt_deadline_(&ops[i])) trt_member_timer_(w, g, i, &ops[i]);
     return g;
 }
 
@@ -5435,12 +5486,11 @@ static void trt_member_done_(trt_group_ *g, trt_waiter_ *m, trt_status_code stat
 {
     m->status = (uint8_t)status;
     if (!(g->flags & TRT_GROUP_ALL_)) {
-        if (g->winner != (int8_t)m->index && trt_claim_strand_(g->cell))
-            g->winner = (int8_t)m->index;
-        return;
-    }
-    if ((g->flags & TRT_GROUP_TRY_) && status != TRT_OK) {
-        if (trt_claim_strand_(g->cell)) g->winner = (int8_t)m->index;
+        if (g->winner != (int8_t)m->index && trt_group_claim_(g)) g->winner = (int8_t)m->index;
+    } else if ((g->flags & TRT_GROUP_TRY_) && status != TRT_OK) {
+        if (trt_group_claim_(g)) g->winner = (int8_t)m->index;
+    } else if (!g->parked) {
+        TRT_COUNT_(&g->left, (uint32_t)-1);
         /* order: as in trt_claim_member_ */
     } else if (TRT_SUB_(&g->left, 1u, acq_rel) == 1) {
         trt_claim_strand_(g->cell);
@@ -5462,6 +5512,7 @@ static trt_waiter_ *trt_member_(trt_group_ *g, uint32_t i)
 }
 
 static int trt_group_settle_(trt_worker_ *w, trt_cell_ *c);
+static void trt_timer_cancel_(trt_waiter_ *w);
 
 /* Register the next members; a branch runs first, until it suspends or ends. */
 static int trt_group_step_(trt_worker_ *w, trt_cell_ **pc)
@@ -5469,14 +5520,11 @@ static int trt_group_step_(trt_worker_ *w, trt_cell_ **pc)
     trt_cell_ *c = *pc;
     trt_group_ *g = (trt_group_ *)c->wait.args.obj;
     uint64_t s;
-    if (!g->begun && !trt_park_strand_(c, TRT_COMMIT_)) return trt_group_settle_(w, c);
-    while (g->begun < g->n + g->timers) {
-        trt_waiter_ *m = trt_member_(g, g->begun++);
+    while (g->begun < g->n + g->timers && trt_group_open_(g)) {
+        trt_waiter_ *m = trt_member_(g, g->begun);
         trt_status_code status;
-        if (!(TRT_LOAD_(&c->state, relaxed) & TRT_WAIT_STATE_)) { /* a look */
-            g->begun--;
-            break;
-        }
+        if (m->kind != TRT_KIND_CALL_ && !trt_group_park_(g)) break;
+        g->begun++;
         if (m->kind == TRT_KIND_CALL_) {
             *pc = (trt_cell_ *)m->args.out;
             return TRT_STEP_POLL_;
@@ -5501,11 +5549,39 @@ static int trt_group_step_(trt_worker_ *w, trt_cell_ **pc)
 
 static int trt_group_finish_(trt_cell_ *c);
 
+/* A deadline of one operation is the most common group by far, so it has a short way: if neither
+ * takes time to end, both are over here at once. */
+static int trt_deadline_over_(trt_cell_ *c, trt_group_ *g)
+{
+    trt_waiter_ *m = &g->member[0];
+    trt_co *co = c->leaf;
+    int winner;
+    if (g->begun && !g->inside && trt_kinds_[m->kind].cancel) trt_kinds_[m->kind].cancel(m);
+    if (g->begun == 2) trt_timer_cancel_(m + 1);
+    winner = g->winner;
+    if (winner == 0) {
+        co->status_ = m->status;
+        if (m->status == TRT_ERRNO) c->wait.error = m->error;
+        if (m->status == TRT_PANICKED) c->flags |= TRT_SAW_PANIC_;
+        /* trt_joined() looks here after a join_next */
+        c->wait.args.arg = m->kind == TRT_KIND_JOIN_NEXT_ ? m->args.arg : m->status;
+    } else {
+        if (winner > 0) co->status_ = TRT_TIMED_OUT;
+        c->wait.args.arg = TRT_CANCELLED;
+    }
+    c->wait.kind = TRT_KIND_NONE_;
+    trt_group_free_(g);
+    return winner < 0 ? TRT_STEP_ABORT_ : TRT_STEP_POLL_;
+}
+
 /* The strand is ours again: end what has not completed, and wait for what takes time to end. */
 static int trt_group_settle_(trt_worker_ *w, trt_cell_ *c)
 {
     trt_group_ *g = (trt_group_ *)c->wait.args.obj;
-    uint32_t i;
+    uint32_t i, kind = g->member[0].kind;
+    if (g->deadline && kind != TRT_KIND_CALL_ && kind != TRT_KIND_BLOCKING_ &&
+        kind != TRT_KIND_SYNC_)
+        return trt_deadline_over_(c, g);
     if (!g->settling) {
         g->settling = true;
         TRT_STORE_(&g->linger, 1u, relaxed);
@@ -5663,7 +5739,10 @@ static void trt_go_async_(trt_cell_ *c)
         return;
     }
     c->flags |= TRT_ASYNC_;
-    if (c->kind != TRT_TASK_) return;
+    if (c->kind == TRT_BRANCH_) {
+        trt_group_park_(trt_group_of_((trt_waiter_ *)c->up));
+        return;
+    }
     c->up = NULL;
     TRT_AND_(&c->state, ~(uint64_t)TRT_JOINED_, release); /* the joiner registers like any other */
 }
@@ -5944,10 +6023,17 @@ static int trt_inline_over_(trt_cell_ **pc, trt_status_code status)
     }
     if (c->kind == TRT_BRANCH_) {
         trt_waiter_ *m = (trt_waiter_ *)c->up;
+        trt_group_ *g;
         if (status == TRT_PANICKED) trt_panic_move_(c, behind);
+        g = trt_group_of_(m);
         m->error = c->wait.error;
-        trt_group_of_(m)->inside |= 1u << m->index;
-        if (trt_take_(m)) trt_member_done_(trt_group_of_(m), m, status);
+        g->inside |= 1u << m->index;
+        if (g->deadline && !g->parked && status != TRT_PANICKED) {
+            m->status = (uint8_t)status;
+            if (trt_group_open_(g)) g->winner = 0;
+            return trt_deadline_over_(behind, g);
+        }
+        if (trt_take_(m)) trt_member_done_(g, m, status);
         else m->status = (uint8_t)status;
         return TRT_STEP_COMMIT_;
     }

@@ -9491,9 +9491,10 @@ TRT_DEF_ void trt_downgrade(trt_guard *guard)
 #define TRT_NOTIFY_PERMIT_ 4u
 #define TRT_NOTIFY_WAITERS_ 8u
 
-static void trt_notify_unlatch_(trt_notify *n)
+static void trt_notify_unlatch_(trt_notify *n, bool permit)
 {
-    trt_unlatch_value_(&n->word_, n->waiters_.head ? TRT_NOTIFY_WAITERS_ : 0u);
+    uint32_t value = permit ? TRT_NOTIFY_PERMIT_ : 0u;
+    trt_unlatch_value_(&n->word_, n->waiters_.head ? TRT_NOTIFY_WAITERS_ : value);
 }
 
 /* Takes a notification that is kept. If a notify_all came since the look at the rounds, the op had
@@ -9510,23 +9511,21 @@ static trt_status_code trt_notified_poll_(trt_co *co, trt_args_ *a, trt_waiter_ 
 {
     trt_notify *n = a->obj;
     trt_status_code status;
-    uint32_t value;
-    bool missed;
+    bool permit, missed;
     (void)co;
     /* A look; what it misses, the registration sees under the latch. */
     if (!w && TRT_LOAD_(&n->word_, relaxed) != TRT_NOTIFY_PERMIT_ &&
         TRT_LOAD_(&n->rounds_, relaxed) == a->arg)
         return TRT_PENDING;
-    value = trt_latch_value_(&n->word_);
+    permit = trt_latch_value_(&n->word_) == TRT_NOTIFY_PERMIT_;
     missed = TRT_LOAD_(&n->rounds_, relaxed) != a->arg; /* changes under the latch only */
-    if (missed || value == TRT_NOTIFY_PERMIT_) {
+    if (missed || permit) {
         status = trt_settle_(w, TRT_OK);
-        if (status == TRT_OK && !missed) value = 0;
-        trt_unlatch_value_(&n->word_, value);
-        return status;
+        if (status == TRT_OK && !missed) permit = false;
+    } else {
+        status = trt_enlist_(&n->waiters_, w);
     }
-    status = trt_enlist_(&n->waiters_, w);
-    trt_notify_unlatch_(n);
+    trt_notify_unlatch_(n, permit);
     return status;
 }
 
@@ -9544,10 +9543,9 @@ static TRT_NOINLINE_ bool trt_await_notified_(trt_co *co, void *notify, uint64_t
 static void trt_notified_cancel_(trt_waiter_ *w)
 {
     trt_notify *n = w->args.obj;
-    uint32_t value = trt_latch_value_(&n->word_);
+    bool permit = trt_latch_value_(&n->word_) == TRT_NOTIFY_PERMIT_;
     if (w->linked) trt_list_remove_(&n->waiters_, w);
-    if (value == TRT_NOTIFY_PERMIT_) trt_unlatch_value_(&n->word_, value);
-    else trt_notify_unlatch_(n);
+    trt_notify_unlatch_(n, permit);
 }
 
 TRT_DEF_ trt_op trt_notified(trt_notify *notify)
@@ -9564,19 +9562,18 @@ TRT_DEF_ void trt_notify_one(trt_notify *notify)
     /* Release pairs with whoever takes it: what is kept already tells of this notifier too. */
     while (!value || value == TRT_NOTIFY_PERMIT_)
         if (TRT_CAS_WEAK_(&notify->word_, &value, TRT_NOTIFY_PERMIT_, release)) return;
-    value = trt_latch_value_(&notify->word_);
-    if (trt_complete_first_(&notify->waiters_, TRT_OK, &wakes)) trt_notify_unlatch_(notify);
-    else trt_unlatch_value_(&notify->word_, TRT_NOTIFY_PERMIT_);
+    (void)trt_latch_value_(&notify->word_);
+    trt_notify_unlatch_(notify, !trt_complete_first_(&notify->waiters_, TRT_OK, &wakes));
     trt_wake_(&wakes);
 }
 
 TRT_DEF_ void trt_notify_all(trt_notify *notify)
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
-    uint32_t value = trt_latch_value_(&notify->word_);
+    bool permit = trt_latch_value_(&notify->word_) == TRT_NOTIFY_PERMIT_;
     TRT_ADD_(&notify->rounds_, 1, release); /* pairs with the load in trt_notified */
     trt_complete_all_(&notify->waiters_, TRT_OK, &wakes);
-    trt_unlatch_value_(&notify->word_, value == TRT_NOTIFY_PERMIT_ ? TRT_NOTIFY_PERMIT_ : 0u);
+    trt_notify_unlatch_(notify, permit);
     trt_wake_(&wakes);
 }
 

@@ -72,7 +72,7 @@ trt_pool_leave_@trt_pool_call_(pool, true)@(trt_summons_){NULL, false}
 trt_poller_arm_@TRT_LOAD_(&rt->polling, relaxed)@false
 trt_pause_point_#2@TRT_LOAD_(&rt->signals, seq_cst) & TRT_SIGNAL_PAUSE_@false
 trt_pause_point_@TRT_LOAD_(&w->stopped, relaxed)@false
-trt_notified_poll_@missed || value == TRT_NOTIFY_PERMIT_@false
+trt_notified_poll_@missed || permit@false
 trt_once_poll_@TRT_LOAD_(&o->state_, relaxed)@TRT_ONCE_BUSY_
 trt_runtime_shutdown@|| trt_live_(rt) == 0@
 '

@@ -52,7 +52,7 @@ bug close_drops_messages \
 bug an_abort_beats_a_completed_await \
     '/^static int trt_resume_(/,/^}/s/if (c->wait.status == TRT_PENDING) {/if (c->wait.status == TRT_PENDING || ((TRT_LOAD_(\&c->state, relaxed) \& TRT_ABORT_) \&\& !trt_shielded_(c))) {/'
 bug notify_all_keeps_one \
-    '/^TRT_DEF_ void trt_notify_all(/,/^}/s/value == TRT_NOTIFY_PERMIT_ ? TRT_NOTIFY_PERMIT_ : 0u/TRT_NOTIFY_PERMIT_/'
+    '/^TRT_DEF_ void trt_notify_all(/,/^}/s/notify_unlatch_(notify, permit)/notify_unlatch_(notify, true)/'
 bug a_cancel_stops_at_the_children \
     '/^TRT_DEF_ void trt_token_cancel(/,/^}/s/ && t->child)/ \&\& t->child \&\& t == token)/'
 bug the_last_failure_of_forks_is_told \

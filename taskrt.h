@@ -5350,21 +5350,21 @@ static bool trt_member_init_(trt_worker_ *w, trt_group_ *g, uint32_t index, cons
     return !trt_kinds_[m->kind].keep || trt_kinds_[m->kind].keep(m);
 }
 
-/* The timer of operation `i`. */
-static void trt_member_timer_(trt_worker_ *w, trt_group_ *g, uint32_t i, const trt_op *op)
+/* The deadline of the member `of`. */
+static inline void trt_member_timer_(trt_worker_ *w, trt_waiter_ *m, uint32_t index,
+                                     trt_waiter_ *of, const trt_op *op)
 {
-    trt_waiter_ *m = &g->member[g->n + g->timers];
     memset(m, 0, sizeof *m);
     m->mode = TRT_MODE_MEMBER_;
-    m->index = (uint8_t)(g->n + g->timers++);
+    m->index = (uint8_t)index;
     m->status = TRT_PENDING;
     m->kind = TRT_KIND_SLEEP_;
+    m->args.out = of;
     m->args.arg = (uint64_t)op->within_;
     if (op->until_ != TRT_FOREVER_ || w->rt->virtual_clock) {
         m->kind = TRT_KIND_SLEEP_UNTIL_;
         m->args.arg = (uint64_t)trt_op_deadline_(w->rt, op);
     }
-    m->args.out = &g->member[i]; /* whose deadline it is */
 }
 
 static trt_group_ *trt_group_alloc_(trt_worker_ *w, trt_co *co, uint32_t flags, uint32_t n,
@@ -5390,20 +5390,18 @@ static trt_group_ *trt_deadline_new_(trt_worker_ *w, trt_co *co, const trt_op *o
     trt_group_ *g = trt_group_alloc_(w, co, TRT_GROUP_BIASED_, 1, 1);
     if (!g) return NULL;
     g->deadline = true;
-    g->n = 1;
-    if (!trt_member_init_(w, g, 0, op)) {
-        trt_group_free_(g);
-        return NULL;
-    }
-    trt_member_timer_(w, g, 0, op);
-    return g;
+    g->n = g->timers = 1;
+    trt_member_timer_(w, &g->member[1], 1, &g->member[0], op);
+    if (trt_member_init_(w, g, 0, op)) return g;
+    trt_group_free_(g);
+    return NULL;
 }
 
 static trt_group_ *trt_group_new_(trt_worker_ *w, trt_co *co, const trt_op *op)
 {
     const trt_op *ops = (const trt_op *)op->args_.obj;
     uint32_t flags = (uint32_t)op->args_.arg & 255u, n = (uint32_t)(op->args_.arg >> 8);
-    uint32_t timers = 0, i;
+    uint32_t timers = 0, i, k = n;
     trt_group_ *g;
     for (i = 0; i < n && !(flags & TRT_GROUP_ALL_); i++) timers += trt_deadline_(&ops[i]);
     g = trt_group_alloc_(w, co, flags, n, timers);
@@ -5415,8 +5413,12 @@ static trt_group_ *trt_group_new_(trt_worker_ *w, trt_co *co, const trt_op *op)
         trt_group_free_(g);
         return NULL;
     }
-    for (i = 0; i < n && timers; i++)
-        if (trt_deadline_(&ops[i])) trt_member_timer_(w, g, i, &ops[i]);
+    g->timers = (uint8_t)timers;
+    for (i = 0; i < n && timers; i++) {
+        if (!trt_deadline_(&ops[i])) continue;
+        trt_member_timer_(w, &g->member[k], k, &g->member[i], &ops[i]);
+        k++;
+    }
     return g;
 }
 
@@ -5570,7 +5572,8 @@ static int trt_deadline_over_(trt_cell_ *c, trt_group_ *g)
         c->wait.args.arg = TRT_CANCELLED;
     }
     c->wait.kind = TRT_KIND_NONE_;
-    trt_group_free_(g);
+    if (g->inside || m->kept) trt_member_clear_(m);
+    trt_slot_free_(g);
     return winner < 0 ? TRT_STEP_ABORT_ : TRT_STEP_POLL_;
 }
 
@@ -9580,8 +9583,8 @@ TRT_DEF_ void trt_notify_all(trt_notify *notify)
 /* ---- barrier
  *
  * The last arriver completes the others and starts the next round, so a round needs no number. A
- * waiter leaves when its await ends: one whose abort has been asked for, but has not been carried
- * out, still counts as arrived.
+ * waiter leaves when its await ends; one that has lost, and has not run since, is taken out before
+ * it could make a round complete.
  */
 /* Does it still wait? One that lost to an abort or a deadline stays linked until its strand runs. */
 static bool trt_still_waits_(trt_waiter_ *w)
@@ -9590,7 +9593,7 @@ static bool trt_still_waits_(trt_waiter_ *w)
     return (TRT_LOAD_(&c->state, relaxed) & TRT_WAIT_STATE_) != 0;
 }
 
-/* Latch held, the round is about to be complete: who has been aborted counts no longer. */
+/* Latch held, the round is about to be complete: who has lost counts no longer. */
 static void trt_barrier_sweep_(trt_barrier *b)
 {
     trt_waiter_ *w = b->waiters_.head, *next;

@@ -146,6 +146,8 @@ static int index_of(const struct frame *f) { return (int)(f - m.f); }
 static bool shielded(const struct frame *f) { return root_of(f)->cleanings > 0; }
 static bool is_group(const struct frame *f) { return f->form != OP_YIELD || f->w[0].deadline != NEVER; }
 
+static bool has_deadlines_of_its_own(const struct frame *f);
+static int object_of_op(int op);
 static void strand_over(struct frame *r);
 static void run_group(struct frame *f);
 static void grant(int object);
@@ -199,13 +201,43 @@ static void interval_fires(struct frame *f, int64_t now)
         f->tick = now + f->period - late % f->period;
 }
 
+/* What the library has made of an await of several. */
+static const trt_group_ *group_of(const struct frame *f)
+{
+    const trt_waiter_ *w = &f->co->cell_->wait;
+    return is_group(f) && w->kind == TRT_KIND_GROUP_ ? (const trt_group_ *)w->args.obj : NULL;
+}
+
+/* A branch of try_all with a deadline of its own has timed out, but has not run: until then the others may complete. */
+static bool late_but_taken(const struct frame *f, int i)
+{
+    const trt_group_ *g = f->state == READY && !f->lost && !f->settled ? group_of(f) : NULL;
+    return g && f->form == OP_TRY_ALL && has_deadlines_of_its_own(f) && g->winner < 0 &&
+           g->member[i].status != TRT_PENDING;
+}
+
+/* Of two locks that an any waits for, the other one may have come first, when a zombie in front of it went unseen. */
+static int other_lock(const struct frame *f, int i)
+{
+    const trt_group_ *g = f->form == OP_ANY || f->form == OP_BIASED ? group_of(f) : NULL;
+    int winner = g ? g->winner : -1;
+    if (winner < 0 || winner >= f->n || winner == i)
+        return -1;
+    return object_of_op(f->w[winner].op) >= 0 && object_of_op(f->w[i].op) >= 0 ? winner : -1;
+}
+
 /* The wait gets what it waits for, unless it has lost: then nothing happens. */
 static bool complete(struct frame *f, int i, int status, int value)
 {
     struct wait *w = &f->w[i];
+    int other;
     if (status != TRT_TIMED_OUT) /* that is decided elsewhere: it becomes a zombie */
         w->linked = false;
-    if (f->state != WAITING || w->status != PENDING)
+    if (f->state == WAITING && w->status == PENDING && (other = other_lock(f, i)) >= 0) {
+        m.permits[object_of_op(f->w[other].op)].available -= f->w[other].n;
+        complete(f, other, TRT_OK, 0);
+    }
+    if (w->status != PENDING || (f->state != WAITING && !late_but_taken(f, i)))
         return false;
     w->status = status;
     w->value = value;
@@ -223,6 +255,8 @@ static bool complete(struct frame *f, int i, int status, int value)
         m.once.state = BUSY;
         m.once.by = index_of(f);
     }
+    if (f->state != WAITING)
+        return true;
     if (f->form == OP_ALL || f->form == OP_TRY_ALL) {
         f->left--;
         if (f->form == OP_TRY_ALL && status != TRT_OK)
@@ -760,7 +794,7 @@ static void begin_barrier(struct frame *f, int i)
     int arrived = 1;
     for (int k = 0; k < m.frames; k++)
         for (int j = 0; j < m.f[k].n; j++)
-            arrived += m.f[k].w[j].linked && m.f[k].w[j].op == OP_BARRIER;
+            arrived += m.f[k].w[j].linked && m.f[k].w[j].op == OP_BARRIER && !lost(&m.f[k], j);
     if (arrived < m.parties) {
         enqueue(&f->w[i]);
         return;

@@ -9,12 +9,15 @@
  *   - each wait ends with the one status and value that the model has given it: first come, first served
  *   - bodies and cleanups begin when they may, once, and with the right reason
  *
- * Four things happen at moments that a program cannot see, and the model takes what it finds:
+ * Five things happen at moments that a program cannot see, and the model takes what it finds:
  *
  *   zombie   a wait that has lost (aborted, timed out) stays linked until its strand runs again, and may hold back
- *            those behind it; at the latest when the clock moves it is gone
+ *            those behind it; at the latest when the clock moves it is gone. So of a lock that was waited for behind one,
+            the model does not know whether it came before an abort, or before another lock of the same await
  *   leaving  a frame that had to wait for forks or for its set after the cleanup ends when its strand runs again
  *   doomed   forks and branches are aborted when the strand that they belong to runs: a look at the cell tells when
+ *   late     a branch of a try_all that has a deadline of its own runs once more when it is over; until then the other
+ *            branches may complete
  *   a tie    of two timers of one await that are due at the same instant, either may win
  */
 #ifndef ORACLE_H
@@ -405,6 +408,31 @@ static bool has_completed(const struct frame *f)
     if (w->kind != TRT_KIND_GROUP_)
         return w->status != TRT_PENDING;
     return g->winner >= 0 || ((g->flags & TRT_GROUP_ALL_) && !atomic_load(&g->left));
+}
+
+/* It did go unseen, and the abort that the model has seen came later. Wait i got its permits, if there are any. */
+static void complete_as_found(struct frame *f, int i)
+{
+    int object = i >= 0 && i < f->n ? object_of_op(f->w[i].op) : -1;
+    if (f->form == OP_ALL || f->form == OP_TRY_ALL || object < 0 || m.permits[object].available < f->w[i].n)
+        return;
+    f->state = WAITING;
+    f->lost = false;
+    m.permits[object].available -= f->w[i].n;
+    complete(f, i, TRT_OK, 0);
+}
+
+/* It was not complete after all, but aborted before: nothing is taken. */
+static void take_nothing(struct frame *f)
+{
+    for (int i = 0; i < f->n; i++) {
+        int object = object_of_op(f->w[i].op);
+        if (object < 0 || f->w[i].status != TRT_OK)
+            continue;
+        f->held[i] = 0;
+        f->guard[i] = NOBODY;
+        m.permits[object].available += f->w[i].n;
+    }
 }
 
 /* Branches of an all with deadlines of their own end by themselves. */
@@ -1067,6 +1095,8 @@ static void await_ends(struct frame *f)
     if (f->state != READY)
         wrong("task %d resumed, but what it awaits is not complete", index_of(f));
     if (f->lost)
+        complete_as_found(f, f->form == OP_YIELD ? 0 : f->co->chosen_);
+    if (f->lost)
         wrong("task %d resumed, but its await was aborted", index_of(f));
     if (lingers(f))
         wrong("task %d resumed, but a child of its await has not ended", index_of(f));
@@ -1160,6 +1190,8 @@ static void cleanup_begins(struct frame *f, trt_co *co, int status)
         if (lingers(f))
             wrong("the cleanup of task %d began, but a child of its await has not ended", index_of(f));
         f->why = branch_panic(f) ? TRT_PANICKED : TRT_CANCELLED;
+        if (f->perhaps && !f->lost)
+            take_nothing(f);
         unlink_all(f);
         for (int i = 0; i < 3; i++)
             grant_late(i);

@@ -1117,6 +1117,8 @@ static void check_outcome(struct frame *f, int status, int chosen, const int sta
             int each = f->w[i].status == PENDING ? TRT_CANCELLED : f->w[i].status;
             bool tie = f->winners && (each != TRT_OK || (is_timer(&f->w[i]) && f->w[i].due == f->claimed));
             bool ambiguous = f->w[i].either || (tie && (f->winners & (f->winners - 1) || is_timer(&f->w[i])));
+            if (ambiguous && f->w[i].op == OP_TICK && f->w[i].status != TRT_OK && statuses[i] == TRT_OK)
+                interval_fires(f, f->claimed);
             if (ambiguous)
                 each = f->w[i].status = statuses[i];
             if (each != statuses[i])

@@ -823,8 +823,30 @@ static void oneshot(void)
     finish();
 }
 
-/* Two runtimes on two threads share the object. */
+/* Two runtimes on two threads share the object: one gets the value, the other is told that there is none. */
 static const trt_config here = {.current_thread = true, .stall_after = -1};
+static trt_a32_ received;
+static void asks_here(void)
+{
+    int out = 0;
+    trt_status_code status = trt_run_with(&here, asks, &out);
+    MODEL_CHECK(status == TRT_OK ? out == 3 : status == TRT_CLOSED);
+    if (status == TRT_OK) TRT_ADD_(&received, 1u, relaxed);
+}
+static void oneshot_two(void)
+{
+    unsigned long a, b;
+    memset(&reply, 0, sizeof reply);
+    TRT_STORE_(&received, 0u, relaxed);
+    a = thread(0, asks_here);
+    b = thread(1, answers);
+    model_refuse_threads(0);
+    asks_here();
+    model_join(a);
+    model_join(b);
+    MODEL_CHECK(answered && TRT_LOAD_(&received, seq_cst) == 1);
+}
+
 static trt_once once;
 static int initialised;
 struct initialises { bool first; };
@@ -945,6 +967,7 @@ static const model_scenario scenarios[] = {
     {.name = "semaphore_closed", .run = semaphore_closed, BOUND(2)},
     {.name = "semaphore_try", .run = semaphore_try, BOUND(3), WEAK(1)},
     {.name = "oneshot", .run = oneshot, BOUND(2), WEAK(1)},
+    {.name = "oneshot_two", .run = oneshot_two, BOUND(1), WEAK(1)},
     {.name = "once_two", .run = once_two, BOUND(2)},
     {.name = "barrier_two", .run = barrier_two, BOUND(2)},
     {.name = "arc", .run = arc, .exhaust = 100, .weak = 1},

@@ -384,6 +384,28 @@ static void last_end(void)
     bare_free();
 }
 
+/* The last two end at once, in a shutdown: one of them sees both. */
+static void ends(size_t i)
+{
+    be_worker(i);
+    trt_count_end_(runtime);
+    trt_check_closing_(runtime);
+    be_nobody();
+}
+static void ends_too(void) { ends(1); }
+static void last_two_end(void)
+{
+    unsigned long a;
+    bare(2);
+    for (int i = 0; i < 2; i++) TRT_STORE_(&runtime->workers[i]->spawned, 1u, relaxed);
+    TRT_STORE_(&runtime->closing, 1u, seq_cst);
+    a = thread(0, ends_too);
+    ends(0);
+    model_join(a);
+    MODEL_CHECK(TRT_LOAD_(&runtime->ended_gate, acquire));
+    bare_free();
+}
+
 /* A timer is set on one worker while the other becomes the driver: somebody fires it. */
 static trt_thread_waiter_ timer;
 static void drives(void)
@@ -946,6 +968,7 @@ static const model_scenario scenarios[] = {
     {.name = "watch_spurious", .run = watch, .weak = 1, .spurious = 1},
     {.name = "watch_drive", .run = watch_drive, BOUND(2), WEAK(1)},
     {.name = "last_end", .run = last_end, BOUND(3), WEAK(2)},
+    {.name = "last_two_end", .run = last_two_end, BOUND(3), WEAK(2)},
     {.name = "driver", .run = driver, BOUND(3), WEAK(2)},
     {.name = "driver_poller", .run = driver_poller, BOUND(3), WEAK(1)},
     {.name = "wheel_cancel", .run = wheel_cancel, BOUND(6), WEAK(1)},

@@ -76,7 +76,7 @@ trt_pause_point_#2@TRT_LOAD_(&rt->signals, seq_cst) & TRT_SIGNAL_PAUSE_@false
 trt_pause_point_@TRT_LOAD_(&w->stopped, relaxed)@false
 trt_notified_poll_@missed || value == TRT_NOTIFY_PERMIT_@false
 trt_once_poll_@TRT_LOAD_(&o->state_, relaxed)@TRT_ONCE_BUSY_
-trt_runtime_shutdown@|| trt_live_(rt) == 0@
+trt_runtime_shutdown@trt_live_(rt) == 0@false
 '
 
 world() { # what a survivor has survived: comments count for nothing
@@ -139,13 +139,15 @@ try() {
             }
         }' | sort -k 1,1n -k 2,2n -k 3,3rg | awk '{ $2 = ++n[$1 " " $2]; print }' | sort -k 1,1n -k 2,2n -k 3,3rg |
         awk -v most="$MOST" 'BEGIN { rounds = split(most, m, " ") } ++n[$1] <= m[$1 < rounds ? $1 : rounds]' >"$slot/plan"
-    # An order needs no build: the model can weaken it, if it is the only one of its kind on the line.
+    # Needs no build: the model can weaken an order, if it is the only one of its kind on the line, and break the rest.
     weaken=
     case $kind,$where in
     order,"$1-$1-"*)
         from=${what#* }
         [ "$(sed -n "$1p" taskrt.h | sed 's@/\*.*@@' | grep -o "\<$from\>" | wc -l)" -eq 1 ] && weaken="-w $1,$(number "$from"),$(number "$4")"
         ;;
+    order,*) ;;
+    *) weaken="-x $(awk -F "$tab" -v key="$key" '$1 == key { print NR }' "$out/list")" ;;
     esac
     while read -r _ _ _ program scenario options; do
         reached=yes
@@ -164,7 +166,8 @@ try() {
                 state=killed by=compiler
                 return
             fi
-            cmp -s "$slot/$program.o" "$out/$program.o" && rm -f "$slot/$program" || differs=yes
+            [ -e "$out/$program-plain.o" ] || build taskrt.h "$program" "$out/$program-plain.o" "$out/$program-plain" >"$slot/log" 2>&1
+            cmp -s "$slot/$program.o" "$out/$program-plain.o" && rm -f "$slot/$program" || differs=yes
         fi
         [ -e "$slot/$program" ] || continue
         # shellcheck disable=SC2086
@@ -277,6 +280,8 @@ mkdir -p "$out"
 rm -rf "$out"/slot.*
 touch "$out/results"
 awk -v mode=list -v wakes="$wakes" -v rechecks="$rechecks" -f tests/mutants.awk taskrt.h >"$out/list" || exit 2
+mkdir -p "$out/switch"
+awk -v mode=switch -v wakes="$wakes" -v rechecks="$rechecks" -f tests/mutants.awk taskrt.h >"$out/switch/taskrt.h" || exit 2
 
 # The programs of the model: every source with a main, and the other ways to sleep.
 for source in $(grep -l '^int main(' tests/model/*.c); do
@@ -286,16 +291,16 @@ done >"$out/programs"
 for way in NO_FUTEX POLL; do echo "runtime-$way runtime.c -DTASKRT_$way"; done >>"$out/programs"
 
 # Which scenarios reach which line, and how long 200 schedules of each take. Read by gcov from a build of its own.
-stamp="$(cat taskrt.h tests/model/*.c tests/model/*.h tests/mutants.sh | cksum) ${MODEL_OPTIMISE:-}"
+stamp="$(cat taskrt.h tests/model/*.c tests/model/*.h tests/mutants.sh tests/mutants.awk | cksum) ${MODEL_OPTIMISE:-}"
 if [ "$(cat "$out/stamp" 2>/dev/null)" != "$stamp" ]; then
     echo "which scenario reaches what..."
-    rm -rf "$out/stamp" "$out/coverage" "$out/reach" "$out/compiled" "$out/costs" "$out/scenarios"
+    rm -rf "$out"/*-plain* "$out/stamp" "$out/coverage" "$out/reach" "$out/compiled" "$out/costs" "$out/scenarios"
     mkdir -p "$out/coverage"
     gcc -std=c11 -O2 -g -fno-omit-frame-pointer -no-pie -Wno-psabi -pthread -Itests/model -c tests/model/model.c -o "$out/model.o" || exit 2
     gcc -std=c11 -O2 -DMODEL_COVERAGE -no-pie -Wno-psabi -pthread -Itests/model -c tests/model/model.c -o "$out/coverage/model.o" || exit 2
     while read -r program source flags; do
         mkdir "$out/coverage/$program"
-        build taskrt.h "$program" "$out/$program.o" "$out/$program" &&
+        build "$out/switch/taskrt.h" "$program" "$out/$program.o" "$out/$program" &&
             (cd "$out/coverage/$program" &&
                 gcc -std=c11 -O0 --coverage -no-pie -w -pthread -I../../../../tests/model '-DTASKRT_MODEL="model.h"' -DTASKRT_DEBUG=1 \
                     "-DTASKRT_H_PATH=\"$root/taskrt.h\"" $flags -c "../../../../tests/model/$source" -o it.o &&

@@ -13,6 +13,7 @@
 #     why      the explanation beside it, if there is one: what follows `order:` in a comment on the line, or in the
 #              comment that ends on the line before
 # mode=apply: the file with what is at `line`, `column`, `length` replaced by `to`.
+# mode=switch: the file with every place but the orders broken if model_broken(N) says so, the Nth line of the list
 function masked(s,    out, i, j) { # the same length, with blanks for comments, strings and characters
     out = ""
     while (s != "") {
@@ -65,7 +66,27 @@ function call_end(l, c,    depth, s, ch, n) {
     }
     return 0
 }
-function place(kind, l, c, n, what, steps, first, last,    key, why) {
+function put(l, c, s) { puts[l]++; put_at[l, puts[l]] = c; put_text[l, puts[l]] = s }
+function place(kind, l, c, n, what, steps, first, last,    key, why, broken, original) {
+    places++
+    if (mode == "switch") {
+        broken = "model_broken(" places ")"
+        if (kind == "order") return
+        original = substr(code[l], c, n)
+        if (!n) {
+            put(l, c, "(" broken " ? " steps " : (void)")
+            put(end_line, end_column + 1, ")")
+        } else if (match(original, /^(if|while) \(/) && original !~ /;$/) {
+            put(l, c + RLENGTH, "!" broken " && ")
+        } else if (original ~ /;$/) {
+            put(l, c, "if (" broken ") { " steps " } else { ")
+            put(l, c + n, " }")
+        } else {
+            put(l, c, "(" broken " ? (" steps ") : (")
+            put(l, c + n, "))")
+        }
+        return
+    }
     key = in_function[l] ":" what
     gsub(/ /, "_", key)
     key = key ":" ++times[key]
@@ -191,6 +212,17 @@ END {
             gsub(/\t/, " ", what)
             place("recheck", l, c, length(part[2]), what, part[3] == "" ? ";" : part[3], l, l)
         }
-        if (!found) print "lost\t" list[i]
+        if (!found && mode == "list") print "lost\t" list[i]
+    }
+    if (mode != "switch") exit
+    for (l = 1; l <= lines; l++) {
+        s = text[l]
+        while (puts[l]) { # from the right
+            for (i = at = 1; i <= puts[l]; i++) if (put_at[l, i] > put_at[l, at]) at = i
+            s = substr(s, 1, put_at[l, at] - 1) put_text[l, at] substr(s, put_at[l, at])
+            put_at[l, at] = put_at[l, puts[l]]
+            put_text[l, at] = put_text[l, puts[l]--]
+        }
+        print s
     }
 }

@@ -5,14 +5,16 @@
 #   wake      no wake: a call that wakes, schedules or queues is left out, or the step of a counter that others wait on
 #   recheck   no second look after sleep was announced or a waiter registered: the list below
 #
-# The rungs, until one goes red: the compiler; every scenario of tests/model that reaches the line, those first that
-# have killed most a second, and reach most of the lines around it and little else, with more schedules from round to
-# round (a last round of 2,000 or more: depth first, what is made for it); for a wake or a re-check the unit tests.
+# The rungs, until one goes red: the compiler; every scenario of tests/model that reaches the line, with more schedules
+# from round to round (a last round of 2,000 or more: depth first, what is made for it); for a wake or a re-check the
+# unit tests. First comes what has killed the same before, then those that have killed most a second, and reach most of
+# the lines around it and little else. The many that abort or shut down each thing in turn take turns with the rest.
 #
 #     make check-mutants                       all of them: hours
 #     make check-mutants MUTANTS=trt_drive_    those whose key or kind has this regular expression
 #     make check-mutants MUTANTS=3200-3300     those on these lines
-#     make check-mutants SCHEDULES=300 MOST=10 UNITS=no a quick look: so many schedules of ten scenarios
+#     make check-mutants SCHEDULES='40 300' MOST='200 10' UNITS=no
+#                                              a quick look: 40 schedules of 200 scenarios, 300 of ten
 #
 # Results are kept in build/check-mutants/results, so a stopped run goes on where it was. What was killed stays so until
 # its function changes; a survivor is tried again when taskrt.h, the model or SCHEDULES has changed.
@@ -74,12 +76,12 @@ trt_pause_point_#2@TRT_LOAD_(&rt->signals, seq_cst) & TRT_SIGNAL_PAUSE_@false
 trt_pause_point_@TRT_LOAD_(&w->stopped, relaxed)@false
 trt_notified_poll_@missed || permit@false
 trt_once_poll_@TRT_LOAD_(&o->state_, relaxed)@TRT_ONCE_BUSY_
-trt_runtime_shutdown@|| trt_live_(rt) == 0@
+trt_runtime_shutdown@trt_live_(rt) == 0@false
 '
 
 world() { # what a survivor has survived: comments count for nothing
     { gcc -fpreprocessed -dD -E -P taskrt.h 2>/dev/null; cat tests/model/*.c tests/model/*.h tests/test_*.c; } | cksum | tr -d ' '
-    echo "$SCHEDULES,$MOST,$UNITS" | tr ' ' ','
+    echo "$SCHEDULES/$MOST/$UNITS" | tr ' ' ','
 }
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -110,10 +112,13 @@ try() {
         while ((getline s <compiled) > 0) if (s + 0 >= $1 && s + 0 <= $2) known = 1
         print (known ? $1 : $3), $2
     }')
-    cat "$out/results" 2>/dev/null | awk -F "$tab" -v from="${lines% *}" -v to="${lines#* }" -v schedules="$SCHEDULES" -v costs="$out/costs" -v reach="$out/reach" '
+    cat "$out/results" 2>/dev/null | awk -F "$tab" -v from="${lines% *}" -v to="${lines#* }" -v schedules="$SCHEDULES" -v costs="$out/costs" -v reach="$out/reach" \
+        -v key="$key" -v becomes="$4" -v in_turn="$(grep -l things.h tests/model/*.c | sed 's:.*/::; s:\.c$::' | tr '\n' ' ')" '
         $4 == "killed" { kills[$5]++ }
+        $4 == "killed" && $1 == key && $3 == becomes { before[$5] = 1 }
         END {
             rounds = split(schedules, round, " ")
+            in_turn = " " in_turn
             while ((getline s <costs) > 0) { split(s, f, " "); cost[f[1] "-" f[2]] = f[3] + 20; exhausts[f[1] "-" f[2]] = f[4] && round[rounds] >= 2000 }
             while ((getline s <reach) > 0) {
                 split(s, f, " ")
@@ -125,22 +130,26 @@ try() {
             }
             for (name in reaches) {
                 split(reaches[name], f, " ")
-                value = (kills[name] + 1) / cost[name] / lines[name] * around[name] ^ 4
-                for (i = usual && f[2] ~ /-/ ? rounds : 1; i <= rounds; i++) { # the other ways to sleep: last
-                    if (i < rounds || !exhausts[name]) printf "%d %.12f %s %s -a -s 1 -n %d\n", i, value, f[2], f[3], round[i]
-                    if (i == rounds && exhausts[name]) printf "%d %.12f %s %s -n %d\n", i, value * 2, f[2], f[3], 1
+                value = (kills[name] + 1) / cost[name] / lines[name] * around[name] ^ 4 * (name in before ? 1e9 : 1)
+                group = index(in_turn, " " f[2] " ") > 0
+                for (i = usual && f[2] ~ /-/ && !(name in before) ? rounds : 1; i <= rounds; i++) { # the other ways to sleep: last
+                    if (i < rounds || !exhausts[name]) printf "%d %d %.12f %s %s -a -s 1 -n %d\n", i, group, value, f[2], f[3], round[i]
+                    if (i == rounds && exhausts[name]) printf "%d %d %.12f %s %s -n %d\n", i, group, value * 2, f[2], f[3], 1
                 }
             }
-        }' | sort -k 1,1n -k 2,2rg | awk -v most="$MOST" '++n[$1] <= most' >"$slot/plan"
-    # An order needs no build: the model can weaken it, if it is the only one of its kind on the line.
+        }' | sort -k 1,1n -k 2,2n -k 3,3rg | awk '{ $2 = ++n[$1 " " $2]; print }' | sort -k 1,1n -k 2,2n -k 3,3rg |
+        awk -v most="$MOST" 'BEGIN { rounds = split(most, m, " ") } ++n[$1] <= m[$1 < rounds ? $1 : rounds]' >"$slot/plan"
+    # Needs no build: the model can weaken an order, if it is the only one of its kind on the line, and break the rest.
     weaken=
     case $kind,$where in
     order,"$1-$1-"*)
         from=${what#* }
         [ "$(sed -n "$1p" taskrt.h | sed 's@/\*.*@@' | grep -o "\<$from\>" | wc -l)" -eq 1 ] && weaken="-w $1,$(number "$from"),$(number "$4")"
         ;;
+    order,*) ;;
+    *) weaken="-x $(awk -F "$tab" -v key="$key" '$1 == key { print NR }' "$out/list")" ;;
     esac
-    while read -r _ _ program scenario options; do
+    while read -r _ _ _ program scenario options; do
         reached=yes
         if [ -n "$weaken" ]; then
             differs=yes
@@ -157,7 +166,8 @@ try() {
                 state=killed by=compiler
                 return
             fi
-            cmp -s "$slot/$program.o" "$out/$program.o" && rm -f "$slot/$program" || differs=yes
+            [ -e "$out/$program-plain.o" ] || build taskrt.h "$program" "$out/$program-plain.o" "$out/$program-plain" >"$slot/log" 2>&1
+            cmp -s "$slot/$program.o" "$out/$program-plain.o" && rm -f "$slot/$program" || differs=yes
         fi
         [ -e "$slot/$program" ] || continue
         # shellcheck disable=SC2086
@@ -270,6 +280,8 @@ mkdir -p "$out"
 rm -rf "$out"/slot.*
 touch "$out/results"
 awk -v mode=list -v wakes="$wakes" -v rechecks="$rechecks" -f tests/mutants.awk taskrt.h >"$out/list" || exit 2
+mkdir -p "$out/switch"
+awk -v mode=switch -v wakes="$wakes" -v rechecks="$rechecks" -f tests/mutants.awk taskrt.h >"$out/switch/taskrt.h" || exit 2
 
 # The programs of the model: every source with a main, and the other ways to sleep.
 for source in $(grep -l '^int main(' tests/model/*.c); do
@@ -279,16 +291,16 @@ done >"$out/programs"
 for way in NO_FUTEX POLL; do echo "runtime-$way runtime.c -DTASKRT_$way"; done >>"$out/programs"
 
 # Which scenarios reach which line, and how long 200 schedules of each take. Read by gcov from a build of its own.
-stamp="$(cat taskrt.h tests/model/*.c tests/model/*.h tests/mutants.sh | cksum) ${MODEL_OPTIMISE:-}"
+stamp="$(cat taskrt.h tests/model/*.c tests/model/*.h tests/mutants.sh tests/mutants.awk | cksum) ${MODEL_OPTIMISE:-}"
 if [ "$(cat "$out/stamp" 2>/dev/null)" != "$stamp" ]; then
     echo "which scenario reaches what..."
-    rm -rf "$out/stamp" "$out/coverage" "$out/reach" "$out/compiled" "$out/costs" "$out/scenarios"
+    rm -rf "$out"/*-plain* "$out/stamp" "$out/coverage" "$out/reach" "$out/compiled" "$out/costs" "$out/scenarios"
     mkdir -p "$out/coverage"
     gcc -std=c11 -O2 -g -fno-omit-frame-pointer -no-pie -Wno-psabi -pthread -Itests/model -c tests/model/model.c -o "$out/model.o" || exit 2
     gcc -std=c11 -O2 -DMODEL_COVERAGE -no-pie -Wno-psabi -pthread -Itests/model -c tests/model/model.c -o "$out/coverage/model.o" || exit 2
     while read -r program source flags; do
         mkdir "$out/coverage/$program"
-        build taskrt.h "$program" "$out/$program.o" "$out/$program" &&
+        build "$out/switch/taskrt.h" "$program" "$out/$program.o" "$out/$program" &&
             (cd "$out/coverage/$program" &&
                 gcc -std=c11 -O0 --coverage -no-pie -w -pthread -I../../../../tests/model '-DTASKRT_MODEL="model.h"' -DTASKRT_DEBUG=1 \
                     "-DTASKRT_H_PATH=\"$root/taskrt.h\"" $flags -c "../../../../tests/model/$source" -o it.o &&

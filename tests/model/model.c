@@ -120,6 +120,7 @@ static struct {
     uint32_t run;
     bool running, verbose, explaining, shrinking, at_random;
     int weaker_line, weaker_from, weaker_to; /* -w */
+    int broken; /* -x */
     void *controller;
     /* threads */
     int me, n_threads;
@@ -891,6 +892,8 @@ static inline memory_order weakened(memory_order order, int line)
 {
     return line == M.weaker_line && (int)order == M.weaker_from ? (memory_order)M.weaker_to : order;
 }
+
+bool model_broken(int place) { return place == M.broken; }
 
 uint64_t model_load(void *object, size_t size, memory_order order, int line)
 {
@@ -1743,12 +1746,13 @@ int model_main(int argc, char **argv, const model_scenario *scenarios, size_t n)
     set_up();
     M.first = scenarios;
     M.swept = mmap(NULL, (n + 1) * sizeof *M.swept, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    while ((option = getopt(argc, argv, "aln:s:r:m:vw:")) != -1) {
+    while ((option = getopt(argc, argv, "aln:s:r:m:vw:x:")) != -1) {
         if (option == 'n') M.schedules = atol(optarg);
         else if (option == 's') M.seed = strtoull(optarg, NULL, 10) << 32;
         else if (option == 'r' || option == 'm') list = optarg, smaller = option == 'm';
         else if (option == 'v') M.verbose = true;
         else if (option == 'a') M.at_random = true;
+        else if (option == 'x') M.broken = atoi(optarg);
         else if (option == 'w') {
             if (sscanf(optarg, "%d,%d,%d", &M.weaker_line, &M.weaker_from, &M.weaker_to) != 3) return 2;
         }

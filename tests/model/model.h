@@ -13,6 +13,8 @@
  *     build/check-model/runtime -m LIST NAME            makes the list smaller first: as many zeros as the failure allows
  *     build/check-model/runtime -w LINE,FROM,TO         as if on that line of taskrt.h the order FROM were TO: numbers as
  *                                                       gcc has them (relaxed 0, acquire 2, release 3, acq_rel 4, seq_cst 5)
+ *     build/check-mutants/runtime -x PLACE              with that place broken, a line of build/check-mutants/list: see
+ *                                                       tests/mutants.sh
  *
  * A scenario may be swept instead: what waits in model_await_moment() goes on at step 1, then, in a run that is the same
  * up to there, at step 2, and so on to the last. Then comes the next schedule. -n is the number of runs there too; with
@@ -104,6 +106,7 @@ enum { MODEL_SWAP, MODEL_ADD, MODEL_SUB, MODEL_OR, MODEL_AND };
 uint64_t model_update(void *object, size_t size, int how, uint64_t value, memory_order order, int line);
 int model_compare(void *object, size_t size, void *expected, uint64_t value, memory_order order, int weak, int line);
 void model_fence(int line);
+bool model_broken(int place);
 void model_pause(int line);
 void model_latch(void *latch, int line);
 void model_unlatch(void *latch, int line);

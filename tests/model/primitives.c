@@ -384,6 +384,28 @@ static void last_end(void)
     bare_free();
 }
 
+/* The last two end at once, in a shutdown: one of them sees both. */
+static void ends(size_t i)
+{
+    be_worker(i);
+    trt_count_end_(runtime);
+    trt_check_closing_(runtime);
+    be_nobody();
+}
+static void ends_too(void) { ends(1); }
+static void last_two_end(void)
+{
+    unsigned long a;
+    bare(2);
+    for (int i = 0; i < 2; i++) TRT_STORE_(&runtime->workers[i]->spawned, 1u, relaxed);
+    TRT_STORE_(&runtime->closing, 1u, seq_cst);
+    a = thread(0, ends_too);
+    ends(0);
+    model_join(a);
+    MODEL_CHECK(TRT_LOAD_(&runtime->ended_gate, acquire));
+    bare_free();
+}
+
 /* A timer is set on one worker while the other becomes the driver: somebody fires it. */
 static trt_thread_waiter_ timer;
 static void drives(void)
@@ -823,8 +845,30 @@ static void oneshot(void)
     finish();
 }
 
-/* Two runtimes on two threads share the object. */
+/* Two runtimes on two threads share the object: one gets the value, the other is told that there is none. */
 static const trt_config here = {.current_thread = true, .stall_after = -1};
+static trt_a32_ received;
+static void asks_here(void)
+{
+    int out = 0;
+    trt_status_code status = trt_run_with(&here, asks, &out);
+    MODEL_CHECK(status == TRT_OK ? out == 3 : status == TRT_CLOSED);
+    if (status == TRT_OK) TRT_ADD_(&received, 1u, relaxed);
+}
+static void oneshot_two(void)
+{
+    unsigned long a, b;
+    memset(&reply, 0, sizeof reply);
+    TRT_STORE_(&received, 0u, relaxed);
+    a = thread(0, asks_here);
+    b = thread(1, answers);
+    model_refuse_threads(0);
+    asks_here();
+    model_join(a);
+    model_join(b);
+    MODEL_CHECK(answered && TRT_LOAD_(&received, seq_cst) == 1);
+}
+
 static trt_once once;
 static int initialised;
 struct initialises { bool first; };
@@ -924,6 +968,7 @@ static const model_scenario scenarios[] = {
     {.name = "watch_spurious", .run = watch, .weak = 1, .spurious = 1},
     {.name = "watch_drive", .run = watch_drive, BOUND(2), WEAK(1)},
     {.name = "last_end", .run = last_end, BOUND(3), WEAK(2)},
+    {.name = "last_two_end", .run = last_two_end, BOUND(3), WEAK(2)},
     {.name = "driver", .run = driver, BOUND(3), WEAK(2)},
     {.name = "driver_poller", .run = driver_poller, BOUND(3), WEAK(1)},
     {.name = "wheel_cancel", .run = wheel_cancel, BOUND(6), WEAK(1)},
@@ -945,6 +990,7 @@ static const model_scenario scenarios[] = {
     {.name = "semaphore_closed", .run = semaphore_closed, BOUND(2)},
     {.name = "semaphore_try", .run = semaphore_try, BOUND(3), WEAK(1)},
     {.name = "oneshot", .run = oneshot, BOUND(2), WEAK(1)},
+    {.name = "oneshot_two", .run = oneshot_two, BOUND(1), WEAK(1)},
     {.name = "once_two", .run = once_two, BOUND(2)},
     {.name = "barrier_two", .run = barrier_two, BOUND(2)},
     {.name = "arc", .run = arc, .exhaust = 100, .weak = 1},

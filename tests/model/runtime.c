@@ -272,12 +272,13 @@ trt_async(int, at_once)
 {
     trt_body { trt_return(7); }
 }
-struct has_polled { trt_join_set(waits) set; bool forks; int i, x; };
+struct has_polled { trt_join_set(waits) set; bool forks; int late, i, x; };
 trt_async(int, has_polled)
 {
     trt_body {
         polled = trt_spawn_in(&self->set, waits, .cleaned = &cleaned);
         TRT_STORE_(&seen, 1u, release);
+        for (self->i = 0; self->i < self->late; self->i++) trt_await(trt_yield()); /* its outcome waits for the owner */
         if (!self->forks) trt_await(trt_join_next(&self->set, NULL));
         else trt_detach_all(&self->set);
         for (self->i = 0; self->i < 5 && self->forks; self->i++) { /* in its slot, once it has gone */
@@ -290,7 +291,7 @@ trt_async(int, has_polled)
 static void end_seen(void)
 {
     unsigned long a;
-    int how = model_choose(4);
+    int how = model_choose(5);
     memset(&bell, 0, sizeof bell);
     cleaned = 0;
     start_workers(2);
@@ -301,7 +302,7 @@ static void end_seen(void)
         a = thread(0, polls_it);
         if (how == 1) MODEL_CHECK(trt_join_thread(polled, NULL) == TRT_OK);
     } else {
-        trt_handle(has_polled) h = trt_spawn_on(runtime, has_polled, .forks = how == 3);
+        trt_handle(has_polled) h = trt_spawn_on(runtime, has_polled, .forks = how == 3, .late = how == 4 ? 9 : 0);
         while (!TRT_LOAD_(&seen, acquire)) model_yield();
         a = thread(0, polls_it);
         MODEL_CHECK(trt_join_thread(h, NULL) == TRT_OK);
@@ -357,7 +358,7 @@ trt_async(int, dismisses)
 static void set_dismissed(void)
 {
     memset(&bell, 0, sizeof bell);
-    start_workers(2);
+    start_workers(3);
     MODEL_CHECK(trt_block_on(runtime, dismisses, NULL) == TRT_OK);
     finish();
 }
@@ -1967,6 +1968,7 @@ struct hog { int i; };
 trt_async(int, hog)
 {
     trt_body {
+        COUNT(seen);
         while (!TRT_LOAD_(&helped, acquire)) trt_os_wait_(&helped, 0, TRT_FOREVER_);
         trt_return(1);
     }
@@ -1999,6 +2001,23 @@ static void hog_stolen(void)
     TRT_STORE_(&helped, 0u, relaxed);
     start_workers(3);
     MODEL_CHECK(trt_block_on(runtime, two_hogs, NULL) == TRT_OK);
+    finish();
+}
+
+/* A shutdown does not wait for a hog. Once it is seen that the hog has ended all the same, the next one knows it. */
+static void shutdown_again(void)
+{
+    trt_handle(hog) h;
+    TRT_STORE_(&helped, 0u, relaxed);
+    start_workers(2);
+    h = trt_spawn_on(runtime, hog);
+    while (!COUNTED(seen)) model_yield();
+    MODEL_CHECK(trt_runtime_shutdown(runtime, 0) == TRT_TIMED_OUT);
+    TRT_STORE_(&helped, 1u, release);
+    trt_os_wake_(&helped, INT_MAX);
+    while (!trt_is_finished(h)) model_yield();
+    MODEL_CHECK(trt_runtime_shutdown(runtime, 0) == TRT_OK);
+    trt_detach(h);
     finish();
 }
 
@@ -2296,6 +2315,7 @@ static const model_scenario scenarios[] = {
     {.name = "shutdown_unqueued", .run = shutdown_unqueued, WEAK},
     {.name = "shutdown_refused", .run = shutdown_refused, WEAK},
     {.name = "shutdown_drives", .run = shutdown_drives, WEAK},
+    {.name = "shutdown_again", .run = shutdown_again, WEAK},
     {.name = "virtual_clock_job", .run = virtual_clock_job, .weak = 1, .spurious = 2},
     {.name = "timers", .run = timers, WEAK},
     {.name = "channel_races", .run = channel_races, WEAK},

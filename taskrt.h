@@ -11217,6 +11217,16 @@ static void trt_dump_wait_(FILE *to, const trt_waiter_ *w)
     else fprintf(to, "%s", name);
 }
 
+/* Does it wait? Also for what runs on its back before anybody else can know of the wait. */
+static bool trt_dump_waits_(const trt_cell_ *c, uint64_t s)
+{
+    const trt_group_ *g;
+    if (s & TRT_WAIT_STATE_) return true;
+    if ((s & TRT_FRESH_) || c->wait.kind != TRT_KIND_GROUP_) return false;
+    g = (const trt_group_ *)c->wait.args.obj;
+    return g->begun && !g->parked;
+}
+
 static void trt_dump_strand_(trt_runtime *rt, FILE *to, trt_cell_ *c, int indent);
 
 static void trt_dump_group_(trt_runtime *rt, FILE *to, trt_group_ *g, int indent)
@@ -11262,7 +11272,7 @@ static void trt_dump_strand_(trt_runtime *rt, FILE *to, trt_cell_ *c, int indent
         return;
     }
     for (co = c->leaf; co; co = co->parent_) trt_dump_frame_(rt, to, co, indent);
-    if (c->wait.kind == TRT_KIND_GROUP_ && (s & TRT_WAIT_STATE_))
+    if (c->wait.kind == TRT_KIND_GROUP_ && trt_dump_waits_(c, s))
         trt_dump_group_(rt, to, (trt_group_ *)c->wait.args.obj, indent);
 }
 
@@ -11288,7 +11298,7 @@ static bool trt_dump_visit_(trt_cell_ *c, uint64_t s, void *context)
                 trt_type_of_(c)->file, trt_type_of_(c)->line);
         return true;
     }
-    if (s & TRT_WAIT_STATE_) {
+    if (trt_dump_waits_(c, s)) {
         fprintf(d->to, "waits for ");
         trt_dump_wait_(d->to, &c->wait);
     } else {

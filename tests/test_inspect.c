@@ -114,6 +114,34 @@ TEST(a_dump_tells_id_name_and_the_line_of_every_frame)
     CHECK_EQ(trt_run_with(&on_virtual_clock, dumps, NULL), TRT_OK);
 }
 
+struct dumps_from_a_branch { char *text; };
+trt_async(int, dumps_from_a_branch)
+{
+    trt_body { self->text = dump_of(trt_current()); }
+    trt_cleanup
+    {
+        CHECK_CONTAINS(self->text, "waits for several");
+        CHECK_CONTAINS(self->text, "at awaits_what_dumps");
+        CHECK_CONTAINS(self->text, "at dumps_from_a_branch");
+        free(self->text);
+    }
+}
+struct awaits_what_dumps { trt_frame(dumps_from_a_branch) child; };
+trt_async(int, awaits_what_dumps)
+{
+    trt_body {
+        trt_await(trt_within(trt_s(1), trt_call(dumps_from_a_branch, &self->child)));
+        trt_await_any(trt_call(dumps_from_a_branch, &self->child), trt_sleep(trt_s(1)));
+        trt_await_all(trt_call(dumps_from_a_branch, &self->child), trt_yield());
+    }
+}
+
+TEST(a_dump_tells_what_runs_in_front_of_a_deadline)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, awaits_what_dumps, NULL), TRT_OK);
+    CHECK_EQ(trt_run_with(&on_two_workers, awaits_what_dumps, NULL), TRT_OK);
+}
+
 TEST(a_dump_from_a_plain_thread)
 {
     trt_runtime *rt;
@@ -386,11 +414,14 @@ TEST(an_idle_runtime_does_not_wake_up)
     CHECK_EQ(trt_runtime_start(&rt, &(trt_config){.workers = 2, .stall_after = trt_ms(5)}), TRT_OK);
     trt_handle(forever) h = trt_spawn_on(rt, forever);
     CHECK_EQ(trt_block_on(rt, later, NULL, .after = trt_ms(1)), TRT_OK);
-    struct timespec settle = {0, 100000000}, wait = {0, 300000000};
-    nanosleep(&settle, NULL);
-    long before = voluntary_switches();
-    nanosleep(&wait, NULL);
-    CHECK(voluntary_switches() - before <= 4);
+    struct timespec wait = {0, 300000000};
+    long woke = LONG_MAX;
+    for (int i = 0; i < 20 && woke > 4; i++) { /* on a busy machine it comes to rest late */
+        long before = voluntary_switches();
+        nanosleep(&wait, NULL);
+        woke = voluntary_switches() - before;
+    }
+    CHECK(woke <= 4);
     trt_abort(h);
     CHECK_EQ(trt_join_thread(h, NULL), TRT_CANCELLED);
     CHECK_EQ(trt_runtime_free(rt), TRT_OK);

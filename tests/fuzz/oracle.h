@@ -1192,7 +1192,7 @@ static void cleanup_begins(struct frame *f, trt_co *co, int status)
         if (lingers(f))
             wrong("the cleanup of task %d began, but a child of its await has not ended", index_of(f));
         f->why = branch_panic(f) ? TRT_PANICKED : TRT_CANCELLED;
-        if (f->perhaps && !f->lost)
+        if (f->perhaps && !f->lost && !has_deadlines_of_its_own(f))
             take_nothing(f);
         unlink_all(f);
         for (int i = 0; i < 3; i++)

@@ -1003,6 +1003,7 @@ static void check_value(struct actor *self, struct frame *f, int i)
 static void check_held(struct actor *self, struct frame *f)
 {
     for (int i = 0; i < MOST_WAITS; i++) {
+        hold_as_found(f, i, self->guard[i].from_ || self->permit[i].from_);
         SAME(self->permit[i].n_, f->held[i]);
         SAME(self->permit[i].from_ != NULL, f->held[i] != 0);
         SAME(self->guard[i].from_ != NULL, f->guard[i] != NOBODY);

@@ -102,6 +102,7 @@ struct frame {
     long ready_at;                      /* its place in the queue of the ready; 0: not known */
     int why, outcome, value;            /* why the body was left, what the joiner gets */
     int caller, caller_wait;            /* of a child awaited in place, or as a branch */
+    unsigned maybe;                     /* of an aborted all: branches that may have got what they waited for */
     int64_t held[MOST_WAITS];           /* permits */
     int guard[MOST_WAITS], guard_of[MOST_WAITS];
     int64_t seen, next_value;           /* of its follower, its subscriber */
@@ -433,6 +434,21 @@ static void take_nothing(struct frame *f)
         f->guard[i] = NOBODY;
         m.permits[object].available += f->w[i].n;
     }
+}
+
+/* A branch that ends by itself, of an await that was aborted: does the frame hold the lock? */
+static void hold_as_found(struct frame *f, int i, bool has)
+{
+    int object = f->maybe >> i & 1 ? object_of_op(f->w[i].op) : -1;
+    f->maybe &= ~(1u << i);
+    if (object < 0 || has == (f->guard[i] != NOBODY || f->held[i] != 0))
+        return;
+    m.permits[object].available += has ? -f->w[i].n : f->w[i].n;
+    if (object == 0)
+        f->held[i] = has ? f->w[i].n : 0;
+    else
+        f->guard[i] = has ? f->w[i].op : NOBODY;
+    f->guard_of[i] = object;
 }
 
 /* Branches of an all with deadlines of their own end by themselves. */
@@ -1192,7 +1208,8 @@ static void cleanup_begins(struct frame *f, trt_co *co, int status)
         if (lingers(f))
             wrong("the cleanup of task %d began, but a child of its await has not ended", index_of(f));
         f->why = branch_panic(f) ? TRT_PANICKED : TRT_CANCELLED;
-        if (f->perhaps && !f->lost && !has_deadlines_of_its_own(f))
+        f->maybe = has_deadlines_of_its_own(f) ? (1u << f->n) - 1 : 0;
+        if (f->perhaps && !f->lost && !f->maybe)
             take_nothing(f);
         unlink_all(f);
         for (int i = 0; i < 3; i++)

@@ -1490,6 +1490,33 @@ static void virtual_clock_job(void)
     finish();
 }
 
+/* The clock stands still for a job, and then for who waits for it. */
+struct waits_for_job { trt_handle(held) h; trt_instant start; };
+trt_async(int, waits_for_job)
+{
+    trt_body {
+        self->start = trt_now();
+        self->h = trt_spawn_blocking(held, .gate = &gate);
+        trt_await(trt_join(self->h, NULL));
+        MODEL_CHECK(trt_now() == self->start);
+        trt_return(1);
+    }
+}
+static void virtual_clock_waits(void)
+{
+    unsigned long a;
+    trt_handle(sleeper) h;
+    TRT_STORE_(&gate, 0u, relaxed);
+    start((trt_config){.virtual_clock = true});
+    h = trt_spawn_on(runtime, sleeper, .d = trt_s(60));
+    a = thread(0, opens);
+    MODEL_CHECK(trt_block_on(runtime, waits_for_job, NULL) == TRT_OK);
+    trt_abort(h);
+    (void)trt_join_thread(h, NULL);
+    model_join(a);
+    finish();
+}
+
 /* ---- time ---- */
 
 static trt_handle(sleeper) sleepers[3];
@@ -1979,6 +2006,7 @@ static void hog_injected(void)
     trt_handle(helper) g;
     TRT_STORE_(&helped, 0u, relaxed);
     start_unwatched(2);
+    MODEL_CHECK(trt_block_on(runtime, yields, NULL, .n = model_choose(8)) == TRT_OK); /* found in any turn */
     h = trt_spawn_on(runtime, hog);
     g = trt_spawn_on(runtime, helper);
     MODEL_CHECK(trt_join_thread(h, NULL) == TRT_OK && trt_join_thread(g, NULL) == TRT_OK);
@@ -2317,6 +2345,7 @@ static const model_scenario scenarios[] = {
     {.name = "shutdown_drives", .run = shutdown_drives, WEAK},
     {.name = "shutdown_again", .run = shutdown_again, WEAK},
     {.name = "virtual_clock_job", .run = virtual_clock_job, .weak = 1, .spurious = 2},
+    {.name = "virtual_clock_waits", .run = virtual_clock_waits, WEAK},
     {.name = "timers", .run = timers, WEAK},
     {.name = "channel_races", .run = channel_races, WEAK},
     {.name = "thread_ends", .run = thread_ends, WEAK},

@@ -3436,13 +3436,14 @@ static inline void trt_push_lifo_(trt_worker_ *w, uintptr_t entry)
     if (!w->solo) trt_notify_(w->rt);
 }
 
-/* A crowd of tasks is not in the cache: what is to run soon is fetched while others run (10^6 timers
- * -20 %, a tree of 3 * 10^5 tasks on a current-thread runtime -25 %). Three entries ahead were
- * better than one, two or five; a small task is 160 bytes. */
+/* A crowd of tasks is not in the cache: what is to run soon is fetched while others run. (In
+ * tests/bench timers_over -13 % with one worker, fib27 -26 % on a current-thread runtime, where
+ * three entries ahead were better than one, two or five.) A small task is 160 bytes. */
+#define TRT_AHEAD_ 3u
 static inline void trt_fetch_ahead_(trt_worker_ *w, uint32_t next)
 {
-    const char *cell = (const char *)(TRT_LOAD_(&w->ring.entry[(next + 3) % TRT_RING_], relaxed) &
-                                      ~TRT_OWNED_ENTRY_);
+    uintptr_t entry = TRT_LOAD_(&w->ring.entry[(next + TRT_AHEAD_) % TRT_RING_], relaxed);
+    const char *cell = (const char *)(entry & ~TRT_OWNED_ENTRY_);
     __builtin_prefetch(cell, 1);
     __builtin_prefetch(cell + 64, 1);
     __builtin_prefetch(cell + 128, 1);
@@ -3456,7 +3457,7 @@ static uintptr_t trt_pop_(trt_worker_ *w)
         uint32_t tail = TRT_LOAD_(&w->ring.tail, relaxed);
         uint64_t to;
         if (next == tail) return 0;
-        if (tail - next > 3) trt_fetch_ahead_(w, next);
+        if (tail - next > TRT_AHEAD_) trt_fetch_ahead_(w, next);
         to = (uint64_t)(stolen == next ? next + 1 : stolen) << 32 | (next + 1);
         if (w->solo) {
             TRT_STORE_(&w->ring.head, to, relaxed);
@@ -6033,7 +6034,7 @@ static int trt_inline_over_(trt_cell_ **pc, trt_status_code status)
         g->inside |= 1u << m->index;
         if (g->deadline && !g->parked && status != TRT_PANICKED) {
             m->status = (uint8_t)status;
-            if (trt_group_open_(g)) g->winner = 0;
+            (void)trt_take_(m);
             return trt_deadline_over_(behind, g);
         }
         if (trt_take_(m)) trt_member_done_(g, m, status);

@@ -13,7 +13,7 @@
  *
  *   zombie   a wait that has lost (aborted, timed out) stays linked until its strand runs again, and may hold back
  *            those behind it; at the latest when the clock moves it is gone. So of a lock that was waited for behind one,
-            the model does not know whether it came before an abort, or before another lock of the same await
+ *            the model does not know whether it came before an abort, or before another lock of the same await
  *   leaving  a frame that had to wait for forks or for its set after the cleanup ends when its strand runs again
  *   doomed   forks and branches are aborted when the strand that they belong to runs: a look at the cell tells when
  *   late     a branch of a try_all that has a deadline of its own runs once more when it is over; until then the other

@@ -1444,8 +1444,8 @@ TASKRT_API trt_op trt_set_shutdown_(trt_set_ *set) TRT_MUST_USE_;
  *
  * trt_current - the runtime of this task or blocking job, else NULL.
  * trt_dump - write every live task: id, name, state, what it waits for, file and line of each
- * frame. It stops the workers between two polls while it writes; one that is in a poll for more
- * than 100 ms is told by its last await.
+ * frame. It stops the workers between two polls while it writes. If one is in a poll for more than
+ * 100 ms, its task is told by the last await, and of the others only those that wait in full.
  * trt_metrics - fill the counters.
  *
  *   threads   any thread, also tasks
@@ -2755,6 +2755,7 @@ struct trt_runtime {
     trt_a32_ watch_word;   /* 0 dormant, 1 beating, 2 stop */
     trt_a64_ stalls;
     trt_a32_ dump_latch, resume_gate, names_latch;
+    bool dump_alone; /* under dump_latch: all have stopped */
     trt_a32_ visitors;     /* threads from outside between a claim, or trt_inject_, and its end */
     trt_a32_ shutdown_latch, ended_gate, ended_fence, threads_latch;
     trt_a32_ given_up;
@@ -3897,15 +3898,18 @@ static bool trt_claim_alone_(trt_waiter_ *w, trt_status_code status, trt_wakes_ 
 }
 
 /* From outside: the runtime may be given up and freed meanwhile, so the claimer is a visitor until
- * the strand is in the queue. */
+ * the strand is in the queue. And it may be dumped: the latch keeps that from reading a status that
+ * is being written. */
 static TRT_NOINLINE_ bool trt_claim_visiting_(trt_runtime *rt, trt_waiter_ *w,
                                               trt_status_code status, trt_wakes_ *wakes)
 {
     const trt_waiter_ *last = wakes->last;
     bool claimed;
     trt_visitor_comes_(rt);
+    trt_latch_(&rt->outside_latch);
     claimed = w->mode == TRT_MODE_MEMBER_ ? trt_claim_member_(w, status, wakes)
                                           : trt_claim_alone_(w, status, wakes);
+    trt_unlatch_(&rt->outside_latch);
     if (wakes->last == last) trt_visitor_leaves_(rt); /* nothing to queue */
     return claimed;
 }
@@ -4074,7 +4078,6 @@ static bool trt_wheel_settle_(trt_wheel_ *wheel, trt_instant now)
     while ((w = wheel->fresh.head) != NULL) {
         trt_list_remove_(&wheel->fresh, w);
         w->args.arg = (uint64_t)trt_after_(now, (trt_duration)w->args.arg);
-
         earlier = trt_wheel_add_(wheel, w) || earlier;
     }
     TRT_STORE_(&wheel->fresh_some, 0u, relaxed);
@@ -8388,12 +8391,13 @@ static void trt_timer_added_(trt_runtime *rt, trt_instant due)
         trt_driver_again_(rt);
 }
 
-static void trt_settle_timers_(trt_worker_ *of, trt_instant now)
+static void trt_settle_timers_(trt_worker_ *of)
 {
     trt_instant due;
     bool earlier;
     trt_latch_(&of->wheel.latch);
-    earlier = trt_wheel_settle_(&of->wheel, now);
+    /* the clock behind the latch: before it, another worker may have put a duration in since */
+    earlier = trt_wheel_settle_(&of->wheel, trt_clock_());
     due = TRT_LOAD_(&of->wheel.next, relaxed);
     trt_unlatch_(&of->wheel.latch);
     if (earlier) trt_timer_added_(of->rt, due);
@@ -8401,7 +8405,7 @@ static void trt_settle_timers_(trt_worker_ *of, trt_instant now)
 
 static void trt_run_timers_(trt_worker_ *by, trt_worker_ *of, trt_instant now)
 {
-    if (TRT_LOAD_(&of->wheel.fresh_some, relaxed)) trt_settle_timers_(of, now);
+    if (TRT_LOAD_(&of->wheel.fresh_some, relaxed)) trt_settle_timers_(of);
     if (now >= TRT_LOAD_(&of->wheel.next, relaxed)) trt_wheel_run_(by, &of->wheel, now);
 }
 
@@ -8951,7 +8955,11 @@ static void trt_watch_worker_(trt_runtime *rt, trt_worker_ *w, trt_instant now)
         w->reported = false;
         return;
     }
-    if (TRT_LOAD_(&w->wheel.fresh_some, relaxed)) trt_settle_timers_(w, now);
+    if (TRT_LOAD_(&w->wheel.fresh_some, relaxed)) {
+        trt_latch_(&rt->dump_latch); /* a dump tells until when a task sleeps */
+        trt_settle_timers_(w);
+        trt_unlatch_(&rt->dump_latch);
+    }
     trt_fds_verify_all_(rt);
     trt_rescue_(rt, w);
     if (w->reported || rt->config.stall_after < 0 || now - w->seen_at < rt->config.stall_after)
@@ -11129,7 +11137,9 @@ TRT_DEF_ trt_status_code trt_block_on_(trt_runtime *rt, const trt_config *config
  * >>impl-inspect: dump and metrics
  *
  * A dump stops the workers between two polls, for as long as it writes. One that does not get there
- * within 100 ms is in a long poll: of the task that it runs, only the last await is told.
+ * within 100 ms is in a long poll, and may come out of it at any moment: of the task that it runs,
+ * only the last await is told, and nothing is looked into but what waits. Other threads make, wake
+ * and free no tasks meanwhile: the latch of what they allocate from is the dump's.
  */
 static void trt_pause_point_(trt_worker_ *w)
 {
@@ -11176,8 +11186,10 @@ static bool trt_world_stop_(trt_runtime *rt)
         /* seq_cst: not the 1 of the last dump, if the worker has gone on and not seen PAUSE yet */
         while (!TRT_LOAD_(&w->stopped, seq_cst)) {
             if (trt_dump_drives_(rt)) return true;
-            if ((TRT_LOAD_(&rt->signals, relaxed) & TRT_SIGNAL_STOP_) || trt_clock_() >= until)
+            if ((TRT_LOAD_(&rt->signals, relaxed) & TRT_SIGNAL_STOP_) || trt_clock_() >= until) {
+                rt->dump_alone = false;
                 break;
+            }
             trt_os_wait_(&w->stopped, 0, until);
         }
     }
@@ -11195,12 +11207,9 @@ static void trt_world_go_(trt_runtime *rt)
 static trt_worker_ *trt_runner_of_(trt_runtime *rt, const trt_cell_ *c)
 {
     size_t i;
-    for (i = 0; i < rt->n_workers; i++) {
-        trt_worker_ *w = rt->workers[i];
-        /* order: who stopped in time has been waited for. Another is in a poll of 100 ms or more:
-         * that what it wrote before is seen by now is outside of the model. */
-        if (TRT_LOAD_(&w->at_cell, relaxed) == c && !TRT_LOAD_(&w->stopped, acquire)) return w;
-    }
+    /* order: who stopped in time has been waited for, what others are at is a hint */
+    for (i = 0; i < rt->n_workers; i++)
+        if (TRT_LOAD_(&rt->workers[i]->at_cell, relaxed) == c) return rt->workers[i];
     return NULL;
 }
 
@@ -11219,11 +11228,11 @@ static void trt_dump_wait_(FILE *to, const trt_waiter_ *w)
 }
 
 /* Does it wait? Also for what runs on its back before anybody else can know of the wait. */
-static bool trt_dump_waits_(const trt_cell_ *c, uint64_t s)
+static bool trt_dump_waits_(trt_runtime *rt, const trt_cell_ *c, uint64_t s)
 {
     const trt_group_ *g;
     if (s & TRT_WAIT_STATE_) return true;
-    if ((s & TRT_FRESH_) || c->wait.kind != TRT_KIND_GROUP_) return false;
+    if (!rt->dump_alone || (s & TRT_FRESH_) || c->wait.kind != TRT_KIND_GROUP_) return false;
     g = (const trt_group_ *)c->wait.args.obj;
     return g->begun && !g->parked;
 }
@@ -11252,7 +11261,7 @@ static void trt_dump_frame_(trt_runtime *rt, FILE *to, trt_co *co, int indent)
     fprintf(to, "%*sat %s (%s:%u)%s\n", indent, "", co->type_->name, co->type_->file,
             line ? line : co->type_->line, phase ? ", in its cleanup" : "");
     if (co->forked_) fprintf(to, "%*s%u forks queued\n", indent + 2, "", co->forked_);
-    for (node = (trt_owned_ *)co->owned_; node; node = node->next) {
+    for (node = rt->dump_alone ? (trt_owned_ *)co->owned_ : NULL; node; node = node->next) {
         if (trt_lies_in_(co, node)) continue;
         fprintf(to, "%*sfork:\n", indent + 2, "");
         if (indent < 64) trt_dump_strand_(rt, to, trt_cell_of_node_(node), indent + 4);
@@ -11262,18 +11271,18 @@ static void trt_dump_frame_(trt_runtime *rt, FILE *to, trt_co *co, int indent)
 static void trt_dump_strand_(trt_runtime *rt, FILE *to, trt_cell_ *c, int indent)
 {
     uint64_t s = TRT_LOAD_(&c->state, acquire); /* order: those who stopped have released theirs */
-    trt_worker_ *runner = trt_runner_of_(rt, c);
+    trt_worker_ *runner = rt->dump_alone ? NULL : trt_runner_of_(rt, c);
     trt_co *co;
-    if (runner && runner != trt_here_.worker) {
-        const trt_type_ *type = TRT_LOAD_(&runner->at_type, relaxed);
-        uint32_t pc = TRT_LOAD_(&runner->at_pc, relaxed);
+    if (!rt->dump_alone && !(s & TRT_WAIT_STATE_) && !(runner && runner == trt_here_.worker)) {
+        const trt_type_ *type = runner ? TRT_LOAD_(&runner->at_type, relaxed) : NULL;
+        uint32_t pc = runner ? TRT_LOAD_(&runner->at_pc, relaxed) : 0;
         if (type) /* it may be seen later than at_cell */
             fprintf(to, "%*sat %s (%s:%u), running on worker %u\n", indent, "", type->name,
                     type->file, pc >> 3 ? pc >> 3 : type->line, runner->index);
         return;
     }
     for (co = c->leaf; co; co = co->parent_) trt_dump_frame_(rt, to, co, indent);
-    if (c->wait.kind == TRT_KIND_GROUP_ && trt_dump_waits_(c, s))
+    if (c->wait.kind == TRT_KIND_GROUP_ && trt_dump_waits_(rt, c, s))
         trt_dump_group_(rt, to, (trt_group_ *)c->wait.args.obj, indent);
 }
 
@@ -11299,7 +11308,7 @@ static bool trt_dump_visit_(trt_cell_ *c, uint64_t s, void *context)
                 trt_type_of_(c)->file, trt_type_of_(c)->line);
         return true;
     }
-    if (trt_dump_waits_(c, s)) {
+    if (trt_dump_waits_(d->rt, c, s)) {
         fprintf(d->to, "waits for ");
         trt_dump_wait_(d->to, &c->wait);
     } else {
@@ -11313,6 +11322,18 @@ static bool trt_dump_visit_(trt_cell_ *c, uint64_t s, void *context)
     return true;
 }
 
+/* One at a time. A worker that waits for its turn changes nothing: the dump before has it stopped. */
+static void trt_dump_begin_(trt_runtime *rt, trt_worker_ *inside)
+{
+    if (inside) {
+        inside->dumps = true;
+        TRT_STORE_(&inside->stopped, 1u, release); /* pairs with trt_world_stop_ */
+        trt_os_wake_(&inside->stopped, INT_MAX);
+    }
+    trt_latch_(&rt->dump_latch);
+    if (inside) TRT_STORE_(&inside->stopped, 0u, relaxed); /* order: the latch's */
+}
+
 TRT_DEF_ void trt_dump(trt_runtime *rt, FILE *to)
 {
     trt_dump_state_ d;
@@ -11322,12 +11343,12 @@ TRT_DEF_ void trt_dump(trt_runtime *rt, FILE *to)
     d.to = to;
     d.n = 0;
     inside = trt_here_.worker && trt_here_.worker->rt == rt;
-    trt_latch_(&rt->dump_latch);
-    if (inside) trt_here_.worker->dumps = true;
+    trt_dump_begin_(rt, inside ? trt_here_.worker : NULL);
+    rt->dump_alone = true;
     drives = !inside && trt_dump_drives_(rt);
     paused = !drives;
     if (paused) drives = trt_world_stop_(rt);
-    trt_latch_(&rt->outside_latch); /* other threads neither make nor free tasks meanwhile */
+    trt_latch_(&rt->outside_latch);
     fprintf(to, "taskrt: tasks of this runtime (now is %.3f ms):\n", (double)trt_now_of_(rt) / 1e6);
     trt_cells_(rt, trt_dump_visit_, &d);
     fprintf(to, "%zu tasks\n", d.n);

@@ -200,6 +200,101 @@ TEST(dumps_and_metrics_while_everything_moves)
     CHECK_EQ(trt_runtime_free(rt), TRT_OK);
 }
 
+/* Of a worker that does not stop only the last await is told, and others' tasks only if they wait. */
+static int line_long;
+struct polls_long { atomic_bool *stop, *begun; };
+trt_async(int, polls_long)
+{
+    trt_body {
+        line_long = __LINE__ + 1;
+        trt_await(trt_yield());
+        atomic_store(self->begun, true);
+        while (!atomic_load(self->stop))
+            harness_pause();
+    }
+}
+struct asks_long { trt_frame(polls_long) child; atomic_bool *stop, *begun; };
+trt_async(int, asks_long)
+{
+    trt_body {
+        trt_await(trt_within(trt_s(60), trt_call(polls_long, &self->child, .stop = self->stop, .begun = self->begun)));
+    }
+}
+
+TEST(a_dump_of_a_worker_that_does_not_stop)
+{
+    trt_runtime *rt;
+    atomic_bool stop = false, begun = false;
+    char *text;
+    CHECK_EQ(trt_runtime_start(&rt, &on_two_workers), TRT_OK);
+    trt_handle(named_task) waits = trt_spawn_on(rt, named_task);
+    trt_handle(asks_long) h = trt_spawn_on(rt, asks_long, .stop = &stop, .begun = &begun);
+    while (!atomic_load(&begun))
+        harness_pause();
+    for (;;) {
+        text = dump_of(rt);
+        if (strstr(text, "inner_frame"))
+            break;
+        free(text);
+    }
+    CHECK_CONTAINS(text, place(line_long));
+    CHECK_CONTAINS(text, "running on worker");
+    CHECK_CONTAINS(text, place(line_inner));
+    free(text);
+    atomic_store(&stop, true);
+    CHECK_EQ(trt_join_thread(h, NULL), TRT_OK);
+    trt_abort(waits);
+    CHECK_EQ(trt_join_thread(waits, NULL), TRT_CANCELLED);
+    CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+}
+
+static trt_channel(int) dump_channel;
+static trt_notify dump_bell;
+struct hears { atomic_bool *stop; int x; };
+trt_async(int, hears)
+{
+    trt_body {
+        while (!atomic_load(self->stop)) {
+            trt_await_any(trt_recv(&dump_channel, &self->x), trt_notified(&dump_bell), trt_sleep(trt_ms(1)));
+            trt_await(trt_within(trt_ms(1), trt_recv(&dump_channel, &self->x)));
+            trt_await_all(trt_sleep(trt_us(10)), trt_within(trt_ms(1), trt_recv(&dump_channel, &self->x)));
+        }
+    }
+}
+static void *calls(void *arg)
+{
+    const atomic_bool *stop = arg;
+    while (!atomic_load(stop)) {
+        trt_try_send(&dump_channel, &(int){1});
+        trt_notify_one(&dump_bell);
+    }
+    return NULL;
+}
+
+TEST(a_dump_while_a_plain_thread_wakes_what_waits)
+{
+    trt_runtime *rt;
+    atomic_bool stop = false;
+    trt_handle(hears) h[3];
+    pthread_t caller;
+    CHECK_EQ(trt_channel_init(&dump_channel, 2), TRT_OK);
+    CHECK_EQ(trt_runtime_start(&rt, &on_four_workers), TRT_OK);
+    for (int i = 0; i < 3; i++)
+        h[i] = trt_spawn_on(rt, hears, .stop = &stop);
+    CHECK_EQ(pthread_create(&caller, NULL, calls, &stop), 0);
+    for (long i = 0; i < ROUNDS(5000); i++) {
+        char *text = dump_of(rt);
+        CHECK(strstr(text, "hears") != NULL);
+        free(text);
+    }
+    atomic_store(&stop, true);
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(trt_join_thread(h[i], NULL), TRT_OK);
+    pthread_join(caller, NULL);
+    CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+    trt_channel_free(&dump_channel);
+}
+
 /* ---- metrics ---- */
 
 struct counted { trt_join_set(later) set; trt_metrics_info before, m; int i; };

@@ -1519,6 +1519,28 @@ static void virtual_clock_waits(void)
 
 /* ---- time ---- */
 
+/* A duration counts from its await, whoever looks at the clock for it. */
+struct sleeps_long_enough { trt_instant start; int i; };
+trt_async(int, sleeps_long_enough)
+{
+    trt_body {
+        for (; self->i < 3; self->i++) {
+            self->start = trt_now();
+            trt_await(trt_sleep(trt_ms(2)));
+            MODEL_CHECK(trt_now() - self->start >= trt_ms(2));
+        }
+    }
+}
+static void never_early(void)
+{
+    trt_handle(sleeps_long_enough) h[2];
+    int i;
+    start_workers(2);
+    for (i = 0; i < 2; i++) h[i] = trt_spawn_on(runtime, sleeps_long_enough, .i = i);
+    for (i = 0; i < 2; i++) MODEL_CHECK(trt_join_thread(h[i], NULL) == TRT_OK);
+    finish();
+}
+
 static trt_handle(sleeper) sleepers[3];
 static void aborts_sleeper(void) { trt_abort(sleepers[0]); }
 static void timers(void)
@@ -2289,6 +2311,56 @@ static void dump_twice(void)
     finish();
 }
 
+/* A task dumps while another thread does: it counts as stopped while it waits for its turn. */
+struct looks_in { trt_void none; };
+trt_async(int, looks_in)
+{
+    trt_body {
+        FILE *nothing = fmemopen(NULL, 4096, "w");
+        trt_dump(runtime, nothing);
+        fclose(nothing);
+        trt_return(3);
+    }
+}
+struct dumps { trt_frame(looks_in) child; };
+trt_async(trt_void, dumps)
+{
+    trt_body {
+        trt_await(trt_within(trt_s(1), trt_call(looks_in, &self->child)));
+        MODEL_CHECK(trt_status() == TRT_OK && self->child.out == 3);
+        trt_await(trt_call(looks_in, &self->child));
+    }
+}
+static void dumps_meet(void)
+{
+    unsigned long a;
+    start_workers(2);
+    a = thread(0, looks);
+    MODEL_CHECK(trt_block_on(runtime, dumps, NULL) == TRT_OK);
+    model_join(a);
+    MODEL_CHECK(model_elapsed() < trt_ms(90)); /* nor has it waited in vain here */
+    finish();
+}
+
+/* What waits is woken from outside while a dump tells of it. */
+static void dump_wakes(void)
+{
+    unsigned long a, b;
+    int got = 0, left;
+    start_workers(2);
+    memset(&bell, 0, sizeof bell);
+    MODEL_CHECK(trt_channel_init(&channel, 2) == TRT_OK);
+    a = thread(0, sends_two);
+    b = thread(1, looks);
+    MODEL_CHECK(trt_block_on(runtime, chooses, &got) == TRT_OK);
+    model_join(a);
+    model_join(b);
+    for (left = 0; trt_try_recv(&channel, NULL) == TRT_OK;) left++;
+    MODEL_CHECK(got + left == 2);
+    finish();
+    trt_channel_free(&channel);
+}
+
 #define WEAK .weak = 1, .spurious = 2, .early = 2
 static const model_scenario scenarios[] = {
     {.name = "spawn_join", .run = spawn_join, WEAK},
@@ -2347,6 +2419,7 @@ static const model_scenario scenarios[] = {
     {.name = "virtual_clock_job", .run = virtual_clock_job, .weak = 1, .spurious = 2},
     {.name = "virtual_clock_waits", .run = virtual_clock_waits, WEAK},
     {.name = "timers", .run = timers, WEAK},
+    {.name = "never_early", .run = never_early, .weak = 1, .spurious = 2, .early = 4},
     {.name = "channel_races", .run = channel_races, WEAK},
     {.name = "thread_ends", .run = thread_ends, WEAK},
     {.name = "locks", .run = locks, WEAK},
@@ -2372,6 +2445,8 @@ static const model_scenario scenarios[] = {
     {.name = "dump", .run = dump, .weak = 1, .spurious = 2},
     {.name = "dump_current", .run = dump_current, .weak = 1, .spurious = 2},
     {.name = "dump_twice", .run = dump_twice, .weak = 1, .spurious = 2},
+    {.name = "dumps_meet", .run = dumps_meet, .weak = 1, .spurious = 2},
+    {.name = "dump_wakes", .run = dump_wakes, .weak = 1, .spurious = 2},
 };
 
 int main(int argc, char **argv)

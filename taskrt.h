@@ -4425,8 +4425,10 @@ static void trt_task_end_(trt_cell_ *c, trt_status_code status)
     if (TRT_UNLIKELY_(TRT_LOAD_(&rt->closing, relaxed))) c->flags |= TRT_LATE_;
     for (;;) {
         if (s & TRT_SET_) {
-            /* Relaxed: the rest is under the set's latch. */
-            if (!TRT_CAS_WEAK_(&c->state, &s, s | TRT_JOINED_, relaxed)) continue;
+            /* order: for a dump, which sees DONE; the rest is under the set's latch */
+            if (!TRT_CAS_WEAK_(&c->state, &s,
+                               (s & ~(uint64_t)TRT_RUN_STATE_) | TRT_DONE_ | TRT_JOINED_, release))
+                continue;
             trt_set_end_(c, status);
             break;
         }
@@ -6565,6 +6567,9 @@ TRT_DEF_ trt_op trt_stop_(trt_ref_ ref)
  * members that have ended, by their waiters, oldest first. A waiting owner gets the next result
  * handed over. A set that lies in a frame of the spawner's strand is linked in that frame, which
  * shuts it down.
+ *
+ * Rejected: an owner that takes all ended members at once and joins them without the latch (joinset
+ * -9 %). trt_detach_all may come from another thread meanwhile, and has to empty the set.
  */
 static uint32_t trt_unmade_index_(trt_status_code why)
 {
@@ -6676,10 +6681,7 @@ static void trt_set_end_(trt_cell_ *c, trt_status_code status)
         set->len--;
         taken = true; /* outcomes are ignored */
     }
-    if (!taken) {
-        TRT_OR_(&c->state, TRT_DONE_, release);
-        trt_list_push_(&set->ready, &c->wait);
-    }
+    if (!taken) trt_list_push_(&set->ready, &c->wait);
     trt_unlatch_(&set->lock);
     if (taken) trt_cell_end_(c);
     /* Behind the other members that are ready: then it finds several that have ended. */

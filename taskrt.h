@@ -9527,6 +9527,7 @@ static trt_status_code trt_notified_poll_(trt_co *co, trt_args_ *a, trt_waiter_ 
     trt_status_code status;
     bool permit, missed;
     (void)co;
+    if (!w && trt_notify_take_(n, a->arg)) return TRT_OK;
     /* A look; what it misses, the registration sees under the latch. */
     if (!w && TRT_LOAD_(&n->word_, relaxed) != TRT_NOTIFY_PERMIT_ &&
         TRT_LOAD_(&n->rounds_, relaxed) == a->arg)

@@ -1776,9 +1776,9 @@ extern "C" {
 struct trt_block_;
 typedef struct trt_channel_ {
     trt_list_ senders, receivers;
-    trt_a32_ lock;
-    uint32_t closed;
-    size_t size, len, capacity;       /* bytes a message; messages, and at most */
+    trt_a32_ lock, closed;
+    trt_a64_ len;                     /* messages; like `closed`, read without the latch for a look */
+    size_t size, capacity;            /* bytes a message; messages at most */
     size_t head, tail, end;           /* bytes: where to take, where to put, size of ring or block */
     unsigned char *ring;              /* bounded */
     struct trt_block_ *first, *last;  /* unbounded: a list of blocks, and one kept for later */
@@ -10164,7 +10164,7 @@ static inline trt_status_code trt_channel_store_(trt_channel_ *c, const void *va
         to = c->last->data;
     }
     c->tail = next;
-    c->len++;
+    TRT_COUNT_(&c->len, 1u);
     trt_copy_(to + tail, value, size);
     return TRT_OK;
 }
@@ -10183,7 +10183,8 @@ static void trt_channel_shrink_(trt_channel_ *c)
 static inline void trt_channel_fetch_(trt_channel_ *c, void *out)
 {
     const unsigned char *from = c->ring;
-    size_t head = c->head, size = c->size, next = head + size, len = c->len - 1;
+    size_t head = c->head, size = c->size, next = head + size;
+    uint64_t len = TRT_LOAD_(&c->len, relaxed) - 1;
     bool used_up = false;
     if (from) {
         if (next == c->end) next = 0;
@@ -10193,9 +10194,22 @@ static inline void trt_channel_fetch_(trt_channel_ *c, void *out)
         else used_up = next == c->end;
     }
     c->head = next;
-    c->len = len;
+    TRT_STORE_(&c->len, len, relaxed);
     trt_copy_(out, from + head, size);
     if (TRT_UNLIKELY_(used_up)) trt_channel_shrink_(c);
+}
+
+/* Latched. */
+static inline bool trt_channel_full_(const trt_channel_ *c)
+{
+    return c->ring && TRT_LOAD_(&c->len, relaxed) == c->capacity;
+}
+
+/* Neither a message nor the end. Latched, or as a look before the wait: what it misses, the
+ * registration sees under the latch. */
+static inline bool trt_channel_dry_(const trt_channel_ *c)
+{
+    return !TRT_LOAD_(&c->len, relaxed) && !TRT_LOAD_(&c->closed, relaxed);
 }
 
 /* Latched: send, or wait to. */
@@ -10204,8 +10218,8 @@ static trt_status_code trt_channel_put_(trt_channel_ *c, const void *value, trt_
 {
     trt_waiter_ *receiver;
     trt_status_code status;
-    if (c->closed) return trt_settle_(w, TRT_CLOSED);
-    if (c->ring && c->len == c->capacity) return trt_enlist_(&c->senders, w);
+    if (TRT_LOAD_(&c->closed, relaxed)) return trt_settle_(w, TRT_CLOSED);
+    if (trt_channel_full_(c)) return trt_enlist_(&c->senders, w);
     status = trt_settle_(w, TRT_OK);
     if (status != TRT_OK) return status;
     receiver = trt_complete_first_(&c->receivers, TRT_OK, wakes);
@@ -10220,7 +10234,8 @@ static trt_status_code trt_channel_get_(trt_channel_ *c, void *out, trt_waiter_ 
 {
     trt_waiter_ *sender;
     trt_status_code status;
-    if (!c->len) return c->closed ? trt_settle_(w, TRT_CLOSED) : trt_enlist_(&c->receivers, w);
+    if (trt_channel_dry_(c)) return trt_enlist_(&c->receivers, w);
+    if (!TRT_LOAD_(&c->len, relaxed)) return trt_settle_(w, TRT_CLOSED);
     status = trt_settle_(w, TRT_OK);
     if (status != TRT_OK) return status;
     trt_channel_fetch_(c, out);
@@ -10232,6 +10247,26 @@ static trt_status_code trt_channel_get_(trt_channel_ *c, void *out, trt_waiter_ 
     return TRT_OK;
 }
 
+/* Latched, and unlatches. */
+static trt_status_code trt_channel_recv_(trt_channel_ *c, void *out, trt_waiter_ *w)
+{
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_status_code status = trt_channel_get_(c, out, w, &wakes);
+    trt_unlatch_(&c->lock);
+    trt_wake_(&wakes);
+    return status;
+}
+
+static trt_status_code trt_channel_send_(trt_channel_ *c, const void *value, trt_waiter_ *w)
+{
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_status_code status = trt_channel_put_(c, value, w, &wakes);
+    if (w && status != TRT_PENDING) trt_unkeep_(w);
+    trt_unlatch_(&c->lock);
+    trt_wake_(&wakes);
+    return status;
+}
+
 /* Short cuts: nobody waits on the other side, and there is room, or a message. */
 static TRT_NOINLINE_ bool trt_await_send_(trt_co *co, void *channel, void *value)
 {
@@ -10241,12 +10276,14 @@ static TRT_NOINLINE_ bool trt_await_send_(trt_co *co, void *channel, void *value
     if (!trt_may_try_(w, co) || !c->size || !value)
         return trt_await_slowly_(co, TRT_KIND_SEND_, channel, value, 0);
     trt_latch_(&c->lock);
-    if (TRT_UNLIKELY_(c->closed || c->len == c->capacity || c->receivers.head)) {
+    if (TRT_UNLIKELY_(TRT_LOAD_(&c->closed, relaxed) || trt_channel_full_(c) ||
+                      c->receivers.head)) {
+        status = trt_channel_send_(c, value, NULL);
+        if (status == TRT_PENDING) return trt_await_slowly_(co, TRT_KIND_SEND_, channel, value, 0);
+    } else {
+        status = trt_channel_store_(c, value);
         trt_unlatch_(&c->lock);
-        return trt_await_slowly_(co, TRT_KIND_SEND_, channel, value, 0);
     }
-    status = trt_channel_store_(c, value);
-    trt_unlatch_(&c->lock);
     return trt_done_(w, co, status);
 }
 
@@ -10254,34 +10291,29 @@ static TRT_NOINLINE_ bool trt_await_recv_(trt_co *co, void *channel, void *out)
 {
     trt_worker_ *w = trt_here_.worker;
     trt_channel_ *c = (trt_channel_ *)channel;
+    trt_status_code status = TRT_OK;
     if (!trt_may_try_(w, co) || !c->size)
         return trt_await_slowly_(co, TRT_KIND_RECV_, channel, out, 0);
+    if (trt_channel_dry_(c)) return trt_park_on_(w, co, TRT_KIND_RECV_, channel, out, 0);
     trt_latch_(&c->lock);
-    if (TRT_UNLIKELY_(!c->len || c->senders.head)) {
-        bool empty = !c->len && !c->closed;
+    if (TRT_UNLIKELY_(!TRT_LOAD_(&c->len, relaxed) || c->senders.head)) {
+        status = trt_channel_recv_(c, out, NULL);
+        if (status == TRT_PENDING) return trt_park_on_(w, co, TRT_KIND_RECV_, channel, out, 0);
+    } else {
+        trt_channel_fetch_(c, out);
         trt_unlatch_(&c->lock);
-        return empty ? trt_park_on_(w, co, TRT_KIND_RECV_, channel, out, 0)
-                     : trt_await_slowly_(co, TRT_KIND_RECV_, channel, out, 0);
     }
-    trt_channel_fetch_(c, out);
-    trt_unlatch_(&c->lock);
-    return trt_done_(w, co, TRT_OK);
+    return trt_done_(w, co, status);
 }
 
 static trt_status_code trt_send_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
 {
     trt_channel_ *c = a->obj;
-    trt_wakes_ wakes = TRT_NO_WAKES_;
-    trt_status_code status;
     (void)co;
     if (!c->size || !a->out) /* size never changes between init and free */
         return trt_settle_(w, trt_misuse_("trt_send", a->out ? "before trt_channel_init" : "NULL"));
     trt_latch_(&c->lock);
-    status = trt_channel_put_(c, a->out, w, &wakes);
-    if (w && status != TRT_PENDING) trt_unkeep_(w);
-    trt_unlatch_(&c->lock);
-    trt_wake_(&wakes);
-    return status;
+    return trt_channel_send_(c, a->out, w);
 }
 
 static bool trt_send_keep_(trt_waiter_ *w)
@@ -10302,15 +10334,11 @@ static void trt_send_cancel_(trt_waiter_ *w)
 static trt_status_code trt_recv_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
 {
     trt_channel_ *c = a->obj;
-    trt_wakes_ wakes = TRT_NO_WAKES_;
-    trt_status_code status;
     (void)co;
     if (!c->size) return trt_settle_(w, trt_misuse_("trt_recv", "before trt_channel_init"));
+    if (!w && trt_channel_dry_(c)) return TRT_PENDING;
     trt_latch_(&c->lock);
-    status = trt_channel_get_(c, a->out, w, &wakes);
-    trt_unlatch_(&c->lock);
-    trt_wake_(&wakes);
-    return status;
+    return trt_channel_recv_(c, a->out, w);
 }
 
 static void trt_recv_cancel_(trt_waiter_ *w)
@@ -10338,8 +10366,10 @@ TRT_DEF_ trt_status_code trt_try_send_(trt_channel_ *channel, const void *value)
 
 TRT_DEF_ trt_status_code trt_try_recv_(trt_channel_ *channel, void *out)
 {
-    trt_args_ args = {channel, out, 0};
-    trt_status_code status = trt_recv_poll_(NULL, &args, NULL);
+    trt_status_code status;
+    if (!channel->size) return trt_misuse_("trt_try_recv", "before trt_channel_init");
+    trt_latch_(&channel->lock); /* no look before: callers may rely on its order */
+    status = trt_channel_recv_(channel, out, NULL);
     return status == TRT_PENDING ? TRT_EMPTY : status;
 }
 
@@ -10359,7 +10389,7 @@ TRT_DEF_ void trt_channel_close_(trt_channel_ *channel)
     trt_waiter_ *sender;
     if (!channel->size) return;
     trt_latch_(&channel->lock);
-    channel->closed = 1;
+    TRT_STORE_(&channel->closed, 1u, relaxed);
     while ((sender = trt_complete_first_(&channel->senders, TRT_CLOSED, &wakes)) != NULL)
         trt_unkeep_(sender);
     trt_complete_all_(&channel->receivers, TRT_CLOSED, &wakes); /* if any: there is no message */
@@ -10372,7 +10402,7 @@ TRT_DEF_ size_t trt_channel_len_(trt_channel_ *channel)
     size_t len;
     if (!channel->size) trt_misuse_("trt_channel_len", "before trt_channel_init");
     trt_latch_(&channel->lock);
-    len = channel->len;
+    len = (size_t)TRT_LOAD_(&channel->len, relaxed);
     trt_unlatch_(&channel->lock);
     return len;
 }

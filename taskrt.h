@@ -1777,7 +1777,7 @@ struct trt_block_;
 typedef struct trt_channel_ {
     trt_list_ senders, receivers;
     trt_a32_ lock, closed;
-    trt_a64_ len;                     /* messages; like `closed`, read without the latch for a look */
+    trt_a64_ len;                     /* messages; as `closed`, looked at without the latch too */
     size_t size, capacity;            /* bytes a message; messages at most */
     size_t head, tail, end;           /* bytes: where to take, where to put, size of ring or block */
     unsigned char *ring;              /* bounded */

@@ -11355,7 +11355,8 @@ static bool trt_dump_visit_(trt_cell_ *c, uint64_t s, void *context)
     return true;
 }
 
-/* One at a time. A worker that waits for its turn changes nothing: the dump before has it stopped. */
+/* One at a time. A worker that waits for its turn changes nothing: for the dump before it has
+ * stopped. */
 static void trt_dump_begin_(trt_runtime *rt, trt_worker_ *inside)
 {
     if (inside) {

@@ -8809,6 +8809,8 @@ static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
             self->job = NULL;
             trt_watch_wake_(rt);
             trt_worker_loop_(w, t);
+            /* Nobody looks at the clock for it until the next one drives. */
+            if (TRT_LOAD_(&w->wheel.fresh_some, relaxed)) trt_settle_timers_(w);
             self->worker = worker_before;
             self->rt = rt_before;
             self->job = job_before;

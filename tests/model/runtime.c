@@ -2361,6 +2361,30 @@ static void dump_wakes(void)
     trt_channel_free(&channel);
 }
 
+/* A duration counts from its await also if the thread that drives leaves before it has looked at the clock. */
+static trt_handle(sleeper) left_asleep;
+struct leaves_asleep { int x; };
+trt_async(int, leaves_asleep)
+{
+    trt_body {
+        left_asleep = trt_spawn(sleeper, .d = trt_ms(20));
+        trt_await(trt_yield());
+        trt_return(1);
+    }
+}
+static void current_thread_sleeps(void)
+{
+    trt_a32_ nothing = 0;
+    trt_instant until;
+    start((trt_config){.current_thread = true});
+    MODEL_CHECK(trt_block_on(runtime, leaves_asleep, NULL) == TRT_OK);
+    for (until = trt_clock_() + trt_ms(50); trt_clock_() < until;) trt_os_wait_(&nothing, 0, until);
+    until = trt_clock_();
+    MODEL_CHECK(trt_join_thread(left_asleep, NULL) == TRT_OK);
+    MODEL_CHECK(trt_clock_() - until < trt_ms(10));
+    finish();
+}
+
 #define WEAK .weak = 1, .spurious = 2, .early = 2
 static const model_scenario scenarios[] = {
     {.name = "spawn_join", .run = spawn_join, WEAK},
@@ -2446,6 +2470,7 @@ static const model_scenario scenarios[] = {
     {.name = "dump_current", .run = dump_current, .weak = 1, .spurious = 2},
     {.name = "dump_twice", .run = dump_twice, .weak = 1, .spurious = 2},
     {.name = "dumps_meet", .run = dumps_meet, .weak = 1, .spurious = 2},
+    {.name = "current_thread_sleeps", .run = current_thread_sleeps, .weak = 1, .spurious = 2},
     {.name = "dump_wakes", .run = dump_wakes, .weak = 1, .spurious = 2},
 };
 

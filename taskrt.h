@@ -2762,7 +2762,7 @@ struct trt_runtime {
     trt_a32_ deadlocked, exited; /* exited: workers that have left their loop */
     trt_a32_ own_threads;        /* that live: of the pool, and the watch thread */
     bool begun;
-    size_t started;
+    trt_a32_ started; /* worker threads: there may be fewer than workers */
 };
 
 enum { TRT_SIGNAL_STOP_ = 1, TRT_SIGNAL_PAUSE_ = 2 };
@@ -8114,13 +8114,19 @@ static void trt_fds_verify_all_(trt_runtime *rt)
         if (TRT_LOAD_(&rt->workers[i]->unsure, relaxed)) trt_fds_verify_(rt->workers[i], true);
 }
 
+/* Workers that somebody runs. While a runtime starts it grows. */
+static uint32_t trt_awake_most_(const trt_runtime *rt)
+{
+    return rt->current_thread ? 1 : TRT_LOAD_(&rt->started, relaxed);
+}
+
 /* Everybody sleeps: is there something to verify? Behind the fence of trt_worker_sleep_: the last
  * who comes there sees them all, and what they have left. */
 static bool trt_fds_unsure_(trt_runtime *rt)
 {
     size_t i;
     if (!TRT_POLLER_KEEPS_ || !TRT_LOAD_(&rt->fds_waiting, relaxed) ||
-        TRT_LOAD_(&rt->sleeping, relaxed) < rt->n_workers)
+        TRT_LOAD_(&rt->sleeping, relaxed) < trt_awake_most_(rt))
         return false;
     for (i = 0; i < rt->n_workers; i++)
         if (TRT_LOAD_(&rt->workers[i]->unsure, relaxed)) return true;
@@ -8974,7 +8980,7 @@ static void trt_watch_worker_(trt_runtime *rt, trt_worker_ *w, trt_instant now)
 static bool trt_all_asleep_(trt_runtime *rt)
 {
     if (rt->current_thread && !TRT_LOAD_(&rt->driving, seq_cst)) return true;
-    return TRT_LOAD_(&rt->sleeping, seq_cst) >= (rt->current_thread ? 1 : rt->started);
+    return TRT_LOAD_(&rt->sleeping, seq_cst) >= trt_awake_most_(rt);
 }
 
 static trt_duration trt_beat_(const trt_runtime *rt)
@@ -10829,9 +10835,9 @@ static bool trt_threads_start_(trt_runtime *rt)
         trt_worker_ *w = rt->workers[i];
         w->started = trt_os_thread_(&w->thread, trt_worker_thread_, w);
         if (!w->started) break;
-        rt->started++;
+        TRT_COUNT_(&rt->started, 1u);
     }
-    if (!rt->current_thread && !rt->started) return false;
+    if (!rt->current_thread && !TRT_LOAD_(&rt->started, relaxed)) return false;
     TRT_STORE_(&rt->watch_word, 1u, relaxed);
     rt->watching = trt_os_thread_(&rt->watch, trt_watch_main_, rt);
     if (rt->watching) TRT_ADD_(&rt->own_threads, 1u, relaxed);
@@ -10976,8 +10982,8 @@ static bool trt_pool_wait_(trt_runtime *rt, trt_instant deadline)
 /* All tasks are counted as ended, the last may be about to publish it. The workers leave now. */
 static void trt_workers_wait_(trt_runtime *rt)
 {
-    uint32_t exited;
-    while ((exited = TRT_LOAD_(&rt->exited, acquire)) < rt->started)
+    uint32_t exited, started = TRT_LOAD_(&rt->started, relaxed);
+    while ((exited = TRT_LOAD_(&rt->exited, acquire)) < started)
         trt_os_wait_(&rt->exited, exited, TRT_FOREVER_);
 }
 

@@ -2385,6 +2385,26 @@ static void current_thread_sleeps(void)
     finish();
 }
 
+/* The same with fewer threads than were asked for. */
+static void fds_few(void)
+{
+    trt_handle(reads_twice) h;
+    unsigned long a, b;
+    TRT_STORE_(&may_go, 0u, relaxed);
+    model_refuse_threads(2);
+    start_workers(3);
+    model_refuse_threads(-1);
+    fd = fd_first = model_fd();
+    h = trt_spawn_on(runtime, reads_twice);
+    a = thread(0, makes_first_ready);
+    b = thread(1, makes_ready_when_told);
+    MODEL_CHECK(trt_join_thread(h, NULL) == TRT_OK);
+    model_join(a);
+    model_join(b);
+    MODEL_CHECK(model_elapsed() < trt_ms(60));
+    finish();
+}
+
 #define WEAK .weak = 1, .spurious = 2, .early = 2
 static const model_scenario scenarios[] = {
     {.name = "spawn_join", .run = spawn_join, WEAK},
@@ -2471,6 +2491,7 @@ static const model_scenario scenarios[] = {
     {.name = "dump_twice", .run = dump_twice, .weak = 1, .spurious = 2},
     {.name = "dumps_meet", .run = dumps_meet, .weak = 1, .spurious = 2},
     {.name = "current_thread_sleeps", .run = current_thread_sleeps, .weak = 1, .spurious = 2},
+    {.name = "fds_few", .run = fds_few, WEAK},
     {.name = "dump_wakes", .run = dump_wakes, .weak = 1, .spurious = 2},
 };
 

@@ -1433,7 +1433,8 @@ TASKRT_API trt_op trt_set_shutdown_(trt_set_ *set) TRT_MUST_USE_;
  *
  *   returns   TRT_OK | TRT_TIMED_OUT | TRT_PENDING when called from what runs in it: begun, but it
  *             cannot wait for itself | TRT_MISUSE in a task of another runtime, begun likewise.
- *             NULL is a no-op. It may be called again
+ *             NULL is a no-op. It may be called again, also at the same time: the first to
+ *             run out of time gives up for all
  *   blocks    the thread
  *
  * trt_runtime_free - shut down without limit if that was not done, wait for blocking jobs without
@@ -2766,6 +2767,7 @@ struct trt_runtime {
 };
 
 enum { TRT_SIGNAL_STOP_ = 1, TRT_SIGNAL_PAUSE_ = 2 };
+enum { TRT_GATE_ENDED_ = 1, TRT_GATE_GIVEN_UP_ = 2 }; /* of ended_gate: why a shutdown goes on */
 
 /* What this thread is. */
 typedef struct trt_self_ {
@@ -8737,6 +8739,12 @@ static bool trt_turn_(trt_worker_ *w)
     return !trt_ring_empty_(w) || TRT_LOAD_(&w->lifo, relaxed);
 }
 
+static bool trt_all_ended_(trt_runtime *rt)
+{
+    /* order: as in trt_check_ended_ */
+    return (TRT_LOAD_(&rt->ended_gate, acquire) & TRT_GATE_ENDED_) != 0;
+}
+
 /* Is the time up that a shutdown gives to the tasks of a current-thread runtime? */
 static bool trt_drive_over_(trt_runtime *rt)
 {
@@ -8751,8 +8759,7 @@ static bool trt_stopped_(trt_worker_ *w, const trt_thread_waiter_ *t)
     if (!rt->current_thread) return false;
     if (TRT_LOAD_(&rt->deadlocked, relaxed)) return true; /* who drives has set it */
     if (t) return TRT_LOAD_(&t->woken, relaxed) != 0;     /* trt_thread_block_ acquires */
-    /* order: as in trt_check_ended_ */
-    return TRT_LOAD_(&rt->ended_gate, acquire) || trt_drive_over_(rt);
+    return trt_all_ended_(rt) || trt_drive_over_(rt);
 }
 
 /* A function of its own: what is inlined into one that calls setjmp is optimised less, and gcc
@@ -8832,8 +8839,7 @@ static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
             if (TRT_LOAD_(&rt->deadlocked, relaxed)) return false;
             continue;
         }
-        /* order: saves the wait for who drives still, and leaves then */
-        if (!t && TRT_LOAD_(&rt->ended_gate, acquire)) return true;
+        if (!t && trt_all_ended_(rt)) return true; /* saves the wait for who drives still */
         trt_os_wait_(&rt->drive_gate, gate, TRT_LOAD_(&rt->drive_until, relaxed));
         if (!t && trt_drive_over_(rt)) return true;
     }
@@ -10724,7 +10730,7 @@ static void trt_check_ended_(trt_runtime *rt)
     /* Pairs with trt_tasks_wait_ and trt_stopped_.
      * order: what the tasks have done comes also with the exits that a shutdown waits for, of
      * workers and of the pool's threads; or with `driving` */
-    TRT_STORE_(&rt->ended_gate, 1u, release);
+    TRT_OR_(&rt->ended_gate, (uint32_t)TRT_GATE_ENDED_, release);
     if (rt->current_thread) trt_unpark_(rt->workers[0]); /* who drives, and then lets others */
     else trt_os_wake_(&rt->ended_gate, INT_MAX);
 }
@@ -10990,17 +10996,18 @@ static void trt_workers_wait_(trt_runtime *rt)
 static bool trt_tasks_wait_(trt_runtime *rt, trt_instant deadline)
 {
     if (rt->current_thread) {
+        trt_instant until = TRT_LOAD_(&rt->drive_until, relaxed);
         TRT_STORE_(&rt->deadlocked, 0u, relaxed);
-        TRT_STORE_(&rt->drive_until, deadline, relaxed);
+        /* The first of several to run out of time stops it for all: then it is not driven again. */
+        while (deadline < until && !TRT_CAS_WEAK_(&rt->drive_until, &until, deadline, relaxed)) {}
         trt_drive_(rt, NULL);
-        TRT_STORE_(&rt->drive_until, TRT_FOREVER_, relaxed);
-        return TRT_LOAD_(&rt->ended_gate, acquire) != 0; /* order: as in trt_check_ended_ */
+        return trt_all_ended_(rt);
     }
     while (!TRT_LOAD_(&rt->ended_gate, acquire)) { /* order: as in trt_check_ended_ */
         if (deadline != TRT_FOREVER_ && trt_clock_() >= deadline) return false;
         trt_os_wait_(&rt->ended_gate, 0, deadline);
     }
-    return true;
+    return trt_all_ended_(rt);
 }
 
 TRT_DEF_ trt_status_code trt_runtime_shutdown(trt_runtime *rt, trt_duration timeout)
@@ -11021,11 +11028,16 @@ TRT_DEF_ trt_status_code trt_runtime_shutdown(trt_runtime *rt, trt_duration time
     rt->begun = true;
     trt_unlatch_(&rt->shutdown_latch);
     /* order: the fence of trt_give_up_ */
-    if (!ended && !TRT_SWAP_(&rt->given_up, 1u, seq_cst)) trt_give_up_(rt);
+    if (!ended && !TRT_SWAP_(&rt->given_up, 1u, seq_cst)) {
+        trt_give_up_(rt);
+        /* Another one may wait for longer, or without limit: for what never ends now. */
+        TRT_OR_(&rt->ended_gate, (uint32_t)TRT_GATE_GIVEN_UP_, relaxed);
+        trt_os_wake_(&rt->ended_gate, INT_MAX);
+    }
     jobs = trt_pool_wait_(rt, deadline);
     /* No worker runs: only jobs can have ended since. A refused spawn counts for a moment.
      * order: as in trt_check_ended_ */
-    if (again) ended = TRT_LOAD_(&rt->ended_gate, acquire) || trt_live_(rt) == 0;
+    if (again) ended = trt_all_ended_(rt) || trt_live_(rt) == 0;
     if (ended) trt_workers_wait_(rt);
     return ended && jobs ? TRT_OK : TRT_TIMED_OUT;
 }

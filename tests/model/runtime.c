@@ -2405,6 +2405,30 @@ static void fds_few(void)
     finish();
 }
 
+/* Two shut down at the same time, one of them without limit: it learns that the other has given up. */
+struct never_cleans { int x; };
+trt_async(int, never_cleans)
+{
+    trt_body { trt_await(trt_sleep_until(INT64_MAX)); }
+    trt_cleanup { COUNT(seen); trt_await(trt_sleep_until(INT64_MAX)); }
+}
+static void shuts_down_soon(void) { (void)trt_runtime_shutdown(runtime, trt_ms(10)); }
+static void shuts_down_without_limit(void) { (void)trt_runtime_shutdown(runtime, -1); }
+static void shutdown_two(void)
+{
+    unsigned long a, b;
+    trt_handle(never_cleans) h;
+    if (model_choose(2)) start_workers(1);
+    else start((trt_config){.current_thread = true});
+    h = trt_spawn_on(runtime, never_cleans);
+    trt_detach(h);
+    a = thread(0, shuts_down_soon);
+    b = thread(1, shuts_down_without_limit);
+    model_join(a);
+    model_join(b);
+    finish();
+}
+
 #define WEAK .weak = 1, .spurious = 2, .early = 2
 static const model_scenario scenarios[] = {
     {.name = "spawn_join", .run = spawn_join, WEAK},
@@ -2492,6 +2516,7 @@ static const model_scenario scenarios[] = {
     {.name = "dumps_meet", .run = dumps_meet, .weak = 1, .spurious = 2},
     {.name = "current_thread_sleeps", .run = current_thread_sleeps, .weak = 1, .spurious = 2},
     {.name = "fds_few", .run = fds_few, WEAK},
+    {.name = "shutdown_two", .run = shutdown_two, WEAK},
     {.name = "dump_wakes", .run = dump_wakes, .weak = 1, .spurious = 2},
 };
 

@@ -662,10 +662,18 @@ typedef struct trt_type_ {
     uint32_t line, size, out_offset, out_size, self_offset, self_size;
     uint32_t debug;
 } trt_type_;
+#ifdef __cplusplus
+typedef const trt_type_ *trt_atype_;
+#else
+typedef _Atomic(const trt_type_ *) trt_atype_;
+#endif
 
 /* The header of every frame. The user's part is only ever touched by the thread that runs it. */
 struct trt_co {
-    const trt_type_ *type_;
+    union {
+        const trt_type_ *type_;
+        trt_atype_ told_; /* the same, for the watch thread, and who makes it */
+    };
     struct trt_cell_ *cell_; /* the strand that this frame belongs to */
     trt_co *parent_;         /* the frame that awaits this one in place */
     void *owned_;            /* what must end before this frame does, see >>frames */
@@ -716,7 +724,10 @@ typedef struct trt_set_ {
 
 /* The header of a job that lives in its caller's frame, or behind a cell of its own. */
 typedef struct trt_job_ {
-    const trt_type_ *type;
+    union { /* as in a frame, whose place it may take */
+        const trt_type_ *type;
+        trt_atype_ told;
+    };
     struct trt_job_ *next, *prev;
     struct trt_waiter_ *waiter;
     struct trt_cell_ *cell;
@@ -2648,7 +2659,7 @@ typedef struct trt_worker_ {
     trt_spin_ spin;       /* for the end of a blocking job */
     trt_instant gave_way; /* when a budget was used up last, see trt_soon_ */
     /* watch thread only */
-    uint32_t seen_poll;
+    uint32_t seen_poll, seen_generation; /* of the cell that it was at */
     trt_instant seen_at;
     bool reported;
 } trt_worker_;
@@ -2817,7 +2828,7 @@ static trt_tail_ *trt_tail_of_(trt_cell_ *c, const trt_type_ *type)
 
 static inline void trt_header_init_(trt_co *co, const trt_type_ *type, trt_cell_ *c)
 {
-    co->type_ = type;
+    TRT_STORE_(&co->told_, type, relaxed);
     co->cell_ = c;
     co->parent_ = NULL;
     co->owned_ = NULL;
@@ -4804,10 +4815,10 @@ static inline int trt_poll_leaf_(trt_worker_ *w, trt_cell_ *c)
     uint32_t pc = co->pc_;
     int step;
     w->cur = c;
+    TRT_COUNT_(&w->polls, 1u); /* first: see trt_stall_tell_ */
     TRT_STORE_(&w->at_type, co->type_, relaxed);
     TRT_STORE_(&w->at_pc, pc, relaxed);
     TRT_STORE_(&w->at_cell, c, relaxed);
-    TRT_COUNT_(&w->polls, 1u);
     step = trt_poll_once_(c, co);
     if (step != TRT_STEP_ENDED_) return step;
     if (TRT_UNLIKELY_(pc && co->pc_ == pc)) trt_not_resumed_(co, pc);
@@ -6267,7 +6278,7 @@ static trt_cell_ *trt_task_new_(trt_runtime *rt, const trt_type_ *type, const tr
     if (type->job) {
         c->leaf = NULL;
         memset(c + 1, 0, type->self_offset);
-        trt_job_of_(c)->type = type;
+        TRT_STORE_(&trt_job_of_(c)->told, type, relaxed);
         trt_job_of_(c)->cell = c;
         trt_job_of_(c)->rt = rt;
     } else {
@@ -8916,7 +8927,8 @@ static bool trt_virtual_idle_(trt_worker_ *w)
  *     pair that seemed quick nobody was told (trt_soon_),
  *   - reports a stall once the poll has lasted `stall_after`.
  */
-/* False: the cell was seen before its type, the next look tells. */
+/* False: the cell was seen before its type, and the next look tells; or the poll is over by now, and
+ * what has been read is of another one, or of another task in the same slot. */
 static bool trt_stall_tell_(trt_runtime *rt, trt_worker_ *w, trt_duration for_)
 {
     const trt_type_ *type = TRT_LOAD_(&w->at_type, relaxed);
@@ -8931,14 +8943,21 @@ static bool trt_stall_tell_(trt_runtime *rt, trt_worker_ *w, trt_duration for_)
     info.worker = w->index;
     info.blocked_for = for_;
     info.task = 0;
-    TRT_ADD_(&rt->stalls, 1u, relaxed);
     trt_latch_(&rt->names_latch); /* names are freed under it */
     s = TRT_LOAD_(&c->state, acquire);
     if (s & TRT_LIVE_) {
         info.task = trt_id_of_(c, TRT_GENERATION_(s));
         info.name = s & TRT_NAMED_STATE_ ? (const char *)trt_tail_of_(c, trt_root_(c)->type_)->out
-                                         : trt_root_(c)->type_->name;
+                                         : TRT_LOAD_(&trt_root_(c)->told_, relaxed)->name;
     }
+    s = TRT_LOAD_(&c->state, relaxed);
+    if ((uint32_t)TRT_LOAD_(&w->polls, relaxed) != w->seen_poll ||
+        TRT_GENERATION_(s) != w->seen_generation) {
+        trt_unlatch_(&rt->names_latch);
+        w->seen_generation = TRT_GENERATION_(s); /* seen late, perhaps: the next look tells */
+        return false;
+    }
+    TRT_ADD_(&rt->stalls, 1u, relaxed);
     if (rt->config.on_stall) rt->config.on_stall(&info, rt->config.user);
     else
         trt_say_(
@@ -8964,10 +8983,11 @@ static void trt_rescue_(trt_runtime *rt, trt_worker_ *stuck)
 static void trt_watch_worker_(trt_runtime *rt, trt_worker_ *w, trt_instant now)
 {
     uint32_t poll = (uint32_t)TRT_LOAD_(&w->polls, relaxed);
-    bool busy = TRT_LOAD_(&w->at_cell, relaxed) != NULL;
-    if (!busy || poll != w->seen_poll) {
+    trt_cell_ *at = TRT_LOAD_(&w->at_cell, relaxed);
+    if (!at || poll != w->seen_poll) {
         w->seen_poll = poll;
-        w->seen_at = now;
+        w->seen_generation = at ? TRT_GENERATION_(TRT_LOAD_(&at->state, relaxed)) : 0;
+        w->seen_at = trt_clock_(); /* behind the look: `now` may be older than what it has seen */
         w->reported = false;
         return;
     }

@@ -2429,6 +2429,48 @@ static void shutdown_two(void)
     finish();
 }
 
+/* A stall report tells of who stalls. */
+static trt_a64_ stall_since[2]; /* when the first was spawned of: those that stall, the innocent */
+static void tells_stall(const trt_stall_info *info, void *unused)
+{
+    bool innocent = strcmp(info->coroutine, "innocent") == 0;
+    (void)unused;
+    MODEL_CHECK(innocent || strcmp(info->coroutine, "stalls") == 0);
+    MODEL_CHECK(!info->task || strcmp(info->name, info->coroutine) == 0);
+    MODEL_CHECK(trt_clock_() - (trt_instant)TRT_LOAD_(&stall_since[innocent], seq_cst) >= info->blocked_for);
+}
+struct stalls { int ms; };
+trt_async(int, stalls)
+{
+    trt_body {
+        trt_a32_ nothing = 0;
+        for (trt_instant until = trt_clock_() + trt_ms(self->ms); trt_clock_() < until;) trt_os_wait_(&nothing, 0, until);
+        trt_return(1);
+    }
+}
+struct innocent { int x; };
+trt_async(int, innocent)
+{
+    trt_body { trt_return(2); }
+}
+static void stall_told(void)
+{
+    int i;
+    trt_handle(stalls) h;
+    trt_handle(innocent) g;
+    trt_config config = {.workers = 1, .stall_after = trt_ms(4), .on_stall = tells_stall};
+    MODEL_CHECK(trt_runtime_start(&runtime, &config) == TRT_OK);
+    for (i = 0; i < 2; i++) {
+        if (!i) TRT_STORE_(&stall_since[0], (uint64_t)trt_clock_(), seq_cst);
+        h = trt_spawn_on(runtime, stalls, .ms = 6);
+        MODEL_CHECK(trt_join_thread(h, NULL) == TRT_OK);
+        if (!i) TRT_STORE_(&stall_since[1], (uint64_t)trt_clock_(), seq_cst);
+        g = trt_spawn_on(runtime, innocent);
+        MODEL_CHECK(trt_join_thread(g, NULL) == TRT_OK);
+    }
+    finish();
+}
+
 #define WEAK .weak = 1, .spurious = 2, .early = 2
 static const model_scenario scenarios[] = {
     {.name = "spawn_join", .run = spawn_join, WEAK},
@@ -2517,6 +2559,7 @@ static const model_scenario scenarios[] = {
     {.name = "current_thread_sleeps", .run = current_thread_sleeps, .weak = 1, .spurious = 2},
     {.name = "fds_few", .run = fds_few, WEAK},
     {.name = "shutdown_two", .run = shutdown_two, WEAK},
+    {.name = "stall_told", .run = stall_told, .spurious = 2, .early = 4},
     {.name = "dump_wakes", .run = dump_wakes, .weak = 1, .spurious = 2},
 };
 

@@ -2632,7 +2632,7 @@ typedef struct trt_worker_ {
     const char *stack_base;
     uint32_t index, tick, lifo_run;
     int32_t budget;
-    bool solo, searching, trapped, dumps, saw_closing;
+    bool solo, searching, trapped, dumps, saw_closing, fork_before;
     const struct trt_thread_wait_state_ *driven_for; /* current thread: who waits in this loop */
     uint64_t rng;
     jmp_buf trap; /* where trt_panic lands: armed once a loop */
@@ -8647,13 +8647,17 @@ static bool trt_maintain_(trt_worker_ *w)
             trt_run_timers_(w, w, trt_clock_());
     }
     if (TRT_LOAD_(&rt->fds_waiting, relaxed)) trt_fds_round_(w);
-    fork = trt_deque_empty_(w) ? NULL : trt_deque_steal_(w); /* its oldest: nobody starves */
+    /* Its oldest, so nobody starves; in turns with what comes from elsewhere, as there may always be
+     * one. */
+    fork = trt_deque_empty_(w) || w->fork_before ? NULL : trt_deque_steal_(w);
+    w->fork_before = fork != NULL;
     if (fork) { /* who searches has none, so this worker does not */
         w->budget = TRT_BUDGET_;
         trt_run_fork_(w, fork);
         return true;
     }
-    entry = rt->config.seed ? 0 : trt_take_injected_(w, TRT_INJECT_BATCH_);
+    /* With a seed, a current-thread runtime picks at random, and goes on to these behind all. */
+    entry = rt->config.seed && rt->current_thread ? 0 : trt_take_injected_(w, TRT_INJECT_BATCH_);
     if (!entry) return false;
     trt_found_(w);
     w->budget = TRT_BUDGET_;

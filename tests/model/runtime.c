@@ -2361,6 +2361,44 @@ static void dump_wakes(void)
     trt_channel_free(&channel);
 }
 
+/* What comes from elsewhere has its turn, whatever there is to run here: with a seed too, and where there is always a
+ * fork. */
+struct yields_until { int x; };
+trt_async(int, yields_until)
+{
+    trt_body {
+        while (!TRT_LOAD_(&helped, acquire)) trt_await(trt_yield());
+    }
+}
+struct forks_until { int x; };
+trt_async(int, forks_until)
+{
+    trt_body {
+        while (!TRT_LOAD_(&helped, acquire)) {
+            trt_fork(value, NULL);
+            trt_await(trt_yield());
+        }
+        trt_await(trt_sync());
+    }
+}
+static void inject_has_turn(void)
+{
+    trt_handle(yields_until) h;
+    trt_handle(forks_until) g = {0};
+    trt_handle(helper) helps;
+    bool forks = model_choose(2);
+    TRT_STORE_(&helped, 0u, relaxed);
+    start((trt_config){.workers = 1, .seed = forks ? 0 : 5});
+    if (forks) g = trt_spawn_on(runtime, forks_until);
+    h = trt_spawn_on(runtime, yields_until);
+    helps = trt_spawn_on(runtime, helper);
+    MODEL_CHECK(trt_join_thread(helps, NULL) == TRT_OK);
+    MODEL_CHECK(trt_join_thread(h, NULL) == TRT_OK);
+    if (forks) MODEL_CHECK(trt_join_thread(g, NULL) == TRT_OK);
+    finish();
+}
+
+
 /* A duration counts from its await also if the thread that drives leaves before it has looked at the clock. */
 static trt_handle(sleeper) left_asleep;
 struct leaves_asleep { int x; };
@@ -2557,6 +2595,7 @@ static const model_scenario scenarios[] = {
     {.name = "dump_twice", .run = dump_twice, .weak = 1, .spurious = 2},
     {.name = "dumps_meet", .run = dumps_meet, .weak = 1, .spurious = 2},
     {.name = "current_thread_sleeps", .run = current_thread_sleeps, .weak = 1, .spurious = 2},
+    {.name = "inject_has_turn", .run = inject_has_turn, .spurious = 2},
     {.name = "fds_few", .run = fds_few, WEAK},
     {.name = "shutdown_two", .run = shutdown_two, WEAK},
     {.name = "stall_told", .run = stall_told, .spurious = 2, .early = 4},

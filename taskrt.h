@@ -11260,7 +11260,8 @@ static trt_worker_ *trt_runner_of_(trt_runtime *rt, const trt_cell_ *c)
     return NULL;
 }
 
-static void trt_dump_wait_(FILE *to, const trt_waiter_ *w)
+/* A worker that has not stopped may be settling what has just begun: until when is not told then. */
+static void trt_dump_wait_(const trt_runtime *rt, FILE *to, const trt_waiter_ *w)
 {
     const char *name = trt_kinds_[w->kind].name;
     if (w->kind == TRT_KIND_JOIN_ && w->args.obj)
@@ -11269,7 +11270,7 @@ static void trt_dump_wait_(FILE *to, const trt_waiter_ *w)
     else if (w->kind == TRT_KIND_READABLE_ || w->kind == TRT_KIND_WRITABLE_)
         fprintf(to, "%s fd %d", name, (int)(uint32_t)w->args.arg);
     else if (w->kind == TRT_KIND_SLEEP_UNTIL_ || w->kind == TRT_KIND_TICK_ ||
-             (w->kind == TRT_KIND_SLEEP_ && w->error != TRT_FRESH_SLOT_))
+             (w->kind == TRT_KIND_SLEEP_ && rt->dump_alone && w->error != TRT_FRESH_SLOT_))
         fprintf(to, "%s until %.3f ms", name, (double)(trt_instant)w->args.arg / 1e6);
     else fprintf(to, "%s", name);
 }
@@ -11278,7 +11279,7 @@ static void trt_dump_wait_(FILE *to, const trt_waiter_ *w)
 static bool trt_dump_waits_(trt_runtime *rt, const trt_cell_ *c, uint64_t s)
 {
     const trt_group_ *g;
-    if (s & TRT_WAIT_STATE_) return true;
+    if (s & TRT_WAIT_STATE_) return rt->dump_alone || !(s & TRT_COMMIT_); /* not registering still */
     if (!rt->dump_alone || (s & TRT_FRESH_) || c->wait.kind != TRT_KIND_GROUP_) return false;
     g = (const trt_group_ *)c->wait.args.obj;
     return g->begun && !g->parked;
@@ -11291,9 +11292,9 @@ static void trt_dump_group_(trt_runtime *rt, FILE *to, trt_group_ *g, int indent
     uint32_t i;
     for (i = 0; i < (uint32_t)g->n + g->timers; i++) {
         trt_waiter_ *m = &g->member[i];
-        if (m->status != TRT_PENDING) continue;
+        if (rt->dump_alone && m->status != TRT_PENDING) continue; /* else somebody may write it */
         fprintf(to, "%*s- ", indent, "");
-        trt_dump_wait_(to, m);
+        trt_dump_wait_(rt, to, m);
         fprintf(to, "\n");
         if (m->kind == TRT_KIND_CALL_ && m->args.out && indent < 64)
             trt_dump_strand_(rt, to, (trt_cell_ *)m->args.out, indent + 2);
@@ -11320,7 +11321,7 @@ static void trt_dump_strand_(trt_runtime *rt, FILE *to, trt_cell_ *c, int indent
     uint64_t s = TRT_LOAD_(&c->state, acquire); /* order: those who stopped have released theirs */
     trt_worker_ *runner = rt->dump_alone ? NULL : trt_runner_of_(rt, c);
     trt_co *co;
-    if (!rt->dump_alone && !(s & TRT_WAIT_STATE_) && !(runner && runner == trt_here_.worker)) {
+    if (!rt->dump_alone && !trt_dump_waits_(rt, c, s) && !(runner && runner == trt_here_.worker)) {
         const trt_type_ *type = runner ? TRT_LOAD_(&runner->at_type, relaxed) : NULL;
         uint32_t pc = runner ? TRT_LOAD_(&runner->at_pc, relaxed) : 0;
         if (type) /* it may be seen later than at_cell */
@@ -11342,22 +11343,28 @@ typedef struct trt_dump_state_ {
 static bool trt_dump_visit_(trt_cell_ *c, uint64_t s, void *context)
 {
     trt_dump_state_ *d = (trt_dump_state_ *)context;
+    const trt_type_ *type;
+    bool waits, still; /* still: nobody can end it meanwhile */
     if (!(s & TRT_LIVE_)) return true;
     d->n++;
+    waits = trt_dump_waits_(d->rt, c, s);
+    still = waits || d->rt->dump_alone;
+    type = TRT_LOAD_(&trt_root_(c)->told_, relaxed);
     fprintf(d->to, "task %llu %s: ", (unsigned long long)trt_id_of_(c, TRT_GENERATION_(s)),
-            trt_name_of_(c));
+            still ? trt_name_of_(c) : type->name);
     if (s & TRT_DONE_) {
-        fprintf(d->to, "ended (%s), waits to be joined\n", trt_strerror(trt_result_(c)));
+        fprintf(d->to, "ended (%s), waits to be joined\n",
+                still ? trt_strerror(trt_result_(c)) : "lately");
         return true;
     }
     if (s & TRT_JOB_STATE_) {
         fprintf(d->to, "blocking job, %s (%s:%u)\n", s & TRT_FRESH_ ? "queued" : "running",
-                trt_type_of_(c)->file, trt_type_of_(c)->line);
+                type->file, type->line);
         return true;
     }
-    if (trt_dump_waits_(d->rt, c, s)) {
+    if (waits) {
         fprintf(d->to, "waits for ");
-        trt_dump_wait_(d->to, &c->wait);
+        trt_dump_wait_(d->rt, d->to, &c->wait);
     } else {
         fprintf(d->to, "%s",
                 s & TRT_FRESH_             ? "new"

@@ -2509,6 +2509,69 @@ static void stall_told(void)
     finish();
 }
 
+/* A dump that a worker has not stopped for looks at nothing that this worker may be writing. */
+struct comes_back_child { int x; };
+trt_async(int, comes_back_child)
+{
+    trt_body {
+        trt_await(trt_yield());
+        COUNT(seen);
+        while (!TRT_LOAD_(&helped, acquire)) trt_os_wait_(&helped, 0, TRT_FOREVER_);
+        trt_await(trt_sleep(trt_ms(1)));
+    }
+}
+struct comes_back { trt_frame(comes_back_child) child; trt_handle(value) h; int how, x; };
+trt_async(int, comes_back)
+{
+    trt_body {
+        self->h = trt_spawn_named("a name", value, .v = 1);
+        trt_await(trt_yield());
+        trt_await(trt_yield());
+        if (self->how == 4) trt_await_all(trt_call(comes_back_child, &self->child), trt_sleep(trt_ms(1)));
+        COUNT(seen);
+        while (!TRT_LOAD_(&helped, acquire)) trt_os_wait_(&helped, 0, TRT_FOREVER_);
+        if (self->how == 0) trt_await(trt_sleep(trt_ms(1)));
+        if (self->how == 1) trt_await(trt_within(trt_ms(1), trt_sleep(trt_ms(3))));
+        if (self->how == 2) trt_await_any(trt_sleep(trt_ms(1)), trt_sleep(trt_ms(3)), trt_recv(&channel, &self->x));
+        trt_await(trt_join(self->h, &self->x));
+        trt_return(1);
+    }
+}
+static void helps(void)
+{
+    TRT_STORE_(&helped, 1u, release);
+    trt_os_wake_(&helped, INT_MAX);
+}
+static void looks_at_hog(void)
+{
+    FILE *nothing = fmemopen(NULL, 4096, "w");
+    while (!COUNTED(seen)) model_yield();
+    trt_dump(runtime, nothing);
+    fclose(nothing);
+}
+static void helps_late(void)
+{
+    trt_a32_ nothing = 0;
+    trt_instant until;
+    while (!COUNTED(seen)) model_yield();
+    for (until = trt_clock_() + trt_ms(100); trt_clock_() < until;) trt_os_wait_(&nothing, 0, until);
+    helps();
+}
+static void dump_hog(void)
+{
+    unsigned long a, b;
+    MODEL_CHECK(trt_channel_init(&channel, 2) == TRT_OK);
+    TRT_STORE_(&helped, 0u, relaxed);
+    start_workers(1);
+    a = thread(0, looks_at_hog);
+    b = thread(1, helps_late);
+    MODEL_CHECK(trt_block_on(runtime, comes_back, NULL, .how = model_choose(5)) == TRT_OK);
+    model_join(a);
+    model_join(b);
+    finish();
+    trt_channel_free(&channel);
+}
+
 #define WEAK .weak = 1, .spurious = 2, .early = 2
 static const model_scenario scenarios[] = {
     {.name = "spawn_join", .run = spawn_join, WEAK},
@@ -2599,6 +2662,7 @@ static const model_scenario scenarios[] = {
     {.name = "fds_few", .run = fds_few, WEAK},
     {.name = "shutdown_two", .run = shutdown_two, WEAK},
     {.name = "stall_told", .run = stall_told, .spurious = 2, .early = 4},
+    {.name = "dump_hog", .run = dump_hog, .spurious = 2, .early = 4},
     {.name = "dump_wakes", .run = dump_wakes, .weak = 1, .spurious = 2},
 };
 

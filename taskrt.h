@@ -662,10 +662,18 @@ typedef struct trt_type_ {
     uint32_t line, size, out_offset, out_size, self_offset, self_size;
     uint32_t debug;
 } trt_type_;
+#ifdef __cplusplus
+typedef const trt_type_ *trt_atype_;
+#else
+typedef _Atomic(const trt_type_ *) trt_atype_;
+#endif
 
 /* The header of every frame. The user's part is only ever touched by the thread that runs it. */
 struct trt_co {
-    const trt_type_ *type_;
+    union {
+        const trt_type_ *type_;
+        trt_atype_ told_; /* the same, for the watch thread, and who makes it */
+    };
     struct trt_cell_ *cell_; /* the strand that this frame belongs to */
     trt_co *parent_;         /* the frame that awaits this one in place */
     void *owned_;            /* what must end before this frame does, see >>frames */
@@ -716,7 +724,10 @@ typedef struct trt_set_ {
 
 /* The header of a job that lives in its caller's frame, or behind a cell of its own. */
 typedef struct trt_job_ {
-    const trt_type_ *type;
+    union { /* as in a frame, whose place it may take */
+        const trt_type_ *type;
+        trt_atype_ told;
+    };
     struct trt_job_ *next, *prev;
     struct trt_waiter_ *waiter;
     struct trt_cell_ *cell;
@@ -1433,7 +1444,8 @@ TASKRT_API trt_op trt_set_shutdown_(trt_set_ *set) TRT_MUST_USE_;
  *
  *   returns   TRT_OK | TRT_TIMED_OUT | TRT_PENDING when called from what runs in it: begun, but it
  *             cannot wait for itself | TRT_MISUSE in a task of another runtime, begun likewise.
- *             NULL is a no-op. It may be called again
+ *             NULL is a no-op. It may be called again, also at the same time: the first to
+ *             run out of time gives up for all
  *   blocks    the thread
  *
  * trt_runtime_free - shut down without limit if that was not done, wait for blocking jobs without
@@ -2620,7 +2632,7 @@ typedef struct trt_worker_ {
     const char *stack_base;
     uint32_t index, tick, lifo_run;
     int32_t budget;
-    bool solo, searching, trapped, dumps, saw_closing;
+    bool solo, searching, trapped, dumps, saw_closing, fork_before;
     const struct trt_thread_wait_state_ *driven_for; /* current thread: who waits in this loop */
     uint64_t rng;
     jmp_buf trap; /* where trt_panic lands: armed once a loop */
@@ -2647,7 +2659,7 @@ typedef struct trt_worker_ {
     trt_spin_ spin;       /* for the end of a blocking job */
     trt_instant gave_way; /* when a budget was used up last, see trt_soon_ */
     /* watch thread only */
-    uint32_t seen_poll;
+    uint32_t seen_poll, seen_generation; /* of the cell that it was at */
     trt_instant seen_at;
     bool reported;
 } trt_worker_;
@@ -2762,10 +2774,11 @@ struct trt_runtime {
     trt_a32_ deadlocked, exited; /* exited: workers that have left their loop */
     trt_a32_ own_threads;        /* that live: of the pool, and the watch thread */
     bool begun;
-    size_t started;
+    trt_a32_ started; /* worker threads: there may be fewer than workers */
 };
 
 enum { TRT_SIGNAL_STOP_ = 1, TRT_SIGNAL_PAUSE_ = 2 };
+enum { TRT_GATE_ENDED_ = 1, TRT_GATE_GIVEN_UP_ = 2 }; /* of ended_gate: why a shutdown goes on */
 
 /* What this thread is. */
 typedef struct trt_self_ {
@@ -2815,7 +2828,7 @@ static trt_tail_ *trt_tail_of_(trt_cell_ *c, const trt_type_ *type)
 
 static inline void trt_header_init_(trt_co *co, const trt_type_ *type, trt_cell_ *c)
 {
-    co->type_ = type;
+    TRT_STORE_(&co->told_, type, relaxed);
     co->cell_ = c;
     co->parent_ = NULL;
     co->owned_ = NULL;
@@ -4802,10 +4815,10 @@ static inline int trt_poll_leaf_(trt_worker_ *w, trt_cell_ *c)
     uint32_t pc = co->pc_;
     int step;
     w->cur = c;
+    TRT_COUNT_(&w->polls, 1u); /* first: see trt_stall_tell_ */
     TRT_STORE_(&w->at_type, co->type_, relaxed);
     TRT_STORE_(&w->at_pc, pc, relaxed);
     TRT_STORE_(&w->at_cell, c, relaxed);
-    TRT_COUNT_(&w->polls, 1u);
     step = trt_poll_once_(c, co);
     if (step != TRT_STEP_ENDED_) return step;
     if (TRT_UNLIKELY_(pc && co->pc_ == pc)) trt_not_resumed_(co, pc);
@@ -6265,7 +6278,7 @@ static trt_cell_ *trt_task_new_(trt_runtime *rt, const trt_type_ *type, const tr
     if (type->job) {
         c->leaf = NULL;
         memset(c + 1, 0, type->self_offset);
-        trt_job_of_(c)->type = type;
+        TRT_STORE_(&trt_job_of_(c)->told, type, relaxed);
         trt_job_of_(c)->cell = c;
         trt_job_of_(c)->rt = rt;
     } else {
@@ -8114,13 +8127,19 @@ static void trt_fds_verify_all_(trt_runtime *rt)
         if (TRT_LOAD_(&rt->workers[i]->unsure, relaxed)) trt_fds_verify_(rt->workers[i], true);
 }
 
+/* Workers that somebody runs. While a runtime starts it grows. */
+static uint32_t trt_awake_most_(const trt_runtime *rt)
+{
+    return rt->current_thread ? 1 : TRT_LOAD_(&rt->started, relaxed);
+}
+
 /* Everybody sleeps: is there something to verify? Behind the fence of trt_worker_sleep_: the last
  * who comes there sees them all, and what they have left. */
 static bool trt_fds_unsure_(trt_runtime *rt)
 {
     size_t i;
     if (!TRT_POLLER_KEEPS_ || !TRT_LOAD_(&rt->fds_waiting, relaxed) ||
-        TRT_LOAD_(&rt->sleeping, relaxed) < rt->n_workers)
+        TRT_LOAD_(&rt->sleeping, relaxed) < trt_awake_most_(rt))
         return false;
     for (i = 0; i < rt->n_workers; i++)
         if (TRT_LOAD_(&rt->workers[i]->unsure, relaxed)) return true;
@@ -8628,13 +8647,17 @@ static bool trt_maintain_(trt_worker_ *w)
             trt_run_timers_(w, w, trt_clock_());
     }
     if (TRT_LOAD_(&rt->fds_waiting, relaxed)) trt_fds_round_(w);
-    fork = trt_deque_empty_(w) ? NULL : trt_deque_steal_(w); /* its oldest: nobody starves */
+    /* Its oldest, so nobody starves; in turns with what comes from elsewhere, as there may always be
+     * one. */
+    fork = trt_deque_empty_(w) || w->fork_before ? NULL : trt_deque_steal_(w);
+    w->fork_before = fork != NULL;
     if (fork) { /* who searches has none, so this worker does not */
         w->budget = TRT_BUDGET_;
         trt_run_fork_(w, fork);
         return true;
     }
-    entry = rt->config.seed ? 0 : trt_take_injected_(w, TRT_INJECT_BATCH_);
+    /* With a seed, a current-thread runtime picks at random, and goes on to these behind all. */
+    entry = rt->config.seed && rt->current_thread ? 0 : trt_take_injected_(w, TRT_INJECT_BATCH_);
     if (!entry) return false;
     trt_found_(w);
     w->budget = TRT_BUDGET_;
@@ -8731,6 +8754,12 @@ static bool trt_turn_(trt_worker_ *w)
     return !trt_ring_empty_(w) || TRT_LOAD_(&w->lifo, relaxed);
 }
 
+static bool trt_all_ended_(trt_runtime *rt)
+{
+    /* order: as in trt_check_ended_ */
+    return (TRT_LOAD_(&rt->ended_gate, acquire) & TRT_GATE_ENDED_) != 0;
+}
+
 /* Is the time up that a shutdown gives to the tasks of a current-thread runtime? */
 static bool trt_drive_over_(trt_runtime *rt)
 {
@@ -8745,8 +8774,7 @@ static bool trt_stopped_(trt_worker_ *w, const trt_thread_waiter_ *t)
     if (!rt->current_thread) return false;
     if (TRT_LOAD_(&rt->deadlocked, relaxed)) return true; /* who drives has set it */
     if (t) return TRT_LOAD_(&t->woken, relaxed) != 0;     /* trt_thread_block_ acquires */
-    /* order: as in trt_check_ended_ */
-    return TRT_LOAD_(&rt->ended_gate, acquire) || trt_drive_over_(rt);
+    return trt_all_ended_(rt) || trt_drive_over_(rt);
 }
 
 /* A function of its own: what is inlined into one that calls setjmp is optimised less, and gcc
@@ -8809,6 +8837,8 @@ static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
             self->job = NULL;
             trt_watch_wake_(rt);
             trt_worker_loop_(w, t);
+            /* Nobody looks at the clock for it until the next one drives. */
+            if (TRT_LOAD_(&w->wheel.fresh_some, relaxed)) trt_settle_timers_(w);
             self->worker = worker_before;
             self->rt = rt_before;
             self->job = job_before;
@@ -8824,8 +8854,7 @@ static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
             if (TRT_LOAD_(&rt->deadlocked, relaxed)) return false;
             continue;
         }
-        /* order: saves the wait for who drives still, and leaves then */
-        if (!t && TRT_LOAD_(&rt->ended_gate, acquire)) return true;
+        if (!t && trt_all_ended_(rt)) return true; /* saves the wait for who drives still */
         trt_os_wait_(&rt->drive_gate, gate, TRT_LOAD_(&rt->drive_until, relaxed));
         if (!t && trt_drive_over_(rt)) return true;
     }
@@ -8902,7 +8931,8 @@ static bool trt_virtual_idle_(trt_worker_ *w)
  *     pair that seemed quick nobody was told (trt_soon_),
  *   - reports a stall once the poll has lasted `stall_after`.
  */
-/* False: the cell was seen before its type, the next look tells. */
+/* False: the cell was seen before its type, and the next look tells; or the poll is over by now, and
+ * what has been read is of another one, or of another task in the same slot. */
 static bool trt_stall_tell_(trt_runtime *rt, trt_worker_ *w, trt_duration for_)
 {
     const trt_type_ *type = TRT_LOAD_(&w->at_type, relaxed);
@@ -8917,14 +8947,21 @@ static bool trt_stall_tell_(trt_runtime *rt, trt_worker_ *w, trt_duration for_)
     info.worker = w->index;
     info.blocked_for = for_;
     info.task = 0;
-    TRT_ADD_(&rt->stalls, 1u, relaxed);
     trt_latch_(&rt->names_latch); /* names are freed under it */
     s = TRT_LOAD_(&c->state, acquire);
     if (s & TRT_LIVE_) {
         info.task = trt_id_of_(c, TRT_GENERATION_(s));
         info.name = s & TRT_NAMED_STATE_ ? (const char *)trt_tail_of_(c, trt_root_(c)->type_)->out
-                                         : trt_root_(c)->type_->name;
+                                         : TRT_LOAD_(&trt_root_(c)->told_, relaxed)->name;
     }
+    s = TRT_LOAD_(&c->state, relaxed);
+    if ((uint32_t)TRT_LOAD_(&w->polls, relaxed) != w->seen_poll ||
+        TRT_GENERATION_(s) != w->seen_generation) {
+        trt_unlatch_(&rt->names_latch);
+        w->seen_generation = TRT_GENERATION_(s); /* seen late, perhaps: the next look tells */
+        return false;
+    }
+    TRT_ADD_(&rt->stalls, 1u, relaxed);
     if (rt->config.on_stall) rt->config.on_stall(&info, rt->config.user);
     else
         trt_say_(
@@ -8950,10 +8987,11 @@ static void trt_rescue_(trt_runtime *rt, trt_worker_ *stuck)
 static void trt_watch_worker_(trt_runtime *rt, trt_worker_ *w, trt_instant now)
 {
     uint32_t poll = (uint32_t)TRT_LOAD_(&w->polls, relaxed);
-    bool busy = TRT_LOAD_(&w->at_cell, relaxed) != NULL;
-    if (!busy || poll != w->seen_poll) {
+    trt_cell_ *at = TRT_LOAD_(&w->at_cell, relaxed);
+    if (!at || poll != w->seen_poll) {
         w->seen_poll = poll;
-        w->seen_at = now;
+        w->seen_generation = at ? TRT_GENERATION_(TRT_LOAD_(&at->state, relaxed)) : 0;
+        w->seen_at = trt_clock_(); /* behind the look: `now` may be older than what it has seen */
         w->reported = false;
         return;
     }
@@ -8972,7 +9010,7 @@ static void trt_watch_worker_(trt_runtime *rt, trt_worker_ *w, trt_instant now)
 static bool trt_all_asleep_(trt_runtime *rt)
 {
     if (rt->current_thread && !TRT_LOAD_(&rt->driving, seq_cst)) return true;
-    return TRT_LOAD_(&rt->sleeping, seq_cst) >= (rt->current_thread ? 1 : rt->started);
+    return TRT_LOAD_(&rt->sleeping, seq_cst) >= trt_awake_most_(rt);
 }
 
 static trt_duration trt_beat_(const trt_runtime *rt)
@@ -10746,7 +10784,7 @@ static void trt_check_ended_(trt_runtime *rt)
     /* Pairs with trt_tasks_wait_ and trt_stopped_.
      * order: what the tasks have done comes also with the exits that a shutdown waits for, of
      * workers and of the pool's threads; or with `driving` */
-    TRT_STORE_(&rt->ended_gate, 1u, release);
+    TRT_OR_(&rt->ended_gate, (uint32_t)TRT_GATE_ENDED_, release);
     if (rt->current_thread) trt_unpark_(rt->workers[0]); /* who drives, and then lets others */
     else trt_os_wake_(&rt->ended_gate, INT_MAX);
 }
@@ -10857,9 +10895,9 @@ static bool trt_threads_start_(trt_runtime *rt)
         trt_worker_ *w = rt->workers[i];
         w->started = trt_os_thread_(&w->thread, trt_worker_thread_, w);
         if (!w->started) break;
-        rt->started++;
+        TRT_COUNT_(&rt->started, 1u);
     }
-    if (!rt->current_thread && !rt->started) return false;
+    if (!rt->current_thread && !TRT_LOAD_(&rt->started, relaxed)) return false;
     TRT_STORE_(&rt->watch_word, 1u, relaxed);
     rt->watching = trt_os_thread_(&rt->watch, trt_watch_main_, rt);
     if (rt->watching) TRT_ADD_(&rt->own_threads, 1u, relaxed);
@@ -11004,25 +11042,26 @@ static bool trt_pool_wait_(trt_runtime *rt, trt_instant deadline)
 /* All tasks are counted as ended, the last may be about to publish it. The workers leave now. */
 static void trt_workers_wait_(trt_runtime *rt)
 {
-    uint32_t exited;
-    while ((exited = TRT_LOAD_(&rt->exited, acquire)) < rt->started)
+    uint32_t exited, started = TRT_LOAD_(&rt->started, relaxed);
+    while ((exited = TRT_LOAD_(&rt->exited, acquire)) < started)
         trt_os_wait_(&rt->exited, exited, TRT_FOREVER_);
 }
 
 static bool trt_tasks_wait_(trt_runtime *rt, trt_instant deadline)
 {
     if (rt->current_thread) {
+        trt_instant until = TRT_LOAD_(&rt->drive_until, relaxed);
         TRT_STORE_(&rt->deadlocked, 0u, relaxed);
-        TRT_STORE_(&rt->drive_until, deadline, relaxed);
+        /* The first of several to run out of time stops it for all: then it is not driven again. */
+        while (deadline < until && !TRT_CAS_WEAK_(&rt->drive_until, &until, deadline, relaxed)) {}
         trt_drive_(rt, NULL);
-        TRT_STORE_(&rt->drive_until, TRT_FOREVER_, relaxed);
-        return TRT_LOAD_(&rt->ended_gate, acquire) != 0; /* order: as in trt_check_ended_ */
+        return trt_all_ended_(rt);
     }
     while (!TRT_LOAD_(&rt->ended_gate, acquire)) { /* order: as in trt_check_ended_ */
         if (deadline != TRT_FOREVER_ && trt_clock_() >= deadline) return false;
         trt_os_wait_(&rt->ended_gate, 0, deadline);
     }
-    return true;
+    return trt_all_ended_(rt);
 }
 
 TRT_DEF_ trt_status_code trt_runtime_shutdown(trt_runtime *rt, trt_duration timeout)
@@ -11043,11 +11082,16 @@ TRT_DEF_ trt_status_code trt_runtime_shutdown(trt_runtime *rt, trt_duration time
     rt->begun = true;
     trt_unlatch_(&rt->shutdown_latch);
     /* order: the fence of trt_give_up_ */
-    if (!ended && !TRT_SWAP_(&rt->given_up, 1u, seq_cst)) trt_give_up_(rt);
+    if (!ended && !TRT_SWAP_(&rt->given_up, 1u, seq_cst)) {
+        trt_give_up_(rt);
+        /* Another one may wait for longer, or without limit: for what never ends now. */
+        TRT_OR_(&rt->ended_gate, (uint32_t)TRT_GATE_GIVEN_UP_, relaxed);
+        trt_os_wake_(&rt->ended_gate, INT_MAX);
+    }
     jobs = trt_pool_wait_(rt, deadline);
     /* No worker runs: only jobs can have ended since. A refused spawn counts for a moment.
      * order: as in trt_check_ended_ */
-    if (again) ended = TRT_LOAD_(&rt->ended_gate, acquire) || trt_live_(rt) == 0;
+    if (again) ended = trt_all_ended_(rt) || trt_live_(rt) == 0;
     if (ended) trt_workers_wait_(rt);
     return ended && jobs ? TRT_OK : TRT_TIMED_OUT;
 }
@@ -11246,7 +11290,8 @@ static trt_worker_ *trt_runner_of_(trt_runtime *rt, const trt_cell_ *c)
     return NULL;
 }
 
-static void trt_dump_wait_(FILE *to, const trt_waiter_ *w)
+/* A worker that has not stopped may be settling what has just begun: until when is not told then. */
+static void trt_dump_wait_(const trt_runtime *rt, FILE *to, const trt_waiter_ *w)
 {
     const char *name = trt_kinds_[w->kind].name;
     if (w->kind == TRT_KIND_JOIN_ && w->args.obj)
@@ -11255,7 +11300,7 @@ static void trt_dump_wait_(FILE *to, const trt_waiter_ *w)
     else if (w->kind == TRT_KIND_READABLE_ || w->kind == TRT_KIND_WRITABLE_)
         fprintf(to, "%s fd %d", name, (int)(uint32_t)w->args.arg);
     else if (w->kind == TRT_KIND_SLEEP_UNTIL_ || w->kind == TRT_KIND_TICK_ ||
-             (w->kind == TRT_KIND_SLEEP_ && w->error != TRT_FRESH_SLOT_))
+             (w->kind == TRT_KIND_SLEEP_ && rt->dump_alone && w->error != TRT_FRESH_SLOT_))
         fprintf(to, "%s until %.3f ms", name, (double)(trt_instant)w->args.arg / 1e6);
     else fprintf(to, "%s", name);
 }
@@ -11264,7 +11309,7 @@ static void trt_dump_wait_(FILE *to, const trt_waiter_ *w)
 static bool trt_dump_waits_(trt_runtime *rt, const trt_cell_ *c, uint64_t s)
 {
     const trt_group_ *g;
-    if (s & TRT_WAIT_STATE_) return true;
+    if (s & TRT_WAIT_STATE_) return rt->dump_alone || !(s & TRT_COMMIT_); /* not registering still */
     if (!rt->dump_alone || (s & TRT_FRESH_) || c->wait.kind != TRT_KIND_GROUP_) return false;
     g = (const trt_group_ *)c->wait.args.obj;
     return g->begun && !g->parked;
@@ -11277,9 +11322,9 @@ static void trt_dump_group_(trt_runtime *rt, FILE *to, trt_group_ *g, int indent
     uint32_t i;
     for (i = 0; i < (uint32_t)g->n + g->timers; i++) {
         trt_waiter_ *m = &g->member[i];
-        if (m->status != TRT_PENDING) continue;
+        if (rt->dump_alone && m->status != TRT_PENDING) continue; /* else somebody may write it */
         fprintf(to, "%*s- ", indent, "");
-        trt_dump_wait_(to, m);
+        trt_dump_wait_(rt, to, m);
         fprintf(to, "\n");
         if (m->kind == TRT_KIND_CALL_ && m->args.out && indent < 64)
             trt_dump_strand_(rt, to, (trt_cell_ *)m->args.out, indent + 2);
@@ -11306,7 +11351,7 @@ static void trt_dump_strand_(trt_runtime *rt, FILE *to, trt_cell_ *c, int indent
     uint64_t s = TRT_LOAD_(&c->state, acquire); /* order: those who stopped have released theirs */
     trt_worker_ *runner = rt->dump_alone ? NULL : trt_runner_of_(rt, c);
     trt_co *co;
-    if (!rt->dump_alone && !(s & TRT_WAIT_STATE_) && !(runner && runner == trt_here_.worker)) {
+    if (!rt->dump_alone && !trt_dump_waits_(rt, c, s) && !(runner && runner == trt_here_.worker)) {
         const trt_type_ *type = runner ? TRT_LOAD_(&runner->at_type, relaxed) : NULL;
         uint32_t pc = runner ? TRT_LOAD_(&runner->at_pc, relaxed) : 0;
         if (type) /* it may be seen later than at_cell */
@@ -11328,22 +11373,28 @@ typedef struct trt_dump_state_ {
 static bool trt_dump_visit_(trt_cell_ *c, uint64_t s, void *context)
 {
     trt_dump_state_ *d = (trt_dump_state_ *)context;
+    const trt_type_ *type;
+    bool waits, still; /* still: nobody can end it meanwhile */
     if (!(s & TRT_LIVE_)) return true;
     d->n++;
+    waits = trt_dump_waits_(d->rt, c, s);
+    still = waits || d->rt->dump_alone;
+    type = TRT_LOAD_(&trt_root_(c)->told_, relaxed);
     fprintf(d->to, "task %llu %s: ", (unsigned long long)trt_id_of_(c, TRT_GENERATION_(s)),
-            trt_name_of_(c));
+            still ? trt_name_of_(c) : type->name);
     if (s & TRT_DONE_) {
-        fprintf(d->to, "ended (%s), waits to be joined\n", trt_strerror(trt_result_(c)));
+        fprintf(d->to, "ended (%s), waits to be joined\n",
+                still ? trt_strerror(trt_result_(c)) : "lately");
         return true;
     }
     if (s & TRT_JOB_STATE_) {
         fprintf(d->to, "blocking job, %s (%s:%u)\n", s & TRT_FRESH_ ? "queued" : "running",
-                trt_type_of_(c)->file, trt_type_of_(c)->line);
+                type->file, type->line);
         return true;
     }
-    if (trt_dump_waits_(d->rt, c, s)) {
+    if (waits) {
         fprintf(d->to, "waits for ");
-        trt_dump_wait_(d->to, &c->wait);
+        trt_dump_wait_(d->rt, d->to, &c->wait);
     } else {
         fprintf(d->to, "%s",
                 s & TRT_FRESH_             ? "new"

@@ -24,7 +24,8 @@ static unsigned long thread(uintptr_t which, void (*run)(void))
 static void bare(size_t workers)
 {
     runtime = (trt_runtime *)trt_aligned_(sizeof *runtime);
-    runtime->n_workers = runtime->config.workers = runtime->started = workers;
+    runtime->n_workers = runtime->config.workers = workers;
+    TRT_STORE_(&runtime->started, (uint32_t)workers, relaxed);
     runtime->poller = runtime->poller_wake[0] = -1;
     TRT_STORE_(&runtime->driver_until, TRT_FOREVER_, relaxed);
     TRT_STORE_(&runtime->drive_until, TRT_FOREVER_, relaxed);
@@ -315,7 +316,7 @@ static void watch(void)
     trt_worker_ *w;
     trt_a32_ nothing = 0;
     bare(2);
-    runtime->started = 1; /* the other one is there to be rescued for */
+    TRT_STORE_(&runtime->started, 1, relaxed); /* the other one is there to be rescued for */
     runtime->config.stall_after = -1;
     w = be_worker(0);
     a = thread(0, watches);

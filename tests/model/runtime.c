@@ -2361,6 +2361,217 @@ static void dump_wakes(void)
     trt_channel_free(&channel);
 }
 
+/* What comes from elsewhere has its turn, whatever there is to run here: with a seed too, and where there is always a
+ * fork. */
+struct yields_until { int x; };
+trt_async(int, yields_until)
+{
+    trt_body {
+        while (!TRT_LOAD_(&helped, acquire)) trt_await(trt_yield());
+    }
+}
+struct forks_until { int x; };
+trt_async(int, forks_until)
+{
+    trt_body {
+        while (!TRT_LOAD_(&helped, acquire)) {
+            trt_fork(value, NULL);
+            trt_await(trt_yield());
+        }
+        trt_await(trt_sync());
+    }
+}
+static void inject_has_turn(void)
+{
+    trt_handle(yields_until) h;
+    trt_handle(forks_until) g = {0};
+    trt_handle(helper) helps;
+    bool forks = model_choose(2);
+    TRT_STORE_(&helped, 0u, relaxed);
+    start((trt_config){.workers = 1, .seed = forks ? 0 : 5});
+    if (forks) g = trt_spawn_on(runtime, forks_until);
+    h = trt_spawn_on(runtime, yields_until);
+    helps = trt_spawn_on(runtime, helper);
+    MODEL_CHECK(trt_join_thread(helps, NULL) == TRT_OK);
+    MODEL_CHECK(trt_join_thread(h, NULL) == TRT_OK);
+    if (forks) MODEL_CHECK(trt_join_thread(g, NULL) == TRT_OK);
+    finish();
+}
+
+
+/* A duration counts from its await also if the thread that drives leaves before it has looked at the clock. */
+static trt_handle(sleeper) left_asleep;
+struct leaves_asleep { int x; };
+trt_async(int, leaves_asleep)
+{
+    trt_body {
+        left_asleep = trt_spawn(sleeper, .d = trt_ms(20));
+        trt_await(trt_yield());
+        trt_return(1);
+    }
+}
+static void current_thread_sleeps(void)
+{
+    trt_a32_ nothing = 0;
+    trt_instant until;
+    start((trt_config){.current_thread = true});
+    MODEL_CHECK(trt_block_on(runtime, leaves_asleep, NULL) == TRT_OK);
+    for (until = trt_clock_() + trt_ms(50); trt_clock_() < until;) trt_os_wait_(&nothing, 0, until);
+    until = trt_clock_();
+    MODEL_CHECK(trt_join_thread(left_asleep, NULL) == TRT_OK);
+    MODEL_CHECK(trt_clock_() - until < trt_ms(10));
+    finish();
+}
+
+/* The same with fewer threads than were asked for. */
+static void fds_few(void)
+{
+    trt_handle(reads_twice) h;
+    unsigned long a, b;
+    TRT_STORE_(&may_go, 0u, relaxed);
+    model_refuse_threads(2);
+    start_workers(3);
+    model_refuse_threads(-1);
+    fd = fd_first = model_fd();
+    h = trt_spawn_on(runtime, reads_twice);
+    a = thread(0, makes_first_ready);
+    b = thread(1, makes_ready_when_told);
+    MODEL_CHECK(trt_join_thread(h, NULL) == TRT_OK);
+    model_join(a);
+    model_join(b);
+    MODEL_CHECK(model_elapsed() < trt_ms(60));
+    finish();
+}
+
+/* Two shut down at the same time, one of them without limit: it learns that the other has given up. */
+struct never_cleans { int x; };
+trt_async(int, never_cleans)
+{
+    trt_body { trt_await(trt_sleep_until(INT64_MAX)); }
+    trt_cleanup { COUNT(seen); trt_await(trt_sleep_until(INT64_MAX)); }
+}
+static void shuts_down_soon(void) { (void)trt_runtime_shutdown(runtime, trt_ms(10)); }
+static void shuts_down_without_limit(void) { (void)trt_runtime_shutdown(runtime, -1); }
+static void shutdown_two(void)
+{
+    unsigned long a, b;
+    trt_handle(never_cleans) h;
+    if (model_choose(2)) start_workers(1);
+    else start((trt_config){.current_thread = true});
+    h = trt_spawn_on(runtime, never_cleans);
+    trt_detach(h);
+    a = thread(0, shuts_down_soon);
+    b = thread(1, shuts_down_without_limit);
+    model_join(a);
+    model_join(b);
+    finish();
+}
+
+/* A stall report tells of who stalls. */
+static trt_a64_ stall_since[2]; /* when the first was spawned of: those that stall, the innocent */
+static void tells_stall(const trt_stall_info *info, void *unused)
+{
+    bool innocent = strcmp(info->coroutine, "innocent") == 0;
+    (void)unused;
+    MODEL_CHECK(innocent || strcmp(info->coroutine, "stalls") == 0);
+    MODEL_CHECK(!info->task || strcmp(info->name, info->coroutine) == 0);
+    MODEL_CHECK(trt_clock_() - (trt_instant)TRT_LOAD_(&stall_since[innocent], seq_cst) >= info->blocked_for);
+}
+struct stalls { int ms; };
+trt_async(int, stalls)
+{
+    trt_body {
+        trt_a32_ nothing = 0;
+        for (trt_instant until = trt_clock_() + trt_ms(self->ms); trt_clock_() < until;) trt_os_wait_(&nothing, 0, until);
+        trt_return(1);
+    }
+}
+struct innocent { int x; };
+trt_async(int, innocent)
+{
+    trt_body { trt_return(2); }
+}
+static void stall_told(void)
+{
+    int i;
+    trt_handle(stalls) h;
+    trt_handle(innocent) g;
+    trt_config config = {.workers = 1, .stall_after = trt_ms(4), .on_stall = tells_stall};
+    MODEL_CHECK(trt_runtime_start(&runtime, &config) == TRT_OK);
+    for (i = 0; i < 2; i++) {
+        if (!i) TRT_STORE_(&stall_since[0], (uint64_t)trt_clock_(), seq_cst);
+        h = trt_spawn_on(runtime, stalls, .ms = 6);
+        MODEL_CHECK(trt_join_thread(h, NULL) == TRT_OK);
+        if (!i) TRT_STORE_(&stall_since[1], (uint64_t)trt_clock_(), seq_cst);
+        g = trt_spawn_on(runtime, innocent);
+        MODEL_CHECK(trt_join_thread(g, NULL) == TRT_OK);
+    }
+    finish();
+}
+
+/* A dump that a worker has not stopped for looks at nothing that this worker may be writing. */
+struct comes_back_child { int x; };
+trt_async(int, comes_back_child)
+{
+    trt_body {
+        trt_await(trt_yield());
+        COUNT(seen);
+        while (!TRT_LOAD_(&helped, acquire)) trt_os_wait_(&helped, 0, TRT_FOREVER_);
+        trt_await(trt_sleep(trt_ms(1)));
+    }
+}
+struct comes_back { trt_frame(comes_back_child) child; trt_handle(value) h; int how, x; };
+trt_async(int, comes_back)
+{
+    trt_body {
+        self->h = trt_spawn_named("a name", value, .v = 1);
+        trt_await(trt_yield());
+        trt_await(trt_yield());
+        if (self->how == 4) trt_await_all(trt_call(comes_back_child, &self->child), trt_sleep(trt_ms(1)));
+        COUNT(seen);
+        while (!TRT_LOAD_(&helped, acquire)) trt_os_wait_(&helped, 0, TRT_FOREVER_);
+        if (self->how == 0) trt_await(trt_sleep(trt_ms(1)));
+        if (self->how == 1) trt_await(trt_within(trt_ms(1), trt_sleep(trt_ms(3))));
+        if (self->how == 2) trt_await_any(trt_sleep(trt_ms(1)), trt_sleep(trt_ms(3)), trt_recv(&channel, &self->x));
+        trt_await(trt_join(self->h, &self->x));
+        trt_return(1);
+    }
+}
+static void helps(void)
+{
+    TRT_STORE_(&helped, 1u, release);
+    trt_os_wake_(&helped, INT_MAX);
+}
+static void looks_at_hog(void)
+{
+    FILE *nothing = fmemopen(NULL, 4096, "w");
+    while (!COUNTED(seen)) model_yield();
+    trt_dump(runtime, nothing);
+    fclose(nothing);
+}
+static void helps_late(void)
+{
+    trt_a32_ nothing = 0;
+    trt_instant until;
+    while (!COUNTED(seen)) model_yield();
+    for (until = trt_clock_() + trt_ms(100); trt_clock_() < until;) trt_os_wait_(&nothing, 0, until);
+    helps();
+}
+static void dump_hog(void)
+{
+    unsigned long a, b;
+    MODEL_CHECK(trt_channel_init(&channel, 2) == TRT_OK);
+    TRT_STORE_(&helped, 0u, relaxed);
+    start_workers(1);
+    a = thread(0, looks_at_hog);
+    b = thread(1, helps_late);
+    MODEL_CHECK(trt_block_on(runtime, comes_back, NULL, .how = model_choose(5)) == TRT_OK);
+    model_join(a);
+    model_join(b);
+    finish();
+    trt_channel_free(&channel);
+}
+
 #define WEAK .weak = 1, .spurious = 2, .early = 2
 static const model_scenario scenarios[] = {
     {.name = "spawn_join", .run = spawn_join, WEAK},
@@ -2446,6 +2657,12 @@ static const model_scenario scenarios[] = {
     {.name = "dump_current", .run = dump_current, .weak = 1, .spurious = 2},
     {.name = "dump_twice", .run = dump_twice, .weak = 1, .spurious = 2},
     {.name = "dumps_meet", .run = dumps_meet, .weak = 1, .spurious = 2},
+    {.name = "current_thread_sleeps", .run = current_thread_sleeps, .weak = 1, .spurious = 2},
+    {.name = "inject_has_turn", .run = inject_has_turn, .spurious = 2},
+    {.name = "fds_few", .run = fds_few, WEAK},
+    {.name = "shutdown_two", .run = shutdown_two, WEAK},
+    {.name = "stall_told", .run = stall_told, .spurious = 2, .early = 4},
+    {.name = "dump_hog", .run = dump_hog, .spurious = 2, .early = 4},
     {.name = "dump_wakes", .run = dump_wakes, .weak = 1, .spurious = 2},
 };
 

@@ -2361,6 +2361,155 @@ static void dump_wakes(void)
     trt_channel_free(&channel);
 }
 
+/* ---- sets that others change, and two that shut down ---- */
+
+/* A set is emptied from another thread, and gets a new member at once: that is the one which its owner joins. */
+static trt_join_set(value) open_set;
+struct grows { int x; };
+trt_async(int, grows)
+{
+    trt_body {
+        trt_spawn_in(&open_set, value, .v = 1);
+        while (trt_set_len(&open_set)) trt_await(trt_yield());
+        trt_spawn_in(&open_set, value, .v = 2);
+        trt_await(trt_join_next(&open_set, &self->x));
+        MODEL_CHECK(trt_status() == TRT_OK && self->x == 2);
+        trt_await(trt_join_next(&open_set, &self->x));
+        MODEL_CHECK(trt_status() == TRT_EMPTY);
+    }
+}
+static void empties(void)
+{
+    while (!trt_set_len(&open_set)) model_yield();
+    trt_detach_all(&open_set);
+}
+static void set_emptied(void)
+{
+    unsigned long a;
+    memset(&open_set, 0, sizeof open_set);
+    start_workers(2);
+    a = thread(0, empties);
+    MODEL_CHECK(trt_block_on(runtime, grows, NULL) == TRT_OK);
+    model_join(a);
+    finish();
+}
+
+/* A member that is being born is found by the abort, or shutdown, of its set: who has counted it sees it end. */
+static trt_join_set(waits) born_set;
+struct bears { int x; };
+trt_async(int, bears)
+{
+    trt_body { trt_spawn_in(&born_set, waits, .cleaned = &cleaned); }
+}
+struct buries { bool all; };
+trt_async(int, buries)
+{
+    trt_body {
+        while (!trt_set_len(&born_set)) trt_await(trt_yield());
+        if (self->all) {
+            trt_abort_all(&born_set);
+            trt_await(trt_join_next(&born_set, NULL));
+            MODEL_CHECK(trt_status() == TRT_CANCELLED);
+        } else {
+            trt_await(trt_set_shutdown(&born_set));
+        }
+        MODEL_CHECK(!trt_set_len(&born_set) && cleaned == 1);
+        trt_return(1);
+    }
+}
+static void set_born(void)
+{
+    trt_handle(bears) h;
+    memset(&born_set, 0, sizeof born_set);
+    memset(&bell, 0, sizeof bell);
+    cleaned = 0;
+    start_workers(2);
+    h = trt_spawn_on(runtime, bears);
+    MODEL_CHECK(trt_block_on(runtime, buries, NULL, .all = model_choose(2)) == TRT_OK);
+    MODEL_CHECK(trt_join_thread(h, NULL) == TRT_OK);
+    finish();
+}
+
+/* Who is told that a member has ended, finds it. */
+struct asks_set { trt_join_set(value) set; trt_handle(value) h; int x; };
+trt_async(int, asks_set)
+{
+    trt_body {
+        self->h = trt_spawn_in(&self->set, value, .v = 4);
+        trt_spawn_in(&self->set, value, .v = 5);
+        while (!trt_is_finished(self->h)) trt_await(trt_yield());
+        MODEL_CHECK(trt_try_join_next(&self->set, &self->x) == TRT_OK);
+        trt_abort(self->h);
+        trt_await(trt_join_next(&self->set, &self->x));
+        MODEL_CHECK(trt_status() == TRT_OK);
+        trt_return(1);
+    }
+}
+static void set_asked(void)
+{
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, asks_set, NULL) == TRT_OK);
+    finish();
+}
+
+/* Who has joined a task, behind a deadline too, finds that it has ended. */
+struct joins_within { trt_join_set(value) set; trt_handle(value) h; int x; };
+trt_async(int, joins_within)
+{
+    trt_body {
+        self->h = trt_spawn_in(&self->set, value, .v = 4);
+        trt_await(trt_within(trt_s(1), trt_join_next(&self->set, &self->x)));
+        MODEL_CHECK(trt_status() == TRT_OK && trt_is_finished(self->h));
+        self->h = trt_spawn(value, .v = 5);
+        trt_await(trt_within(trt_s(1), trt_join(self->h, &self->x)));
+        MODEL_CHECK(trt_status() == TRT_OK && trt_is_finished(self->h));
+        trt_return(1);
+    }
+}
+static void joined_within(void)
+{
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, joins_within, NULL) == TRT_OK);
+    finish();
+}
+
+/* Two shut down, one of them without a limit: when the other's time is up, both come back. */
+struct obstinate { int x; };
+trt_async(int, obstinate)
+{
+    trt_body {
+        COUNT(seen);
+        trt_await(trt_notified(&bell));
+    }
+    trt_cleanup { trt_await(trt_notified(&bell)); }
+}
+static void shuts_down_for_good(void) { MODEL_CHECK(trt_runtime_shutdown(runtime, -1) == TRT_TIMED_OUT); }
+static void shutdown_two(void)
+{
+    unsigned long a;
+    memset(&bell, 0, sizeof bell);
+    start_workers(1);
+    trt_detach(trt_spawn_on(runtime, obstinate));
+    while (!COUNTED(seen)) model_yield();
+    a = thread(0, shuts_down_for_good);
+    MODEL_CHECK(trt_runtime_shutdown(runtime, trt_ms(5)) == TRT_TIMED_OUT);
+    model_join(a);
+    finish();
+}
+static void shutdown_two_current(void)
+{
+    unsigned long a;
+    memset(&bell, 0, sizeof bell);
+    start((trt_config){.current_thread = true});
+    trt_detach(trt_spawn_on(runtime, obstinate));
+    MODEL_CHECK(trt_block_on(runtime, yields, NULL, .n = 1) == TRT_OK);
+    MODEL_CHECK(COUNTED(seen) == 1);
+    a = thread(0, shuts_down_for_good);
+    MODEL_CHECK(trt_runtime_shutdown(runtime, trt_ms(5)) == TRT_TIMED_OUT);
+    model_join(a);
+    finish();
+}
+
 #define WEAK .weak = 1, .spurious = 2, .early = 2
 static const model_scenario scenarios[] = {
     {.name = "spawn_join", .run = spawn_join, WEAK},
@@ -2447,6 +2596,12 @@ static const model_scenario scenarios[] = {
     {.name = "dump_twice", .run = dump_twice, .weak = 1, .spurious = 2},
     {.name = "dumps_meet", .run = dumps_meet, .weak = 1, .spurious = 2},
     {.name = "dump_wakes", .run = dump_wakes, .weak = 1, .spurious = 2},
+    {.name = "set_emptied", .run = set_emptied, WEAK},
+    {.name = "set_born", .run = set_born, WEAK},
+    {.name = "set_asked", .run = set_asked, WEAK},
+    {.name = "joined_within", .run = joined_within, .weak = 1, .spurious = 2},
+    {.name = "shutdown_two", .run = shutdown_two, .weak = 1, .spurious = 2},
+    {.name = "shutdown_two_current", .run = shutdown_two_current, .weak = 1, .spurious = 2},
 };
 
 int main(int argc, char **argv)

@@ -2814,9 +2814,15 @@ static trt_tail_ *trt_tail_of_(trt_cell_ *c, const trt_type_ *type)
     return (trt_tail_ *)(void *)((char *)c + trt_tail_offset_(type));
 }
 
+/* The watch thread may be looking at the task that had this slot before. */
+static _Atomic(const trt_type_ *) *trt_type_word_(trt_co *co)
+{
+    return (_Atomic(const trt_type_ *) *)(void *)&co->type_;
+}
+
 static inline void trt_header_init_(trt_co *co, const trt_type_ *type, trt_cell_ *c)
 {
-    co->type_ = type;
+    TRT_STORE_(trt_type_word_(co), type, relaxed);
     co->cell_ = c;
     co->parent_ = NULL;
     co->owned_ = NULL;
@@ -8914,7 +8920,8 @@ static bool trt_virtual_idle_(trt_worker_ *w)
  *     pair that seemed quick nobody was told (trt_soon_),
  *   - reports a stall once the poll has lasted `stall_after`.
  */
-/* False: the cell was seen before its type, the next look tells. */
+/* False: the cell was seen before its type, or another task has its slot by now: the next look
+ * tells. */
 static bool trt_stall_tell_(trt_runtime *rt, trt_worker_ *w, trt_duration for_)
 {
     const trt_type_ *type = TRT_LOAD_(&w->at_type, relaxed);
@@ -8930,17 +8937,20 @@ static bool trt_stall_tell_(trt_runtime *rt, trt_worker_ *w, trt_duration for_)
     info.worker = w->index;
     info.blocked_for = for_;
     info.task = 0;
-    TRT_ADD_(&rt->stalls, 1u, relaxed);
     trt_latch_(&rt->names_latch); /* names are freed under it */
     s = TRT_LOAD_(&c->state, acquire);
     if (s & TRT_LIVE_) {
+        /* order: the look behind it. It may be too early on some machines: then the name is that
+         * of the next task. */
+        const trt_type_ *root = TRT_LOAD_(trt_type_word_(trt_root_(c)), acquire);
         info.task = trt_id_of_(c, TRT_GENERATION_(s));
-        info.name = s & TRT_NAMED_STATE_ ? (const char *)trt_tail_of_(c, trt_root_(c)->type_)->out
-                                         : trt_root_(c)->type_->name;
+        info.name = s & TRT_NAMED_STATE_ ? (const char *)trt_tail_of_(c, root)->out : root->name;
         (void)snprintf(label, sizeof label, "%s", info.name);
         info.name = label;
     }
     trt_unlatch_(&rt->names_latch); /* the hook may do what it likes: dump, detach a task */
+    if (TRT_GENERATION_(TRT_LOAD_(&c->state, relaxed)) != TRT_GENERATION_(s)) return false;
+    TRT_ADD_(&rt->stalls, 1u, relaxed);
     if (rt->config.on_stall) rt->config.on_stall(&info, rt->config.user);
     else
         trt_say_(

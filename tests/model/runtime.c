@@ -2510,6 +2510,41 @@ static void shutdown_two_current(void)
     finish();
 }
 
+/* The watch thread tells of a stall as the task ends, and another gets its slot. */
+static void notes_stall(const trt_stall_info *info, void *unused)
+{
+    (void)unused;
+    MODEL_CHECK(!info->task || strncmp(info->name, "stalls", 6) == 0);
+}
+struct stalls { int x; };
+trt_async(int, stalls)
+{
+    trt_body {
+        trt_instant until = trt_clock_() + trt_ms(5);
+        while (trt_clock_() < until) trt_os_wait_(&helped, 0, until);
+        trt_return(1);
+    }
+}
+struct stalls_again { trt_handle(stalls) h; int i; };
+trt_async(int, stalls_again)
+{
+    trt_body {
+        for (self->i = 0; self->i < 3; self->i++) {
+            self->h = trt_spawn(stalls);
+            trt_await(trt_join(self->h, NULL));
+        }
+        trt_return(1);
+    }
+}
+static void stall_told(void)
+{
+    trt_config config = {.workers = 1, .stall_after = trt_ms(4), .on_stall = notes_stall};
+    TRT_STORE_(&helped, 0u, relaxed);
+    MODEL_CHECK(trt_runtime_start(&runtime, &config) == TRT_OK);
+    MODEL_CHECK(trt_block_on(runtime, stalls_again, NULL) == TRT_OK);
+    finish();
+}
+
 #define WEAK .weak = 1, .spurious = 2, .early = 2
 static const model_scenario scenarios[] = {
     {.name = "spawn_join", .run = spawn_join, WEAK},
@@ -2599,6 +2634,7 @@ static const model_scenario scenarios[] = {
     {.name = "set_emptied", .run = set_emptied, WEAK},
     {.name = "set_born", .run = set_born, WEAK},
     {.name = "set_asked", .run = set_asked, WEAK},
+    {.name = "stall_told", .run = stall_told, WEAK},
     {.name = "joined_within", .run = joined_within, .weak = 1, .spurious = 2},
     {.name = "shutdown_two", .run = shutdown_two, .weak = 1, .spurious = 2},
     {.name = "shutdown_two_current", .run = shutdown_two_current, .weak = 1, .spurious = 2},

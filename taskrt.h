@@ -8997,7 +8997,9 @@ static void trt_watch_worker_(trt_runtime *rt, trt_worker_ *w, trt_instant now)
 static bool trt_all_asleep_(trt_runtime *rt)
 {
     if (rt->current_thread && !TRT_LOAD_(&rt->driving, seq_cst)) return true;
-    return TRT_LOAD_(&rt->sleeping, seq_cst) >= (rt->current_thread ? 1 : rt->started);
+    if (rt->current_thread) return TRT_LOAD_(&rt->sleeping, seq_cst) >= 1;
+    /* Those that have left after a shutdown sleep for good. */
+    return TRT_LOAD_(&rt->sleeping, seq_cst) + TRT_LOAD_(&rt->exited, relaxed) >= rt->started;
 }
 
 static trt_duration trt_beat_(const trt_runtime *rt)

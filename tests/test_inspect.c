@@ -600,6 +600,13 @@ TEST(an_idle_runtime_does_not_wake_up)
     CHECK(voluntary_switches() - before <= 4); /* and stays there */
     trt_abort(h);
     CHECK_EQ(trt_join_thread(h, NULL), TRT_CANCELLED);
+    CHECK_EQ(trt_runtime_shutdown(rt, -1), TRT_OK); /* and after that, too */
+    for (int i = 0; i < 20 && (!i || woke > 4); i++) {
+        before = voluntary_switches();
+        nanosleep(&wait, NULL);
+        woke = voluntary_switches() - before;
+    }
+    CHECK(woke <= 4);
     CHECK_EQ(trt_runtime_free(rt), TRT_OK);
 }
 

@@ -793,7 +793,7 @@ typedef struct trt_metrics_info {
  *   stall_after           report a task that blocks its worker for so long; 0: 1 s, negative:
  *                         never. TASKRT_STALL_MS in the environment wins
  *   on_stall              called instead of the message, on the watch thread; it must be quick:
- *                         tasks with a label cannot end meanwhile
+ *                         nobody else looks after workers that are stuck
  *   on_panic              called instead of the message, on the thread that panics, before its
  *                         cleanups
  *   on_thread_start,      called on each worker and blocking thread as it begins and as it ends
@@ -4326,8 +4326,8 @@ static TRT_NOINLINE_ void trt_cell_end_slow_(trt_cell_ *c)
     if (TRT_LOAD_(&c->state, relaxed) & TRT_NAMED_STATE_) {
         trt_runtime *rt = trt_rt_of_(c);
         void *name = trt_tail_of_(c, trt_type_of_(c))->out;
-        trt_latch_(&rt->names_latch); /* the watch thread may be about to read it */
-        trt_cell_free_(c);            /* on other threads, waits for a dump that may read it too */
+        trt_latch_(&rt->names_latch); /* the watch thread may be about to read it, or a dump */
+        trt_cell_free_(c);
         TASKRT_FREE(name);
         trt_unlatch_(&rt->names_latch);
         return;
@@ -4424,8 +4424,9 @@ static TRT_NOINLINE_ void trt_task_end_joined_(trt_cell_ *c, trt_status_code sta
     if (!claimed)
         while (!TRT_CAS_WEAK_(
             &c->state, &s, (s & ~(uint64_t)(TRT_RUN_STATE_ | TRT_WAITER_)) | TRT_DONE_, release)) {}
-    trt_unlatch_(&c->latch);
+    /* Before the latch goes: a joiner that was registering a group passes it, and then goes on. */
     if (claimed || (s & TRT_DETACHED_)) trt_cell_end_(c);
+    trt_unlatch_(&c->latch);
     trt_wake_(&wakes);
 }
 
@@ -4438,10 +4439,8 @@ static void trt_task_end_(trt_cell_ *c, trt_status_code status)
     if (TRT_UNLIKELY_(TRT_LOAD_(&rt->closing, relaxed))) c->flags |= TRT_LATE_;
     for (;;) {
         if (s & TRT_SET_) {
-            /* order: for a dump, which sees DONE; the rest is under the set's latch */
-            if (!TRT_CAS_WEAK_(&c->state, &s,
-                               (s & ~(uint64_t)TRT_RUN_STATE_) | TRT_DONE_ | TRT_JOINED_, release))
-                continue;
+            /* Relaxed: the rest is under the set's latch. */
+            if (!TRT_CAS_WEAK_(&c->state, &s, s | TRT_JOINED_, relaxed)) continue;
             trt_set_end_(c, status);
             break;
         }
@@ -6180,7 +6179,7 @@ static void trt_recover_(trt_worker_ *w)
  */
 static void trt_set_unmade_(trt_set_ *set, trt_status_code why);
 static void trt_set_add_(trt_set_ *set, trt_cell_ *c);
-static bool trt_pool_submit_(trt_runtime *rt, trt_job_ *job, uint64_t state);
+static bool trt_pool_submit_(trt_runtime *rt, trt_job_ *job, bool set);
 
 /* Debug builds: an argument that points into the spawner's stack dangles as soon as it returns. */
 static void trt_check_args_(const trt_worker_ *w, const trt_type_ *type, const void *args,
@@ -6353,13 +6352,19 @@ static TRT_NOINLINE_ trt_ref_ trt_start_any_(trt_cell_ *c, uint64_t generation)
     trt_ref_ ref = {c, (uint32_t)generation, TRT_OK};
     uint64_t flags = c->wait.args.arg;
     bool job = (flags & TRT_JOB_STATE_) != 0;
-    if (flags & TRT_SET_) trt_set_add_((trt_set_ *)c->up, c);
-    flags = generation << 32 | c->wait.args.arg;
-    if (job) /* without a thread: as if it had never been spawned */
-        return trt_pool_submit_(rt, trt_job_of_(c), flags) ? ref : trt_unmade_ref_(TRT_NO_MEMORY);
+    trt_set_ *set = flags & TRT_SET_ ? (trt_set_ *)c->up : NULL;
+    if (set) {
+        trt_latch_(&set->lock);
+        trt_set_add_(set, c);
+    }
+    /* From the store on others know of the job, and may skip it: they wait until it is queued. */
+    if (job) trt_latch_(&rt->pool.latch);
     /* The release publishes the frame: a stale hint, or a joiner, may find the task without a
-     * queue. */
-    TRT_STORE_(&c->state, flags, release);
+     * queue. And what a set's latch lets others find in it can be aborted, and let go. */
+    TRT_STORE_(&c->state, generation << 32 | c->wait.args.arg, release);
+    if (set) trt_unlatch_(&set->lock);
+    if (job) /* without a thread: as if it had never been spawned */
+        return trt_pool_submit_(rt, trt_job_of_(c), set) ? ref : trt_unmade_ref_(TRT_NO_MEMORY);
     if (TRT_LIKELY_(w != NULL)) trt_push_lifo_(w, (uintptr_t)c);
     else trt_inject_(rt, (uintptr_t)c);
     return ref;
@@ -6625,15 +6630,13 @@ static void trt_set_forget_(trt_set_ *set)
     trt_unlatch_(&co->cell_->latch);
 }
 
-static void trt_set_add_(trt_set_ *set, trt_cell_ *c)
+static void trt_set_add_(trt_set_ *set, trt_cell_ *c) /* latch held */
 {
-    trt_latch_(&set->lock);
     if (!set->owner) trt_set_register_(set);
     trt_own_(&set->live, &trt_tail_of_(c, trt_type_of_(c))->node);
     set->len++;
     /* Born during the set's shutdown: aborted like those before it. */
     if (set->waiter && set->waiter->kind == TRT_KIND_SET_SHUTDOWN_) c->wait.args.arg |= TRT_ABORT_;
-    trt_unlatch_(&set->lock);
 }
 
 static void trt_set_unmade_(trt_set_ *set, trt_status_code why)
@@ -6662,19 +6665,19 @@ static void trt_set_unmade_(trt_set_ *set, trt_status_code why)
 static void trt_set_end_(trt_cell_ *c, trt_status_code status)
 {
     trt_set_ *set = (trt_set_ *)c->up;
+    trt_owned_ *node = &trt_tail_of_(c, trt_type_of_(c))->node;
     trt_wakes_ wakes = TRT_NO_WAKES_;
     trt_waiter_ *w;
     bool taken = false;
     trt_latch_(&set->lock);
-    if (TRT_LOAD_(&set->leaving,
-                  relaxed)) { /* trt_detach_all waits for those that are about here */
+    if (node->next == node) { /* trt_detach_all waits for those that are about here */
         TRT_SUB_(&set->leaving, 1u, relaxed);
         trt_unlatch_(&set->lock);
-        trt_os_wake_(&set->leaving, 1);
+        trt_os_wake_(&set->leaving, INT_MAX);
         trt_cell_end_(c);
         return;
     }
-    trt_disown_(&set->live, &trt_tail_of_(c, trt_type_of_(c))->node);
+    trt_disown_(&set->live, node);
     w = set->waiter;
     if (w && w->kind == TRT_KIND_JOIN_NEXT_) {
         set->waiter = NULL;
@@ -6694,9 +6697,17 @@ static void trt_set_end_(trt_cell_ *c, trt_status_code status)
         set->len--;
         taken = true; /* outcomes are ignored */
     }
-    if (!taken) trt_list_push_(&set->ready, &c->wait);
+    if (!taken) {
+        /* Not before: who is told of the end looks for it in the set. A store is enough, as the
+         * member is JOINED: of an abort that comes between, nothing is left to be done. */
+        TRT_STORE_(&c->state,
+                   (TRT_LOAD_(&c->state, relaxed) & ~(uint64_t)TRT_RUN_STATE_) | TRT_DONE_,
+                   release);
+        trt_list_push_(&set->ready, &c->wait);
+    } else {
+        trt_cell_end_(c); /* before the latch goes, as in trt_task_end_joined_ */
+    }
     trt_unlatch_(&set->lock);
-    if (taken) trt_cell_end_(c);
     /* Behind the other members that are ready: then it finds several that have ended. */
     if (wakes.first) trt_wake_chain_(wakes.first, true);
 }
@@ -6848,7 +6859,8 @@ TRT_DEF_ void trt_abort_all_(trt_set_ *set)
     trt_skip_jobs_(skipped);
 }
 
-/* Latch held. How many members are already ending, and will come for the latch? */
+/* Latch held. How many members are already ending, and will come for the latch? Each of them finds
+ * its node linked to itself: others may be born, and end, before it comes. */
 static uint32_t trt_detach_live_(trt_set_ *set)
 {
     uint32_t ending = 0;
@@ -6860,7 +6872,9 @@ static uint32_t trt_detach_live_(trt_set_ *set)
         /* Release: from there on its end frees it, without our latch. */
         while (!(s & TRT_JOINED_) &&
                !TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_SET_) | TRT_DETACHED_, release)) {}
-        if (s & TRT_JOINED_) ending++;
+        if (!(s & TRT_JOINED_)) continue;
+        node->next = node;
+        ending++;
     }
     return ending;
 }
@@ -6871,7 +6885,7 @@ TRT_DEF_ void trt_detach_all_(trt_set_ *set)
     trt_wakes_ wakes = TRT_NO_WAKES_;
     uint32_t ending;
     trt_latch_(&set->lock);
-    TRT_STORE_(&set->leaving, trt_detach_live_(set), relaxed);
+    TRT_ADD_(&set->leaving, trt_detach_live_(set), relaxed); /* two may empty it at a time */
     w = set->ready.head;
     set->ready.head = set->ready.tail = NULL;
     set->len = 0;
@@ -7368,14 +7382,11 @@ static bool trt_pool_queue_(trt_runtime *rt, trt_job_ *job)
     return trt_pool_called_(rt, call, job);
 }
 
-/* A spawned job, which others know from the store on: a shutdown may skip it, but waits for the
- * latch until it is queued. False: there is no thread to run it, and it is gone. */
-static bool trt_pool_submit_(trt_runtime *rt, trt_job_ *job, uint64_t state)
+/* A spawned job. Latch held on entry, not on return. False: there is no thread to run it, and it is
+ * gone. */
+static bool trt_pool_submit_(trt_runtime *rt, trt_job_ *job, bool set)
 {
     trt_cell_ *c = job->cell;
-    bool set = (state & TRT_SET_) != 0;
-    trt_latch_(&rt->pool.latch);
-    TRT_STORE_(&c->state, state, release); /* order: the latch, for who runs or skips it */
     if (trt_pool_queue_(rt, job)) return true;
     if (set) { /* the set reports it */
         trt_task_end_(c, TRT_NO_MEMORY);
@@ -8939,6 +8950,7 @@ static bool trt_stall_tell_(trt_runtime *rt, trt_worker_ *w, trt_duration for_)
     trt_cell_ *c = TRT_LOAD_(&w->at_cell, relaxed);
     uint32_t pc = TRT_LOAD_(&w->at_pc, relaxed);
     trt_stall_info info;
+    char label[256];
     uint64_t s;
     if (!type || !c) return false;
     info.coroutine = info.name = type->name;
@@ -8953,11 +8965,13 @@ static bool trt_stall_tell_(trt_runtime *rt, trt_worker_ *w, trt_duration for_)
         info.task = trt_id_of_(c, TRT_GENERATION_(s));
         info.name = s & TRT_NAMED_STATE_ ? (const char *)trt_tail_of_(c, trt_root_(c)->type_)->out
                                          : TRT_LOAD_(&trt_root_(c)->told_, relaxed)->name;
+        (void)snprintf(label, sizeof label, "%s", info.name);
+        info.name = label;
     }
+    trt_unlatch_(&rt->names_latch); /* the hook may do what it likes: dump, detach a task */
     s = TRT_LOAD_(&c->state, relaxed);
     if ((uint32_t)TRT_LOAD_(&w->polls, relaxed) != w->seen_poll ||
         TRT_GENERATION_(s) != w->seen_generation) {
-        trt_unlatch_(&rt->names_latch);
         w->seen_generation = TRT_GENERATION_(s); /* seen late, perhaps: the next look tells */
         return false;
     }
@@ -8969,7 +8983,6 @@ static bool trt_stall_tell_(trt_runtime *rt, trt_worker_ *w, trt_duration for_)
             "use trt_spawn_blocking for what blocks",
             (unsigned long long)info.task, info.name, info.worker, (long long)(for_ / 1000000),
             info.coroutine, info.file, info.line);
-    trt_unlatch_(&rt->names_latch);
     return true;
 }
 
@@ -9010,7 +9023,10 @@ static void trt_watch_worker_(trt_runtime *rt, trt_worker_ *w, trt_instant now)
 static bool trt_all_asleep_(trt_runtime *rt)
 {
     if (rt->current_thread && !TRT_LOAD_(&rt->driving, seq_cst)) return true;
-    return TRT_LOAD_(&rt->sleeping, seq_cst) >= trt_awake_most_(rt);
+    if (rt->current_thread) return TRT_LOAD_(&rt->sleeping, seq_cst) >= 1;
+    /* Those that have left after a shutdown sleep for good. */
+    return TRT_LOAD_(&rt->sleeping, seq_cst) + TRT_LOAD_(&rt->exited, relaxed) >=
+           trt_awake_most_(rt);
 }
 
 static trt_duration trt_beat_(const trt_runtime *rt)
@@ -10993,6 +11009,9 @@ static void trt_give_up_(trt_runtime *rt)
 {
     TRT_FENCE_(&rt->ended_fence); /* pairs with trt_join_register_ */
     trt_cells_(rt, trt_give_up_visit_, NULL);
+    /* Another thread may shut down, too, and with more patience: no worker is left to end them. */
+    TRT_OR_(&rt->ended_gate, (uint32_t)TRT_GATE_GIVEN_UP_, relaxed);
+    trt_os_wake_(&rt->ended_gate, INT_MAX);
 }
 
 static void trt_abort_all_live_(trt_runtime *rt) { trt_cells_(rt, trt_abort_visit_, NULL); }
@@ -11047,6 +11066,8 @@ static void trt_workers_wait_(trt_runtime *rt)
         trt_os_wait_(&rt->exited, exited, TRT_FOREVER_);
 }
 
+/* False: not all tasks have ended, and this deadline has passed, or that of another thread that
+ * shuts down. */
 static bool trt_tasks_wait_(trt_runtime *rt, trt_instant deadline)
 {
     if (rt->current_thread) {
@@ -11082,12 +11103,7 @@ TRT_DEF_ trt_status_code trt_runtime_shutdown(trt_runtime *rt, trt_duration time
     rt->begun = true;
     trt_unlatch_(&rt->shutdown_latch);
     /* order: the fence of trt_give_up_ */
-    if (!ended && !TRT_SWAP_(&rt->given_up, 1u, seq_cst)) {
-        trt_give_up_(rt);
-        /* Another one may wait for longer, or without limit: for what never ends now. */
-        TRT_OR_(&rt->ended_gate, (uint32_t)TRT_GATE_GIVEN_UP_, relaxed);
-        trt_os_wake_(&rt->ended_gate, INT_MAX);
-    }
+    if (!ended && !TRT_SWAP_(&rt->given_up, 1u, seq_cst)) trt_give_up_(rt);
     jobs = trt_pool_wait_(rt, deadline);
     /* No worker runs: only jobs can have ended since. A refused spawn counts for a moment.
      * order: as in trt_check_ended_ */

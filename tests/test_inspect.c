@@ -163,6 +163,49 @@ TEST(a_dump_from_a_plain_thread)
     CHECK_EQ(trt_runtime_free(rt), TRT_OK);
 }
 
+/* A worker that does not stop ends a task with a name while that name is being written. */
+#if defined __linux__
+static struct { atomic_bool runs, stop; char text[4096]; size_t n; } ended_in_dump;
+struct ends_in_dump { trt_void none; };
+trt_async(int, ends_in_dump)
+{
+    trt_body {
+        atomic_store(&ended_in_dump.runs, true);
+        while (!atomic_load(&ended_in_dump.stop)) harness_pause();
+    }
+}
+struct starts_ends_in_dump { trt_void none; };
+trt_async(int, starts_ends_in_dump)
+{
+    trt_body { trt_detach(trt_spawn_named("a label that lasts as long as the dump", ends_in_dump)); }
+}
+static ssize_t ends_it(void *cookie, const char *bytes, size_t n)
+{
+    (void)cookie;
+    if (ended_in_dump.n + n < sizeof ended_in_dump.text) memcpy(ended_in_dump.text + ended_in_dump.n, bytes, n);
+    ended_in_dump.n += n;
+    if (strstr(ended_in_dump.text, "\ntask ") && !atomic_load(&ended_in_dump.stop)) {
+        atomic_store(&ended_in_dump.stop, true);
+        for (int i = 0; i < 20; i++) harness_pause();
+    }
+    return (ssize_t)n;
+}
+TEST(a_dump_reads_no_name_that_is_gone)
+{
+    trt_runtime *rt;
+    static char buffer[4];
+    FILE *f = fopencookie(NULL, "w", (cookie_io_functions_t){.write = ends_it});
+    setvbuf(f, buffer, _IOFBF, sizeof buffer);
+    CHECK_EQ(trt_runtime_start(&rt, &(trt_config){.workers = 2, .stall_after = -1}), TRT_OK);
+    CHECK_EQ(trt_block_on(rt, starts_ends_in_dump, NULL), TRT_OK);
+    while (!atomic_load(&ended_in_dump.runs)) harness_pause();
+    trt_dump(rt, f);
+    fclose(f);
+    CHECK_CONTAINS(ended_in_dump.text, "a label that lasts as long as the dump");
+    CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+}
+#endif
+
 struct churns { atomic_bool *stop; trt_handle(later) h; trt_frame(later) l; int a; };
 trt_async(int, churns)
 {
@@ -469,6 +512,42 @@ trt_async(int, lively)
     }
 }
 
+/* The hook may call whatever any thread may: also what takes a label away, and a dump. */
+static trt_handle(stalls) labelled;
+static atomic_bool hook_done;
+static void hook_detaches(const trt_stall_info *info, void *user)
+{
+    char *text;
+    CHECK_STR(info->name, "the one that stalls");
+    if (atomic_load(&hook_done)) return;
+    trt_detach(labelled);
+    text = dump_of((trt_runtime *)atomic_load((_Atomic(void *) *)user));
+    CHECK_CONTAINS(text, "the one that stalls");
+    free(text);
+    atomic_store(&hook_done, true);
+}
+static atomic_bool stop_at_once = true, stop_later;
+struct makes_labelled { trt_void none; };
+trt_async(int, makes_labelled)
+{
+    trt_body {
+        labelled = trt_spawn_named("ended", stalls, .stop = &stop_at_once);
+        while (!trt_is_finished(labelled)) trt_await(trt_yield());
+        trt_detach(trt_spawn_named("the one that stalls", stalls, .stop = &stop_later));
+    }
+}
+TEST(the_stall_hook_may_detach_and_dump)
+{
+    static _Atomic(void *) rt_seen;
+    trt_runtime *rt;
+    CHECK_EQ(trt_runtime_start(&rt, &(trt_config){.workers = 2, .stall_after = trt_ms(20), .on_stall = hook_detaches, .user = &rt_seen}), TRT_OK);
+    atomic_store(&rt_seen, (void *)rt);
+    CHECK_EQ(trt_block_on(rt, makes_labelled, NULL), TRT_OK);
+    while (!atomic_load(&hook_done)) harness_pause();
+    atomic_store(&stop_later, true);
+    CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+}
+
 TEST(a_task_that_awaits_is_no_stall)
 {
     static struct stall_seen seen;
@@ -521,6 +600,13 @@ TEST(an_idle_runtime_does_not_wake_up)
     CHECK(voluntary_switches() - before <= 4); /* and stays there */
     trt_abort(h);
     CHECK_EQ(trt_join_thread(h, NULL), TRT_CANCELLED);
+    CHECK_EQ(trt_runtime_shutdown(rt, -1), TRT_OK); /* and after that, too */
+    for (int i = 0; i < 20 && (!i || woke > 4); i++) {
+        before = voluntary_switches();
+        nanosleep(&wait, NULL);
+        woke = voluntary_switches() - before;
+    }
+    CHECK(woke <= 4);
     CHECK_EQ(trt_runtime_free(rt), TRT_OK);
 }
 

@@ -2443,30 +2443,6 @@ static void fds_few(void)
     finish();
 }
 
-/* Two shut down at the same time, one of them without limit: it learns that the other has given up. */
-struct never_cleans { int x; };
-trt_async(int, never_cleans)
-{
-    trt_body { trt_await(trt_sleep_until(INT64_MAX)); }
-    trt_cleanup { COUNT(seen); trt_await(trt_sleep_until(INT64_MAX)); }
-}
-static void shuts_down_soon(void) { (void)trt_runtime_shutdown(runtime, trt_ms(10)); }
-static void shuts_down_without_limit(void) { (void)trt_runtime_shutdown(runtime, -1); }
-static void shutdown_two(void)
-{
-    unsigned long a, b;
-    trt_handle(never_cleans) h;
-    if (model_choose(2)) start_workers(1);
-    else start((trt_config){.current_thread = true});
-    h = trt_spawn_on(runtime, never_cleans);
-    trt_detach(h);
-    a = thread(0, shuts_down_soon);
-    b = thread(1, shuts_down_without_limit);
-    model_join(a);
-    model_join(b);
-    finish();
-}
-
 /* A stall report tells of who stalls. */
 static trt_a64_ stall_since[2]; /* when the first was spawned of: those that stall, the innocent */
 static void tells_stall(const trt_stall_info *info, void *unused)
@@ -2572,6 +2548,190 @@ static void dump_hog(void)
     trt_channel_free(&channel);
 }
 
+/* ---- sets that others change, and two that shut down ---- */
+
+/* A set is emptied from another thread, and gets a new member at once: that is the one which its owner joins. */
+static trt_join_set(value) open_set;
+struct grows { int x; };
+trt_async(int, grows)
+{
+    trt_body {
+        trt_spawn_in(&open_set, value, .v = 1);
+        while (trt_set_len(&open_set)) trt_await(trt_yield());
+        trt_spawn_in(&open_set, value, .v = 2);
+        trt_await(trt_join_next(&open_set, &self->x));
+        MODEL_CHECK(trt_status() == TRT_OK && self->x == 2);
+        trt_await(trt_join_next(&open_set, &self->x));
+        MODEL_CHECK(trt_status() == TRT_EMPTY);
+    }
+}
+static void empties(void)
+{
+    while (!trt_set_len(&open_set)) model_yield();
+    trt_detach_all(&open_set);
+}
+static void set_emptied(void)
+{
+    unsigned long a;
+    memset(&open_set, 0, sizeof open_set);
+    start_workers(2);
+    a = thread(0, empties);
+    MODEL_CHECK(trt_block_on(runtime, grows, NULL) == TRT_OK);
+    model_join(a);
+    finish();
+}
+
+/* A member that is being born is found by the abort, or shutdown, of its set: who has counted it sees it end. */
+static trt_join_set(waits) born_set;
+struct bears { int x; };
+trt_async(int, bears)
+{
+    trt_body { trt_spawn_in(&born_set, waits, .cleaned = &cleaned); }
+}
+struct buries { bool all; };
+trt_async(int, buries)
+{
+    trt_body {
+        while (!trt_set_len(&born_set)) trt_await(trt_yield());
+        if (self->all) {
+            trt_abort_all(&born_set);
+            trt_await(trt_join_next(&born_set, NULL));
+            MODEL_CHECK(trt_status() == TRT_CANCELLED);
+        } else {
+            trt_await(trt_set_shutdown(&born_set));
+        }
+        MODEL_CHECK(!trt_set_len(&born_set) && cleaned == 1);
+        trt_return(1);
+    }
+}
+static void set_born(void)
+{
+    trt_handle(bears) h;
+    memset(&born_set, 0, sizeof born_set);
+    memset(&bell, 0, sizeof bell);
+    cleaned = 0;
+    start_workers(2);
+    h = trt_spawn_on(runtime, bears);
+    MODEL_CHECK(trt_block_on(runtime, buries, NULL, .all = model_choose(2)) == TRT_OK);
+    MODEL_CHECK(trt_join_thread(h, NULL) == TRT_OK);
+    finish();
+}
+
+/* Who is told that a member has ended, finds it. */
+struct asks_set { trt_join_set(value) set; trt_handle(value) h; int x; };
+trt_async(int, asks_set)
+{
+    trt_body {
+        self->h = trt_spawn_in(&self->set, value, .v = 4);
+        trt_spawn_in(&self->set, value, .v = 5);
+        while (!trt_is_finished(self->h)) trt_await(trt_yield());
+        MODEL_CHECK(trt_try_join_next(&self->set, &self->x) == TRT_OK);
+        trt_abort(self->h);
+        trt_await(trt_join_next(&self->set, &self->x));
+        MODEL_CHECK(trt_status() == TRT_OK);
+        trt_return(1);
+    }
+}
+static void set_asked(void)
+{
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, asks_set, NULL) == TRT_OK);
+    finish();
+}
+
+/* Who has joined a task, behind a deadline too, finds that it has ended. */
+struct joins_within { trt_join_set(value) set; trt_handle(value) h; int x; };
+trt_async(int, joins_within)
+{
+    trt_body {
+        self->h = trt_spawn_in(&self->set, value, .v = 4);
+        trt_await(trt_within(trt_s(1), trt_join_next(&self->set, &self->x)));
+        MODEL_CHECK(trt_status() == TRT_OK && trt_is_finished(self->h));
+        self->h = trt_spawn(value, .v = 5);
+        trt_await(trt_within(trt_s(1), trt_join(self->h, &self->x)));
+        MODEL_CHECK(trt_status() == TRT_OK && trt_is_finished(self->h));
+        trt_return(1);
+    }
+}
+static void joined_within(void)
+{
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, joins_within, NULL) == TRT_OK);
+    finish();
+}
+
+/* Two shut down, one of them without a limit: when the other's time is up, both come back. */
+struct obstinate { int x; };
+trt_async(int, obstinate)
+{
+    trt_body {
+        COUNT(seen);
+        trt_await(trt_notified(&bell));
+    }
+    trt_cleanup { trt_await(trt_notified(&bell)); }
+}
+static void shuts_down_for_good(void) { MODEL_CHECK(trt_runtime_shutdown(runtime, -1) == TRT_TIMED_OUT); }
+static void shutdown_two(void)
+{
+    unsigned long a;
+    memset(&bell, 0, sizeof bell);
+    start_workers(1);
+    trt_detach(trt_spawn_on(runtime, obstinate));
+    while (!COUNTED(seen)) model_yield();
+    a = thread(0, shuts_down_for_good);
+    MODEL_CHECK(trt_runtime_shutdown(runtime, trt_ms(5)) == TRT_TIMED_OUT);
+    model_join(a);
+    finish();
+}
+static void shutdown_two_current(void)
+{
+    unsigned long a;
+    memset(&bell, 0, sizeof bell);
+    start((trt_config){.current_thread = true});
+    trt_detach(trt_spawn_on(runtime, obstinate));
+    MODEL_CHECK(trt_block_on(runtime, yields, NULL, .n = 1) == TRT_OK);
+    MODEL_CHECK(COUNTED(seen) == 1);
+    a = thread(0, shuts_down_for_good);
+    MODEL_CHECK(trt_runtime_shutdown(runtime, trt_ms(5)) == TRT_TIMED_OUT);
+    model_join(a);
+    finish();
+}
+
+/* The watch thread tells of a stall as the task ends, and another gets its slot. */
+static void notes_stall(const trt_stall_info *info, void *unused)
+{
+    (void)unused;
+    MODEL_CHECK(!info->task || strncmp(info->name, "stalls", 6) == 0);
+}
+struct stalls_short { int x; };
+trt_async(int, stalls_short)
+{
+    trt_body {
+        trt_instant until = trt_clock_() + trt_ms(5);
+        while (trt_clock_() < until) trt_os_wait_(&helped, 0, until);
+        trt_return(1);
+    }
+}
+struct stalls_again { trt_handle(stalls_short) h; int i; };
+trt_async(int, stalls_again)
+{
+    trt_body {
+        for (self->i = 0; self->i < 3; self->i++) {
+            self->h = trt_spawn(stalls_short);
+            trt_await(trt_join(self->h, NULL));
+        }
+        trt_return(1);
+    }
+}
+static void stall_in_slot(void)
+{
+    trt_config config = {.workers = 1, .stall_after = trt_ms(4), .on_stall = notes_stall};
+    TRT_STORE_(&helped, 0u, relaxed);
+    MODEL_CHECK(trt_runtime_start(&runtime, &config) == TRT_OK);
+    MODEL_CHECK(trt_block_on(runtime, stalls_again, NULL) == TRT_OK);
+    finish();
+}
+
 #define WEAK .weak = 1, .spurious = 2, .early = 2
 static const model_scenario scenarios[] = {
     {.name = "spawn_join", .run = spawn_join, WEAK},
@@ -2660,10 +2820,16 @@ static const model_scenario scenarios[] = {
     {.name = "current_thread_sleeps", .run = current_thread_sleeps, .weak = 1, .spurious = 2},
     {.name = "inject_has_turn", .run = inject_has_turn, .spurious = 2},
     {.name = "fds_few", .run = fds_few, WEAK},
-    {.name = "shutdown_two", .run = shutdown_two, WEAK},
     {.name = "stall_told", .run = stall_told, .spurious = 2, .early = 4},
     {.name = "dump_hog", .run = dump_hog, .spurious = 2, .early = 4},
     {.name = "dump_wakes", .run = dump_wakes, .weak = 1, .spurious = 2},
+    {.name = "set_emptied", .run = set_emptied, WEAK},
+    {.name = "set_born", .run = set_born, WEAK},
+    {.name = "set_asked", .run = set_asked, WEAK},
+    {.name = "stall_in_slot", .run = stall_in_slot, WEAK},
+    {.name = "joined_within", .run = joined_within, .weak = 1, .spurious = 2},
+    {.name = "shutdown_two", .run = shutdown_two, .weak = 1, .spurious = 2},
+    {.name = "shutdown_two_current", .run = shutdown_two_current, .weak = 1, .spurious = 2},
 };
 
 int main(int argc, char **argv)

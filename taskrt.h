@@ -8930,6 +8930,8 @@ static bool trt_virtual_idle_(trt_worker_ *w)
  *   - wakes a sleeper to be the driver, if there is none, or to take what waits in its ring: of a
  *     pair that seemed quick nobody was told (trt_soon_),
  *   - reports a stall once the poll has lasted `stall_after`.
+ *
+ * And it wakes a sleeper to be the driver if one was missing at two looks.
  */
 /* False: the cell was seen before its type, and the next look tells; or the poll is over by now, and
  * what has been read is of another one, or of another task in the same slot. */
@@ -9013,6 +9015,16 @@ static bool trt_all_asleep_(trt_runtime *rt)
     return TRT_LOAD_(&rt->sleeping, seq_cst) >= trt_awake_most_(rt);
 }
 
+/* Does somebody sleep while nobody is the driver, and a timer is late, or fds are waited for? Who was
+ * it last may be busy with polls that are too short to be taken for one that is stuck, and too long
+ * for the timers of others, which it looks at after 244 of them. */
+static bool trt_undriven_(trt_runtime *rt, trt_instant now)
+{
+    return !rt->current_thread && rt->n_workers > 1 && TRT_LOAD_(&rt->sleeping, relaxed) &&
+           !TRT_LOAD_(&rt->driver, relaxed) && !TRT_LOAD_(&rt->searchers, relaxed) &&
+           (TRT_LOAD_(&rt->fds_waiting, relaxed) || trt_next_timer_(rt) <= now);
+}
+
 static trt_duration trt_beat_(const trt_runtime *rt)
 {
     trt_duration beat = rt->config.stall_after / 4;
@@ -9027,6 +9039,7 @@ static void *trt_watch_main_(void *arg)
     trt_runtime *rt = (trt_runtime *)arg;
     trt_duration beat = trt_beat_(rt);
     uint32_t state;
+    bool undriven = false, before;
     trt_os_name_("trt-watch");
     /* order: as in trt_watch_wake_ */
     while ((state = TRT_LOAD_(&rt->watch_word, acquire)) != 2) {
@@ -9037,6 +9050,9 @@ static void *trt_watch_main_(void *arg)
             continue;
         }
         for (i = 0; i < rt->n_workers; i++) trt_watch_worker_(rt, rt->workers[i], now);
+        before = undriven;
+        undriven = trt_undriven_(rt, now);
+        if (undriven && before) trt_notify_slow_(rt);
         if (trt_all_asleep_(rt)) {
             if (!TRT_CAS_(&rt->watch_word, &state, 0u, seq_cst)) continue;
             /* A worker clears its idle bit, then looks at the word; here it is the other way. */

@@ -4252,13 +4252,16 @@ static void trt_panic_tell_(trt_runtime *rt, const trt_failure_info *info, const
              info->file, info->line, info->message);
 }
 
+static const char *trt_told_name_(trt_cell_ *c, uint64_t state, const trt_type_ *type)
+{
+    const char *name = NULL;
+    if (state & TRT_NAMED_STATE_) name = (const char *)trt_tail_of_(c, type)->out;
+    return name ? name : type->name;
+}
+
 static const char *trt_name_of_(trt_cell_ *c)
 {
-    const trt_type_ *type = trt_type_of_(c);
-    const char *name = NULL;
-    if (TRT_LOAD_(&c->state, relaxed) & TRT_NAMED_STATE_)
-        name = (const char *)trt_tail_of_(c, type)->out;
-    return name ? name : type->name;
+    return trt_told_name_(c, TRT_LOAD_(&c->state, relaxed), trt_type_of_(c));
 }
 
 static trt_panic_record_ *trt_panic_record_new_(const char *file, int line, const char *text)
@@ -8941,6 +8944,8 @@ static bool trt_virtual_idle_(trt_worker_ *w)
  *   - wakes a sleeper to be the driver, if there is none, or to take what waits in its ring: of a
  *     pair that seemed quick nobody was told (trt_soon_),
  *   - reports a stall once the poll has lasted `stall_after`.
+ *
+ * And it wakes a sleeper to be the driver if one was missing at two looks.
  */
 /* False: the cell was seen before its type, and the next look tells; or the poll is over by now, and
  * what has been read is of another one, or of another task in the same slot. */
@@ -8963,9 +8968,8 @@ static bool trt_stall_tell_(trt_runtime *rt, trt_worker_ *w, trt_duration for_)
     s = TRT_LOAD_(&c->state, acquire);
     if (s & TRT_LIVE_) {
         info.task = trt_id_of_(c, TRT_GENERATION_(s));
-        info.name = s & TRT_NAMED_STATE_ ? (const char *)trt_tail_of_(c, trt_root_(c)->type_)->out
-                                         : TRT_LOAD_(&trt_root_(c)->told_, relaxed)->name;
-        (void)snprintf(label, sizeof label, "%s", info.name);
+        (void)snprintf(label, sizeof label, "%s",
+                       trt_told_name_(c, s, TRT_LOAD_(&trt_root_(c)->told_, relaxed)));
         info.name = label;
     }
     trt_unlatch_(&rt->names_latch); /* the hook may do what it likes: dump, detach a task */
@@ -9029,6 +9033,16 @@ static bool trt_all_asleep_(trt_runtime *rt)
            trt_awake_most_(rt);
 }
 
+/* Does somebody sleep while nobody is the driver, and a timer is late, or fds are waited for? Who was
+ * it last may be busy with polls that are too short to be taken for one that is stuck, and too long
+ * for the timers of others, which it looks at after 244 of them. */
+static bool trt_undriven_(trt_runtime *rt, trt_instant now)
+{
+    return !rt->current_thread && rt->n_workers > 1 && TRT_LOAD_(&rt->sleeping, relaxed) &&
+           !TRT_LOAD_(&rt->driver, relaxed) && !TRT_LOAD_(&rt->searchers, relaxed) &&
+           (TRT_LOAD_(&rt->fds_waiting, relaxed) || trt_next_timer_(rt) <= now);
+}
+
 static trt_duration trt_beat_(const trt_runtime *rt)
 {
     trt_duration beat = rt->config.stall_after / 4;
@@ -9043,6 +9057,7 @@ static void *trt_watch_main_(void *arg)
     trt_runtime *rt = (trt_runtime *)arg;
     trt_duration beat = trt_beat_(rt);
     uint32_t state;
+    bool undriven = false, before;
     trt_os_name_("trt-watch");
     /* order: as in trt_watch_wake_ */
     while ((state = TRT_LOAD_(&rt->watch_word, acquire)) != 2) {
@@ -9053,6 +9068,9 @@ static void *trt_watch_main_(void *arg)
             continue;
         }
         for (i = 0; i < rt->n_workers; i++) trt_watch_worker_(rt, rt->workers[i], now);
+        before = undriven;
+        undriven = trt_undriven_(rt, now);
+        if (undriven && before) trt_notify_slow_(rt);
         if (trt_all_asleep_(rt)) {
             if (!TRT_CAS_(&rt->watch_word, &state, 0u, seq_cst)) continue;
             /* A worker clears its idle bit, then looks at the word; here it is the other way. */
@@ -11397,7 +11415,7 @@ static bool trt_dump_visit_(trt_cell_ *c, uint64_t s, void *context)
     still = waits || d->rt->dump_alone;
     type = TRT_LOAD_(&trt_root_(c)->told_, relaxed);
     fprintf(d->to, "task %llu %s: ", (unsigned long long)trt_id_of_(c, TRT_GENERATION_(s)),
-            still ? trt_name_of_(c) : type->name);
+            trt_told_name_(c, s, type));
     if (s & TRT_DONE_) {
         fprintf(d->to, "ended (%s), waits to be joined\n",
                 still ? trt_strerror(trt_result_(c)) : "lately");
@@ -11449,12 +11467,14 @@ TRT_DEF_ void trt_dump(trt_runtime *rt, FILE *to)
     drives = !inside && trt_dump_drives_(rt);
     paused = !drives;
     if (paused) drives = trt_world_stop_(rt);
+    trt_latch_(&rt->names_latch); /* a worker that has not stopped may end a task with a name */
     trt_latch_(&rt->outside_latch);
     fprintf(to, "taskrt: tasks of this runtime (now is %.3f ms):\n", (double)trt_now_of_(rt) / 1e6);
     trt_cells_(rt, trt_dump_visit_, &d);
     fprintf(to, "%zu tasks\n", d.n);
     (void)fflush(to);
     trt_unlatch_(&rt->outside_latch);
+    trt_unlatch_(&rt->names_latch);
     if (paused) trt_world_go_(rt);
     if (drives) {
         TRT_STORE_(&rt->driving, 0u, release);

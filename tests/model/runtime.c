@@ -2732,6 +2732,49 @@ static void stall_in_slot(void)
     finish();
 }
 
+/* Two tasks wake each other, in polls that are neither short nor long, on the worker that was the driver: the other one
+ * sleeps, and its timer is not late. */
+static trt_notify turns[2];
+struct takes_turns { int which; };
+trt_async(int, takes_turns)
+{
+    trt_body {
+        while (!TRT_LOAD_(&helped, acquire)) {
+            trt_a32_ nothing = 0;
+            trt_await(trt_notified(&turns[self->which]));
+            for (trt_instant until = trt_clock_() + trt_ms(6); trt_clock_() < until;) trt_os_wait_(&nothing, 0, until);
+            trt_notify_one(&turns[!self->which]);
+        }
+        trt_notify_one(&turns[!self->which]);
+    }
+}
+struct begins_turns { int x; };
+trt_async(int, begins_turns)
+{
+    trt_body {
+        trt_await(trt_sleep(trt_ms(3)));
+        trt_notify_one(&turns[0]);
+    }
+}
+static void timer_beside_turns(void)
+{
+    trt_handle(takes_turns) h[2];
+    trt_handle(begins_turns) g;
+    trt_instant start_at;
+    memset(turns, 0, sizeof turns);
+    TRT_STORE_(&helped, 0u, relaxed);
+    start_workers(2);
+    for (int i = 0; i < 2; i++) h[i] = trt_spawn_on(runtime, takes_turns, .which = i);
+    g = trt_spawn_on(runtime, begins_turns);
+    start_at = trt_clock_();
+    MODEL_CHECK(trt_block_on(runtime, sleeper, NULL, .d = trt_ms(10)) == TRT_OK);
+    MODEL_CHECK(trt_clock_() - start_at < trt_ms(80));
+    helps();
+    for (int i = 0; i < 2; i++) MODEL_CHECK(trt_join_thread(h[i], NULL) == TRT_OK);
+    MODEL_CHECK(trt_join_thread(g, NULL) == TRT_OK);
+    finish();
+}
+
 #define WEAK .weak = 1, .spurious = 2, .early = 2
 static const model_scenario scenarios[] = {
     {.name = "spawn_join", .run = spawn_join, WEAK},
@@ -2822,6 +2865,7 @@ static const model_scenario scenarios[] = {
     {.name = "fds_few", .run = fds_few, WEAK},
     {.name = "stall_told", .run = stall_told, .spurious = 2, .early = 4},
     {.name = "dump_hog", .run = dump_hog, .spurious = 2, .early = 4},
+    {.name = "timer_beside_turns", .run = timer_beside_turns, .spurious = 2},
     {.name = "dump_wakes", .run = dump_wakes, .weak = 1, .spurious = 2},
     {.name = "set_emptied", .run = set_emptied, WEAK},
     {.name = "set_born", .run = set_born, WEAK},

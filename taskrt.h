@@ -5131,7 +5131,8 @@ static trt_status_code trt_sync_join_(trt_co *co, trt_args_ *args, trt_waiter_ *
     if (!(pending & TRT_PENDING_COUNT_)) {
         status = w && !trt_take_(w) ? TRT_REFUSED_ : trt_pending_failure_(pending);
         if (status != TRT_REFUSED_) pending &= TRT_PENDING_DRAIN_;
-        if (status == TRT_PANICKED && of == co) trt_fork_panic_seen_(c, false);
+        /* (Of a member of a group, trt_group_finish_ does it.) */
+        if (status == TRT_PANICKED && of == co && !w) trt_fork_panic_seen_(c, false);
     } else if (w) {
         pending |= TRT_PENDING_WAITING_;
         w->linked = 1;

@@ -5546,6 +5546,8 @@ static int trt_group_step_(trt_worker_ *w, trt_cell_ **pc)
         }
         status = trt_kinds_[m->kind].poll(c->leaf, &m->args, m);
         if (status == TRT_REFUSED_) break;
+        /* A join leaves the number with the strand, where that of another member may come. */
+        if (status == TRT_ERRNO && !m->error) m->error = c->wait.error;
         if (status != TRT_PENDING) trt_member_done_(g, m, status);
     }
     if (g->deadline && g->member[0].kind == TRT_KIND_YIELD_ && trt_claim_strand_(c) != 0) {

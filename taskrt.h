@@ -5140,7 +5140,8 @@ static trt_status_code trt_sync_join_(trt_co *co, trt_args_ *args, trt_waiter_ *
     if (!(pending & TRT_PENDING_COUNT_)) {
         status = w && !trt_take_(w) ? TRT_REFUSED_ : trt_pending_failure_(pending);
         if (status != TRT_REFUSED_) pending &= TRT_PENDING_DRAIN_;
-        if (status == TRT_PANICKED && of == co) trt_fork_panic_seen_(c, false);
+        /* (Of a member of a group, trt_group_finish_ does it.) */
+        if (status == TRT_PANICKED && of == co && !w) trt_fork_panic_seen_(c, false);
     } else if (w) {
         pending |= TRT_PENDING_WAITING_;
         w->linked = 1;
@@ -5554,6 +5555,8 @@ static int trt_group_step_(trt_worker_ *w, trt_cell_ **pc)
         }
         status = trt_kinds_[m->kind].poll(c->leaf, &m->args, m);
         if (status == TRT_REFUSED_) break;
+        /* A join leaves the number with the strand, where that of another member may come. */
+        if (status == TRT_ERRNO && !m->error) m->error = c->wait.error;
         if (status != TRT_PENDING) trt_member_done_(g, m, status);
     }
     if (g->deadline && g->member[0].kind == TRT_KIND_YIELD_ && trt_claim_strand_(c) != 0) {

@@ -150,6 +150,36 @@ TEST(the_panic_of_a_fork_is_told_by_sync)
     CHECK_EQ(out, 6);
 }
 
+/* Also in a group, and whether the fork has ended before or not. */
+struct fork_panics_in_groups { int i, a; };
+trt_async(int, fork_panics_in_groups)
+{
+    trt_body {
+        for (self->i = 0; self->i < 8; self->i++) {
+            trt_fork(panicking, &self->a, .after = trt_ms(1));
+            if (self->i % 2) trt_await(trt_sleep(trt_ms(5)));
+            if (self->i / 2 == 0) trt_await_all(trt_sync(), trt_sleep(trt_ms(1)));
+            if (self->i / 2 == 1) trt_await_try_all(trt_sleep(trt_ms(1)), trt_sync());
+            if (self->i / 2 == 2) trt_await_any(trt_sync(), trt_sleep(trt_ms(9)));
+            if (self->i / 2 == 3) trt_await_all(trt_within(trt_ms(9), trt_sync()), trt_sleep(trt_ms(1)));
+            CHECK_EQ(trt_status(), TRT_PANICKED);
+            CHECK(trt_failure() != NULL);
+            if (trt_failure())
+                CHECK_STR(trt_failure()->message, "it broke");
+        }
+        trt_return(6);
+    }
+}
+TEST(the_panic_of_a_fork_is_told_by_sync_in_a_group)
+{
+    int out = 0;
+    capture_start();
+    trt_status_code status = trt_run_with(&on_virtual_clock, fork_panics_in_groups, &out);
+    capture_end();
+    CHECK_EQ(status, TRT_OK);
+    CHECK_EQ(out, 6);
+}
+
 struct own_scope { int value; int inner; };
 trt_async(int, own_scope)
 {

@@ -845,4 +845,44 @@ TEST(what_an_ended_branch_waited_for_is_not_touched_again)
     CHECK(memcmp(&notify, gone, sizeof gone) == 0);
 }
 
+/* The number of a system error comes with the join, in a group too, whether the task has ended before or not. */
+struct errs { trt_duration after; };
+trt_async(int, errs)
+{
+    trt_body {
+        trt_await(trt_sleep(self->after));
+        trt_await_ok(trt_readable(-1));
+        trt_return(1);
+    }
+}
+struct joins_errs { int i; trt_handle(errs) h; trt_join_set(errs) set; };
+trt_async(int, joins_errs)
+{
+    trt_body {
+        for (self->i = 0; self->i < 12; self->i++) {
+            trt_duration after = self->i % 2 ? trt_ms(2) : 0;
+            self->h = trt_spawn(errs, .after = after);
+            trt_spawn_in(&self->set, errs, .after = after);
+            trt_await(trt_sleep(trt_ms(1)));
+            if (self->i / 2 == 0) trt_await_all(trt_join(self->h, NULL), trt_sleep(trt_ms(9)));
+            if (self->i / 2 == 1) trt_await_try_all(trt_sleep(trt_ms(9)), trt_join(self->h, NULL));
+            if (self->i / 2 == 2) trt_await(trt_within(trt_ms(9), trt_join(self->h, NULL)));
+            if (self->i / 2 == 3) trt_await_all(trt_join_next(&self->set, NULL), trt_sleep(trt_ms(9)));
+            if (self->i / 2 == 4) trt_await_any(trt_join_next(&self->set, NULL), trt_sleep(trt_ms(9)));
+            if (self->i / 2 == 5) trt_await_all(trt_within(trt_ms(9), trt_join(self->h, NULL)), trt_sleep(trt_ms(9)));
+            CHECK_EQ(trt_status(), TRT_ERRNO);
+            CHECK_EQ(trt_errno(), EBADF);
+            trt_await(trt_set_shutdown(&self->set));
+            trt_await(trt_stop(self->h));
+        }
+        trt_return(6);
+    }
+}
+TEST(a_join_in_a_group_tells_the_number_of_the_error)
+{
+    int out = 0;
+    CHECK_EQ(trt_run_with(&on_virtual_clock, joins_errs, &out), TRT_OK);
+    CHECK_EQ(out, 6);
+}
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

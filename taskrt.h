@@ -532,6 +532,9 @@ int main(void)
   - gcc -flto -Wall may warn at link time (-Wmaybe-uninitialized) where a spawn copies padding: it
     does not remember the pragma that says so. The padding is never looked at.
   - A seed repeats a schedule only if nothing from outside (threads, fds, jobs) takes part.
+  - A set whose members live in another runtime than its owner is not told of members that this
+    other runtime gives up in a shutdown that times out.
+  - trt_advance inside an any, an all or a deadline ends at once: what it made ready runs behind.
 */
 #ifndef TASKRT_H
 #define TASKRT_H
@@ -1642,7 +1645,8 @@ TASKRT_API trt_op trt_notified(trt_notify *notify) TRT_MUST_USE_;
  * *leader is true for one of them (`leader` may be NULL).
  *
  *   returns   TRT_OK | TRT_MISUSE before init
- *   cancel    the waiter leaves: it counts no longer
+ *   cancel    the waiter leaves: it counts no longer. (An abort at the very moment at which the
+ *             last one arrives may leave the others go on as if it had not come.)
  *   memory    no allocation
  *
  * trt_barrier_init - TRT_MISUSE for 0 parties.

@@ -67,7 +67,7 @@ trt_count_spawn_@if (!TRT_LOAD_(&rt->closing, seq_cst)) return true;@return true
 trt_drive_@if (t && TRT_LOAD_(&t->woken, relaxed)) return true;@
 trt_drive_@if (TRT_LOAD_(&rt->signals, acquire) & TRT_SIGNAL_STOP_) return false;@
 trt_drive_@if (TRT_LOAD_(&rt->deadlocked, relaxed)) return false;@
-trt_drive_@if (!t && TRT_LOAD_(&rt->ended_gate, acquire)) return true;@
+trt_drive_@if (!t && trt_all_ended_(rt)) return true;@
 trt_pool_sleep_@if (pool->closed) return false;@
 trt_pool_sleep_@if (TRT_LOAD_(&t->wake, acquire)) {@if (false) {
 trt_pool_leave_@trt_pool_call_(pool, true)@(trt_summons_){NULL, false}

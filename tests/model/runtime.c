@@ -2735,14 +2735,14 @@ static void stall_in_slot(void)
 /* Two tasks wake each other, in polls that are neither short nor long, on the worker that was the driver: the other one
  * sleeps, and its timer is not late. */
 static trt_notify turns[2];
+static trt_a32_ no_turn;
 struct takes_turns { int which; };
 trt_async(int, takes_turns)
 {
     trt_body {
         while (!TRT_LOAD_(&helped, acquire)) {
-            trt_a32_ nothing = 0;
             trt_await(trt_notified(&turns[self->which]));
-            for (trt_instant until = trt_clock_() + trt_ms(6); trt_clock_() < until;) trt_os_wait_(&nothing, 0, until);
+            for (trt_instant until = trt_clock_() + trt_ms(6); trt_clock_() < until;) trt_os_wait_(&no_turn, 0, until);
             trt_notify_one(&turns[!self->which]);
         }
         trt_notify_one(&turns[!self->which]);

@@ -8875,7 +8875,8 @@ static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
             if (TRT_LOAD_(&rt->deadlocked, relaxed)) return false;
             continue;
         }
-        if (!t && trt_all_ended_(rt)) return true; /* saves the wait for who drives still */
+        /* order: saves the wait for who drives still, and leaves then */
+        if (!t && trt_all_ended_(rt)) return true;
         trt_os_wait_(&rt->drive_gate, gate, TRT_LOAD_(&rt->drive_until, relaxed));
         if (!t && trt_drive_over_(rt)) return true;
     }

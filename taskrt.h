@@ -1792,9 +1792,10 @@ extern "C" {
 struct trt_block_;
 typedef struct trt_channel_ {
     trt_list_ senders, receivers;
-    trt_a32_ lock, closed;
-    trt_a64_ len;                     /* messages; as `closed`, looked at without the latch too */
-    size_t size, capacity;            /* bytes a message; messages at most */
+    trt_a32_ lock;
+    trt_a32_ some;                    /* a message, or the end: looked at without the latch */
+    uint32_t closed;
+    size_t size, len, capacity;       /* bytes a message; messages, and at most */
     size_t head, tail, end;           /* bytes: where to take, where to put, size of ring or block */
     unsigned char *ring;              /* bounded */
     struct trt_block_ *first, *last;  /* unbounded: a list of blocks, and one kept for later */
@@ -9035,7 +9036,6 @@ static void trt_watch_worker_(trt_runtime *rt, trt_worker_ *w, trt_instant now)
 static bool trt_all_asleep_(trt_runtime *rt)
 {
     if (rt->current_thread && !TRT_LOAD_(&rt->driving, seq_cst)) return true;
-    if (rt->current_thread) return TRT_LOAD_(&rt->sleeping, seq_cst) >= 1;
     /* Those that have left after a shutdown sleep for good. */
     return TRT_LOAD_(&rt->sleeping, seq_cst) + TRT_LOAD_(&rt->exited, relaxed) >=
            trt_awake_most_(rt);
@@ -10244,7 +10244,7 @@ static inline trt_status_code trt_channel_store_(trt_channel_ *c, const void *va
         to = c->last->data;
     }
     c->tail = next;
-    TRT_COUNT_(&c->len, 1u);
+    if (!c->len++) TRT_STORE_(&c->some, 1u, relaxed);
     trt_copy_(to + tail, value, size);
     return TRT_OK;
 }
@@ -10263,8 +10263,7 @@ static void trt_channel_shrink_(trt_channel_ *c)
 static inline void trt_channel_fetch_(trt_channel_ *c, void *out)
 {
     const unsigned char *from = c->ring;
-    size_t head = c->head, size = c->size, next = head + size;
-    uint64_t len = TRT_LOAD_(&c->len, relaxed) - 1;
+    size_t head = c->head, size = c->size, next = head + size, len = c->len - 1;
     bool used_up = false;
     if (from) {
         if (next == c->end) next = 0;
@@ -10274,7 +10273,8 @@ static inline void trt_channel_fetch_(trt_channel_ *c, void *out)
         else used_up = next == c->end;
     }
     c->head = next;
-    TRT_STORE_(&c->len, len, relaxed);
+    c->len = len;
+    if (!len && !c->closed) TRT_STORE_(&c->some, 0u, relaxed);
     trt_copy_(out, from + head, size);
     if (TRT_UNLIKELY_(used_up)) trt_channel_shrink_(c);
 }
@@ -10282,14 +10282,13 @@ static inline void trt_channel_fetch_(trt_channel_ *c, void *out)
 /* Latched. */
 static inline bool trt_channel_full_(const trt_channel_ *c)
 {
-    return c->ring && TRT_LOAD_(&c->len, relaxed) == c->capacity;
+    return c->ring && c->len == c->capacity;
 }
 
-/* Neither a message nor the end. Latched, or as a look before the wait: what it misses, the
- * registration sees under the latch. */
+/* A look before the wait: what it misses, the registration sees under the latch. */
 static inline bool trt_channel_dry_(const trt_channel_ *c)
 {
-    return !TRT_LOAD_(&c->len, relaxed) && !TRT_LOAD_(&c->closed, relaxed);
+    return !TRT_LOAD_(&c->some, relaxed);
 }
 
 /* Latched: send, or wait to. */
@@ -10298,7 +10297,7 @@ static trt_status_code trt_channel_put_(trt_channel_ *c, const void *value, trt_
 {
     trt_waiter_ *receiver;
     trt_status_code status;
-    if (TRT_LOAD_(&c->closed, relaxed)) return trt_settle_(w, TRT_CLOSED);
+    if (c->closed) return trt_settle_(w, TRT_CLOSED);
     if (trt_channel_full_(c)) return trt_enlist_(&c->senders, w);
     status = trt_settle_(w, TRT_OK);
     if (status != TRT_OK) return status;
@@ -10314,8 +10313,7 @@ static trt_status_code trt_channel_get_(trt_channel_ *c, void *out, trt_waiter_ 
 {
     trt_waiter_ *sender;
     trt_status_code status;
-    if (trt_channel_dry_(c)) return trt_enlist_(&c->receivers, w);
-    if (!TRT_LOAD_(&c->len, relaxed)) return trt_settle_(w, TRT_CLOSED);
+    if (!c->len) return c->closed ? trt_settle_(w, TRT_CLOSED) : trt_enlist_(&c->receivers, w);
     status = trt_settle_(w, TRT_OK);
     if (status != TRT_OK) return status;
     trt_channel_fetch_(c, out);
@@ -10356,8 +10354,7 @@ static TRT_NOINLINE_ bool trt_await_send_(trt_co *co, void *channel, void *value
     if (!trt_may_try_(w, co) || !c->size || !value)
         return trt_await_slowly_(co, TRT_KIND_SEND_, channel, value, 0);
     trt_latch_(&c->lock);
-    if (TRT_UNLIKELY_(TRT_LOAD_(&c->closed, relaxed) || trt_channel_full_(c) ||
-                      c->receivers.head)) {
+    if (TRT_UNLIKELY_(c->closed || trt_channel_full_(c) || c->receivers.head)) {
         status = trt_channel_send_(c, value, NULL);
         if (status == TRT_PENDING) return trt_await_slowly_(co, TRT_KIND_SEND_, channel, value, 0);
     } else {
@@ -10376,7 +10373,7 @@ static TRT_NOINLINE_ bool trt_await_recv_(trt_co *co, void *channel, void *out)
         return trt_await_slowly_(co, TRT_KIND_RECV_, channel, out, 0);
     if (trt_channel_dry_(c)) return trt_park_on_(w, co, TRT_KIND_RECV_, channel, out, 0);
     trt_latch_(&c->lock);
-    if (TRT_UNLIKELY_(!TRT_LOAD_(&c->len, relaxed) || c->senders.head)) {
+    if (TRT_UNLIKELY_(!c->len || c->senders.head)) {
         status = trt_channel_recv_(c, out, NULL);
         if (status == TRT_PENDING) return trt_park_on_(w, co, TRT_KIND_RECV_, channel, out, 0);
     } else {
@@ -10469,7 +10466,8 @@ TRT_DEF_ void trt_channel_close_(trt_channel_ *channel)
     trt_waiter_ *sender;
     if (!channel->size) return;
     trt_latch_(&channel->lock);
-    TRT_STORE_(&channel->closed, 1u, relaxed);
+    channel->closed = 1;
+    TRT_STORE_(&channel->some, 1u, relaxed);
     while ((sender = trt_complete_first_(&channel->senders, TRT_CLOSED, &wakes)) != NULL)
         trt_unkeep_(sender);
     trt_complete_all_(&channel->receivers, TRT_CLOSED, &wakes); /* if any: there is no message */
@@ -10482,7 +10480,7 @@ TRT_DEF_ size_t trt_channel_len_(trt_channel_ *channel)
     size_t len;
     if (!channel->size) trt_misuse_("trt_channel_len", "before trt_channel_init");
     trt_latch_(&channel->lock);
-    len = (size_t)TRT_LOAD_(&channel->len, relaxed);
+    len = channel->len;
     trt_unlatch_(&channel->lock);
     return len;
 }

@@ -983,7 +983,7 @@ static const model_scenario scenarios[] = {
     {.name = "join_detach", .run = join_detach, BOUND(3), WEAK(1)},
     {.name = "join_abort", .run = join_abort, BOUND(3), WEAK(1)},
     {.name = "joiner_abort", .run = joiner_abort, BOUND(2)},
-    {.name = "channel_bounded", .run = channel_bounded, BOUND(3), WEAK(1), .spurious = 1},
+    {.name = "channel_bounded", .run = channel_bounded, BOUND(4), WEAK(1), .spurious = 1},
     {.name = "channel_unbounded", .run = channel_unbounded, BOUND(4), WEAK(1), .spurious = 1},
     {.name = "channel_abort", .run = channel_abort, BOUND(2)},
     {.name = "semaphore_abort", .run = semaphore_abort, BOUND(2)},

@@ -40,6 +40,15 @@ static void finish(void)
     runtime = NULL;
 }
 
+/* A scenario: two workers run this coroutine, and nothing else happens. */
+#define TWO_WORKERS(scenario, coroutine) \
+    static void scenario(void) \
+    { \
+        start_workers(2); \
+        MODEL_CHECK(trt_block_on(runtime, coroutine, NULL) == TRT_OK); \
+        finish(); \
+    }
+
 /* What the scenarios' threads do. */
 static void (*part[4])(void);
 static void part_main(void *which) { part[(uintptr_t)which](); }
@@ -248,12 +257,7 @@ trt_async(int, reuses)
         trt_await(trt_join(joiners[0], NULL));
     }
 }
-static void join_let_go(void)
-{
-    start_workers(2);
-    MODEL_CHECK(trt_block_on(runtime, reuses, NULL) == TRT_OK);
-    finish();
-}
+TWO_WORKERS(join_let_go, reuses)
 
 /* Who sees that a task has ended sees what it has done: as its joiner would, or because its handle is stale. */
 static trt_handle(waits) polled;
@@ -445,12 +449,7 @@ trt_async(int, expects)
         trt_return(1);
     }
 }
-static void set_unmade(void)
-{
-    start_workers(2);
-    MODEL_CHECK(trt_block_on(runtime, expects, NULL) == TRT_OK);
-    finish();
-}
+TWO_WORKERS(set_unmade, expects)
 
 /* ---- the pool ---- */
 
@@ -2260,14 +2259,18 @@ static void metrics(void)
     finish();
 }
 
+static void dumps_away(void)
+{
+    FILE *nothing = fmemopen(NULL, 4096, "w");
+    trt_dump(runtime, nothing);
+    fclose(nothing);
+}
 static void looks(void)
 {
     trt_metrics_info m;
-    FILE *nothing = fmemopen(NULL, 4096, "w");
-    trt_dump(runtime, nothing);
+    dumps_away();
     trt_metrics(runtime, &m);
     MODEL_CHECK(m.workers == 2);
-    fclose(nothing);
 }
 static void dump(void)
 {
@@ -2282,17 +2285,11 @@ static void dump(void)
 }
 
 /* It drives itself meanwhile, and who waits to drive is told. */
-static void looks_at_it(void)
-{
-    FILE *nothing = fmemopen(NULL, 4096, "w");
-    trt_dump(runtime, nothing);
-    fclose(nothing);
-}
 static void dump_current(void)
 {
     unsigned long a;
     start((trt_config){.current_thread = true});
-    a = thread(0, looks_at_it);
+    a = thread(0, dumps_away);
     blocks_on();
     model_join(a);
     finish();
@@ -2316,9 +2313,7 @@ struct looks_in { trt_void none; };
 trt_async(int, looks_in)
 {
     trt_body {
-        FILE *nothing = fmemopen(NULL, 4096, "w");
-        trt_dump(runtime, nothing);
-        fclose(nothing);
+        dumps_away();
         trt_return(3);
     }
 }
@@ -2398,6 +2393,13 @@ static void inject_has_turn(void)
     finish();
 }
 
+/* This thread is busy for so long. */
+static void time_passes(trt_duration d)
+{
+    trt_a32_ nothing = 0;
+    trt_instant until = trt_clock_() + d;
+    while (trt_clock_() < until) trt_os_wait_(&nothing, 0, until);
+}
 
 /* A duration counts from its await also if the thread that drives leaves before it has looked at the clock. */
 static trt_handle(sleeper) left_asleep;
@@ -2412,14 +2414,13 @@ trt_async(int, leaves_asleep)
 }
 static void current_thread_sleeps(void)
 {
-    trt_a32_ nothing = 0;
-    trt_instant until;
+    trt_instant start_at;
     start((trt_config){.current_thread = true});
     MODEL_CHECK(trt_block_on(runtime, leaves_asleep, NULL) == TRT_OK);
-    for (until = trt_clock_() + trt_ms(50); trt_clock_() < until;) trt_os_wait_(&nothing, 0, until);
-    until = trt_clock_();
+    time_passes(trt_ms(50));
+    start_at = trt_clock_();
     MODEL_CHECK(trt_join_thread(left_asleep, NULL) == TRT_OK);
-    MODEL_CHECK(trt_clock_() - until < trt_ms(10));
+    MODEL_CHECK(trt_clock_() - start_at < trt_ms(10));
     finish();
 }
 
@@ -2457,8 +2458,7 @@ struct stalls { int ms; };
 trt_async(int, stalls)
 {
     trt_body {
-        trt_a32_ nothing = 0;
-        for (trt_instant until = trt_clock_() + trt_ms(self->ms); trt_clock_() < until;) trt_os_wait_(&nothing, 0, until);
+        time_passes(trt_ms(self->ms));
         trt_return(1);
     }
 }
@@ -2520,17 +2520,13 @@ static void helps(void)
 }
 static void looks_at_hog(void)
 {
-    FILE *nothing = fmemopen(NULL, 4096, "w");
     while (!COUNTED(seen)) model_yield();
-    trt_dump(runtime, nothing);
-    fclose(nothing);
+    dumps_away();
 }
 static void helps_late(void)
 {
-    trt_a32_ nothing = 0;
-    trt_instant until;
     while (!COUNTED(seen)) model_yield();
-    for (until = trt_clock_() + trt_ms(100); trt_clock_() < until;) trt_os_wait_(&nothing, 0, until);
+    time_passes(trt_ms(100));
     helps();
 }
 static void dump_hog(void)
@@ -2632,12 +2628,7 @@ trt_async(int, asks_set)
         trt_return(1);
     }
 }
-static void set_asked(void)
-{
-    start_workers(2);
-    MODEL_CHECK(trt_block_on(runtime, asks_set, NULL) == TRT_OK);
-    finish();
-}
+TWO_WORKERS(set_asked, asks_set)
 
 /* Who has joined a task, behind a deadline too, finds that it has ended. */
 struct joins_within { trt_join_set(value) set; trt_handle(value) h; int x; };
@@ -2653,12 +2644,7 @@ trt_async(int, joins_within)
         trt_return(1);
     }
 }
-static void joined_within(void)
-{
-    start_workers(2);
-    MODEL_CHECK(trt_block_on(runtime, joins_within, NULL) == TRT_OK);
-    finish();
-}
+TWO_WORKERS(joined_within, joins_within)
 
 /* Two shut down, one of them without a limit: when the other's time is up, both come back. */
 struct obstinate { int x; };
@@ -2703,21 +2689,12 @@ static void notes_stall(const trt_stall_info *info, void *unused)
     (void)unused;
     MODEL_CHECK(!info->task || strncmp(info->name, "stalls", 6) == 0);
 }
-struct stalls_short { int x; };
-trt_async(int, stalls_short)
-{
-    trt_body {
-        trt_instant until = trt_clock_() + trt_ms(5);
-        while (trt_clock_() < until) trt_os_wait_(&helped, 0, until);
-        trt_return(1);
-    }
-}
-struct stalls_again { trt_handle(stalls_short) h; int i; };
+struct stalls_again { trt_handle(stalls) h; int i; };
 trt_async(int, stalls_again)
 {
     trt_body {
         for (self->i = 0; self->i < 3; self->i++) {
-            self->h = trt_spawn(stalls_short);
+            self->h = trt_spawn(stalls, .ms = 5);
             trt_await(trt_join(self->h, NULL));
         }
         trt_return(1);
@@ -2726,7 +2703,6 @@ trt_async(int, stalls_again)
 static void stall_in_slot(void)
 {
     trt_config config = {.workers = 1, .stall_after = trt_ms(4), .on_stall = notes_stall};
-    TRT_STORE_(&helped, 0u, relaxed);
     MODEL_CHECK(trt_runtime_start(&runtime, &config) == TRT_OK);
     MODEL_CHECK(trt_block_on(runtime, stalls_again, NULL) == TRT_OK);
     finish();
@@ -2735,14 +2711,13 @@ static void stall_in_slot(void)
 /* Two tasks wake each other, in polls that are neither short nor long, on the worker that was the driver: the other one
  * sleeps, and its timer is not late. */
 static trt_notify turns[2];
-static trt_a32_ no_turn;
 struct takes_turns { int which; };
 trt_async(int, takes_turns)
 {
     trt_body {
         while (!TRT_LOAD_(&helped, acquire)) {
             trt_await(trt_notified(&turns[self->which]));
-            for (trt_instant until = trt_clock_() + trt_ms(6); trt_clock_() < until;) trt_os_wait_(&no_turn, 0, until);
+            time_passes(trt_ms(6));
             trt_notify_one(&turns[!self->which]);
         }
         trt_notify_one(&turns[!self->which]);

@@ -21,6 +21,7 @@ enum {
     THREADS = 16,        /* of a run; a thread that has ended keeps its number */
     STACK = 1 << 17,
     HISTORY = 8,         /* stores remembered by a location */
+    REACHES_ALL_NS = 1000000, /* by then a store has reached every thread */
     SLOTS = 6,           /* plain accesses remembered by eight bytes of memory */
     LOCATIONS = 8192,    /* atomic objects of a run */
     CHOICES = 1 << 17,
@@ -130,7 +131,7 @@ static struct {
     uint8_t *picked, *out_of;
     size_t n_picked, position;
     /* scheduling */
-    uint32_t step, limit;
+    uint32_t step, limit, long_ago; /* long_ago: what was stored up to there has reached everybody */
     int preempted, spurious, early, stale, stickiness, depth;
     uint32_t change[8];
     long lowest;
@@ -388,6 +389,7 @@ static void wake_up(int t, bool timed_out)
     M.ready |= 1u << t;
     M.timed &= ~(1u << t);
     if (!timed_out || w->deadline <= M.clock) return;
+    if (w->deadline - M.clock >= REACHES_ALL_NS) M.long_ago = M.step;
     M.clock = w->deadline;
     for (uint32_t left = M.timed; left; left &= left - 1)
         if (M.threads[__builtin_ctz(left)].deadline <= M.clock) wake_up(__builtin_ctz(left), true);
@@ -846,6 +848,7 @@ static inline bool bars_older(const store *s, const thread *me, memory_order ord
 {
     if (clocks_one_known(&s->seen, &me->now) || clocks_one_known(&s->seen, &me->fenced)) return true;
     if (s->sequential && s->step <= me->fence_step) return true;
+    if (s->step <= M.long_ago) return true;
     return order == memory_order_seq_cst && (s->sequential || clocks_one_known(&s->seen, &M.fence));
 }
 
@@ -1493,7 +1496,7 @@ static void one_run(void)
     M.n_threads = 0;
     M.ready = M.yielded = M.timed = 0;
     M.position = 0;
-    M.step = 0;
+    M.step = M.long_ago = 0;
     M.limit = s->steps ? (uint32_t)s->steps : 20000;
     M.preempted = 0;
     M.spurious = s->spurious;

@@ -22,8 +22,9 @@
  *
  * What is modelled
  *   - Memory as C11 has it: a location keeps its last 8 stores, and a load may read any that coherence, happens-before,
- *     fences and seq_cst order leave to it. Release sequences as in C11. With weak = 0 a load reads the last store,
- *     and races are still found.
+ *     fences and seq_cst order leave to it. Release sequences as in C11. Nothing older than what was stored a
+ *     millisecond of the clock ago: C11 asks for a reasonable time. With weak = 0 a load reads the last store, and
+ *     races are still found.
  *   - Data races on plain memory. The scenarios are compiled with -fsanitize=thread and linked with the callbacks in
  *     model.c instead of that sanitizer's library: each plain access is checked by vector clocks, byte by byte.
  *   - Threads, futexes (with spurious returns), clocks and time-outs (the clock moves when nobody can run, or, a bounded

@@ -664,7 +664,19 @@ typedef struct trt_type_ {
     const char *name, *file;
     uint32_t line, size, out_offset, out_size, self_offset, self_size;
     uint32_t debug;
+    uint32_t slot, tail_slot; /* what a cell with such a frame takes, without and with a tail */
+    trt_a32_ *plain;          /* 1 as soon as it is known that it has no cleanup */
 } trt_type_;
+
+/* What the implementation has behind these names is as large. */
+#define TRT_CELL_BYTES_ (sizeof(void *) == 8 ? 80u : 64u)
+#define TRT_CELL_ALIGN_ (sizeof(void *) == 8 ? 8u : 16u)
+#define TRT_TAIL_BYTES_ (3 * (uint32_t)sizeof(void *))
+#define TRT_ROUND_(n, to) (((n) + (uint32_t)(to) - 1) & ~((uint32_t)(to) - 1))
+/* What is aligned to 16 bytes has a size that is divisible by 16; whatever else has is taken for it. */
+#define TRT_SLOT_(size, tail)                                                                      \
+    TRT_ROUND_(TRT_CELL_BYTES_ + TRT_ROUND_((uint32_t)(size), 8) + (tail),                         \
+               16 - ((uint32_t)(size) & (16 - TRT_CELL_ALIGN_)))
 #ifdef __cplusplus
 typedef const trt_type_ *trt_atype_;
 #else
@@ -860,6 +872,8 @@ TRT_INLINE_ bool trt_wait_op_checked_(trt_co *co, trt_op op) { return trt_wait_c
 #define TRT_RUNNING_ 1u /* bit of pc_ while the body runs */
 #define TRT_PHASE_BODY_ 0u
 #define TRT_PHASE_CLEANUP_ 2u
+#define TRT_MET_BODY_ 8u     /* bits of phase_: what has been met while it was in its cleanup */
+#define TRT_MET_CLEANUP_ 16u
 #define TRT_HOW_TASK_ 0u /* bits of trt_how_.flags */
 #define TRT_HOW_SET_ 1u
 #define TRT_HOW_NAMED_ 2u
@@ -871,9 +885,17 @@ TRT_INLINE_ bool trt_wait_op_checked_(trt_co *co, trt_op op) { return trt_wait_c
 
 #define TRT_PC_(k) (((uint32_t)__LINE__ << 3) | ((uint32_t)(k) << 1))
 
-TRT_INLINE_ uint32_t trt_pc_of_(const trt_co *co, uint32_t phase)
+TRT_INLINE_ uint32_t trt_body_pc_(trt_co *co)
 {
-    return (co->phase_ & 7u) == phase ? co->pc_ : TRT_SKIP_;
+    if (!(co->phase_ & 7u)) return co->pc_;
+    co->phase_ = (uint8_t)(co->phase_ | TRT_MET_BODY_);
+    return TRT_SKIP_;
+}
+TRT_INLINE_ uint32_t trt_cleanup_pc_(trt_co *co)
+{
+    if ((co->phase_ & 7u) != TRT_PHASE_CLEANUP_) return TRT_SKIP_;
+    co->phase_ = (uint8_t)(co->phase_ | TRT_MET_CLEANUP_);
+    return co->pc_;
 }
 
 /* trt_body { ... } - the body of a coroutine; trt_cleanup { ... } - its optional cleanup, behind
@@ -902,13 +924,13 @@ TRT_INLINE_ uint32_t trt_pc_of_(const trt_co *co, uint32_t phase)
  */
 #ifndef __cplusplus
 #define trt_body                                                                                   \
-    switch (trt_pc_of_(&trt_frame_->co_, TRT_PHASE_BODY_))                                         \
+    switch (trt_body_pc_(&trt_frame_->co_))                                                         \
     default:                                                                                       \
         if (0)                                                                                     \
         case 0:
 
 #define trt_cleanup                                                                                \
-    switch (trt_pc_of_(&trt_frame_->co_, TRT_PHASE_CLEANUP_))                                      \
+    switch (trt_cleanup_pc_(&trt_frame_->co_))                                                      \
     default:                                                                                       \
         if (0)                                                                                     \
         case 0:
@@ -1152,11 +1174,12 @@ TRT_INLINE_ __attribute__((always_inline)) void trt_args_copy_(void *to, const v
 #else
 #define TRT_BEFORE_RESUME_() ((void)0)
 #endif
-#define TRT_TYPE_(name, record, poll_, job_)                                                       \
+#define TRT_TYPE_(name, record, poll_, job_, plain_)                                                       \
     {                                                                                              \
-        poll_, job_, #name, __FILE__, (uint32_t)__LINE__, (uint32_t)sizeof(record),                \
+        poll_, job_, #name, __FILE__, (uint32_t)__LINE__, TRT_ROUND_((uint32_t)sizeof(record), 8), \
             (uint32_t)offsetof(record, out), (uint32_t)sizeof(((record *)0)->out),                 \
-            (uint32_t)offsetof(record, self), (uint32_t)sizeof(struct name), TRT_DEBUG_            \
+            (uint32_t)offsetof(record, self), (uint32_t)sizeof(struct name), TRT_DEBUG_,           \
+            TRT_SLOT_(sizeof(record), 0u), TRT_SLOT_(sizeof(record), TRT_TAIL_BYTES_), plain_      \
     }
 
 #define TRT_DEFINE_CO_(linkage, name)                                                              \
@@ -1167,8 +1190,9 @@ TRT_INLINE_ __attribute__((always_inline)) void trt_args_copy_(void *to, const v
         TRT_BEFORE_RESUME_();                                                                      \
         name##_body_(frame, &frame->self);                                                         \
     }                                                                                              \
+    static trt_a32_ name##_plain_;                                                                 \
     linkage const trt_type_ name##_type_ =                                                         \
-        TRT_TYPE_(name, struct name##_frame_, name##_poll_, NULL);                                 \
+        TRT_TYPE_(name, struct name##_frame_, name##_poll_, NULL, &name##_plain_);                 \
     static void name##_body_(TRT_UNUSED_ struct name##_frame_ *trt_frame_,                         \
                              TRT_UNUSED_ struct name *self)
 
@@ -1180,7 +1204,7 @@ TRT_INLINE_ __attribute__((always_inline)) void trt_args_copy_(void *to, const v
         this_job->out = name##_function_(&this_job->self);                                         \
     }                                                                                              \
     linkage const trt_type_ name##_type_ =                                                         \
-        TRT_TYPE_(name, struct name##_job_, NULL, name##_call_job_);                               \
+        TRT_TYPE_(name, struct name##_job_, NULL, name##_call_job_, NULL);                               \
     static T name##_function_(TRT_UNUSED_ struct name *self)
 
 #define trt_async(T, name)                                                                         \
@@ -2073,6 +2097,8 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
  * defines
  *
  *     TRT_LOAD_ to TRT_CAS_WEAK_, TRT_FENCE_   as below
+ *     TRT_LEARN_(p), TRT_LEARNED_(p)   set and look at a word that the process keeps: what makes
+ *                          things faster, and the same (a model that repeats runs learns nothing)
  *     TRT_SYS_(name)       what is called instead of the function `name`
  *     TRT_THREAD_LOCAL_    declares a variable that each thread has for itself, zero at first
  *     TRT_PAUSE_()         a moment's rest in a loop that waits for another thread
@@ -2111,6 +2137,8 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
 #else
 #define TRT_FENCE_(word) ((void)(word), atomic_thread_fence(memory_order_seq_cst))
 #endif
+#define TRT_LEARNED_(p) TRT_LOAD_((p), relaxed)
+#define TRT_LEARN_(p) TRT_STORE_((p), 1u, relaxed)
 #define TRT_SYS_(name) name
 #define TRT_THREAD_LOCAL_(type, name) _Thread_local type name
 #if defined __x86_64__ || defined __i386__
@@ -2502,7 +2530,6 @@ enum { /* trt_cell_.flags */
 };
 
 /* Its size is divisible by 16, so that a frame behind it is aligned like the cell. */
-#define TRT_CELL_ALIGN_ (sizeof(void *) == 8 ? 8u : 16u)
 typedef struct trt_cell_ {
     _Alignas(TRT_CELL_ALIGN_) trt_a64_ state;
     trt_co *leaf;       /* innermost frame; of a free slot: the next free one */
@@ -2823,7 +2850,7 @@ static const trt_type_ *trt_type_of_(trt_cell_ *c)
 
 static size_t trt_tail_offset_(const trt_type_ *type)
 {
-    return sizeof(trt_cell_) + (((size_t)type->size + 7) & ~(size_t)7);
+    return sizeof(trt_cell_) + type->size;
 }
 
 static trt_tail_ *trt_tail_of_(trt_cell_ *c, const trt_type_ *type)
@@ -2846,6 +2873,12 @@ static inline void trt_header_init_(trt_co *co, const trt_type_ *type, trt_cell_
     co->chosen_ = -1;
 }
 
+static TRT_NOINLINE_ trt_co *trt_result_zero_(trt_co *co, const trt_type_ *type)
+{
+    memset((char *)co + type->out_offset, 0, type->out_size);
+    return co;
+}
+
 /* The outermost frame of a strand. A small result lies in the 16 bytes behind the header; whatever
  * else may (arguments, the node of a tail) is not written yet. So all 16 are zeroed, without a
  * call. */
@@ -2853,9 +2886,10 @@ static inline trt_co *trt_root_init_(trt_cell_ *c, const trt_type_ *type)
 {
     trt_co *co = trt_root_(c);
     trt_header_init_(co, type, c);
-    if (TRT_LIKELY_(type->out_offset == sizeof *co && type->out_size <= 16)) memset(co + 1, 0, 16);
-    else memset((char *)co + type->out_offset, 0, type->out_size);
     c->leaf = co;
+    if (TRT_UNLIKELY_(type->out_offset != sizeof *co || type->out_size > 16))
+        return trt_result_zero_(co, type);
+    memset(co + 1, 0, 16);
     return co;
 }
 
@@ -2978,14 +3012,6 @@ static size_t trt_class_size_(uint32_t class_index)
     return size > SIZE_MAX / 2 ? SIZE_MAX / 2 : (size_t)size; /* 32 bits: nothing is as large */
 }
 
-/* The class of a cell with its frame and so many bytes behind it. What is aligned to 16 bytes has a
- * size that is divisible by 16; whatever else has is taken for it. */
-static inline uint32_t trt_cell_class_(const trt_type_ *type, size_t tail)
-{
-    size_t step = 16 - (type->size & (16 - TRT_CELL_ALIGN_)), size = trt_tail_offset_(type) + tail;
-    return trt_class_((size + step - 1) & ~(step - 1));
-}
-
 /* Memory latch held: a piece of fresh, chunk-aligned memory. */
 static char *trt_fresh_chunks_(trt_runtime *rt, size_t bytes)
 {
@@ -3082,13 +3108,20 @@ static TRT_NOINLINE_ trt_cell_ *trt_alloc_slow_(trt_runtime *rt, trt_cache_ *cac
     return c;
 }
 
-static inline trt_cell_ *trt_alloc_from_(trt_runtime *rt, trt_cache_ *cache, uint32_t class_index)
+/* One that was freed here, or NULL. */
+static inline trt_cell_ *trt_alloc_again_(trt_cache_ *cache, uint32_t class_index)
 {
     trt_cell_ *c = cache->free[class_index];
-    if (TRT_UNLIKELY_(!c)) return trt_alloc_slow_(rt, cache, class_index);
+    if (TRT_UNLIKELY_(!c)) return NULL;
     cache->free[class_index] = (trt_cell_ *)(void *)c->leaf;
     cache->count[class_index]--;
     return c;
+}
+
+static inline trt_cell_ *trt_alloc_from_(trt_runtime *rt, trt_cache_ *cache, uint32_t class_index)
+{
+    trt_cell_ *c = trt_alloc_again_(cache, class_index);
+    return TRT_LIKELY_(c != NULL) ? c : trt_alloc_slow_(rt, cache, class_index);
 }
 
 static TRT_NOINLINE_ void trt_spill_(trt_runtime *rt, trt_cache_ *cache, uint32_t class_index)
@@ -3592,19 +3625,24 @@ static bool trt_deque_grow_(trt_deque_ *d, uint64_t top, uint64_t bottom)
     return true;
 }
 
-static inline bool trt_deque_push_(trt_worker_ *w, trt_cell_ *c)
+/* False: it is full. */
+static inline bool trt_deque_put_(trt_deque_ *d, trt_cell_ *c)
 {
-    trt_deque_ *d = &w->deque;
     uint64_t bottom = TRT_LOAD_(&d->bottom, relaxed);
     uint64_t top = TRT_LOAD_(&d->top, acquire); /* order: reuse */
     trt_array_ *array = TRT_LOAD_(&d->array, relaxed);
-    if (TRT_UNLIKELY_(!array || bottom - top > array->mask)) {
-        if (!trt_deque_grow_(d, top, bottom)) return false;
-        array = TRT_LOAD_(&d->array, relaxed);
-    }
+    if (TRT_UNLIKELY_(!array || bottom - top > array->mask)) return false;
     TRT_STORE_(&array->entry[bottom & array->mask], (uintptr_t)c, relaxed);
     TRT_STORE_(&d->bottom, bottom + 1, release); /* pairs with the thief's acquire of bottom */
     return true;
+}
+
+static TRT_NOINLINE_ bool trt_deque_push_(trt_worker_ *w, trt_cell_ *c)
+{
+    trt_deque_ *d = &w->deque;
+    return trt_deque_put_(d, c) ||
+           (trt_deque_grow_(d, TRT_LOAD_(&d->top, acquire), TRT_LOAD_(&d->bottom, relaxed)) &&
+            trt_deque_put_(d, c));
 }
 
 static inline trt_cell_ *trt_deque_pop_(trt_worker_ *w)
@@ -4613,17 +4651,8 @@ static bool trt_forks_left_(trt_co *co)
     return co->forked_ || (TRT_LOAD_(&co->pending_, acquire) & TRT_PENDING_COUNT_);
 }
 
-TRT_DEF_ trt_co *trt_fork_make_(trt_co *parent, const trt_type_ *type, void *out)
+static inline trt_co *trt_fork_init_(trt_cell_ *c, trt_co *parent, const trt_type_ *type, void *out)
 {
-    trt_worker_ *w = trt_here_.worker;
-    trt_cell_ *c =
-        trt_alloc_from_(w->rt, &w->cache, trt_cell_class_(type, sizeof(trt_tail_)));
-    if (TRT_UNLIKELY_(!c)) {
-        trt_latch_(&parent->cell_->latch);
-        trt_fork_fail_(parent, TRT_NO_MEMORY);
-        trt_unlatch_(&parent->cell_->latch);
-        return NULL;
-    }
     /* Release: as in trt_cell_free_.
      * order: mostly the same thread has freed it, and in C11 the release of that store goes on */
     TRT_STORE_(&c->state, (TRT_LOAD_(&c->state, relaxed) & ~(uint64_t)0xFFFFFFFF) | TRT_RUN_STATE_,
@@ -4637,12 +4666,29 @@ TRT_DEF_ trt_co *trt_fork_make_(trt_co *parent, const trt_type_ *type, void *out
     return trt_root_init_(c, type);
 }
 
-TRT_DEF_ void trt_fork_push_(trt_co *child)
+static TRT_NOINLINE_ trt_co *trt_fork_make_slow_(trt_co *parent, const trt_type_ *type, void *out)
 {
     trt_worker_ *w = trt_here_.worker;
-    trt_cell_ *c = child->cell_;
-    ((trt_co *)c->up)->forked_++;
-    if (TRT_LIKELY_(trt_deque_push_(w, c))) {
+    trt_cell_ *c = trt_alloc_from_(w->rt, &w->cache, trt_class_(type->tail_slot));
+    if (c) return trt_fork_init_(c, parent, type, out);
+    trt_latch_(&parent->cell_->latch);
+    trt_fork_fail_(parent, TRT_NO_MEMORY);
+    trt_unlatch_(&parent->cell_->latch);
+    return NULL;
+}
+
+/* These two are written so that nothing but jumps to what is rare: no register is saved. */
+TRT_DEF_ trt_co *trt_fork_make_(trt_co *parent, const trt_type_ *type, void *out)
+{
+    trt_worker_ *w = trt_here_.worker;
+    trt_cell_ *c = trt_alloc_again_(&w->cache, trt_class_(type->tail_slot));
+    if (TRT_UNLIKELY_(!c)) return trt_fork_make_slow_(parent, type, out);
+    return trt_fork_init_(c, parent, type, out);
+}
+
+static TRT_NOINLINE_ void trt_fork_push_slow_(trt_worker_ *w, trt_cell_ *c)
+{
+    if (trt_deque_push_(w, c)) {
         if (!w->solo) trt_notify_(w->rt);
         return;
     }
@@ -4650,6 +4696,15 @@ TRT_DEF_ void trt_fork_push_(trt_co *child)
     trt_fork_async_(c, 1);
     c->wait.kind = TRT_KIND_YIELD_;
     trt_schedule_last_(c);
+}
+
+TRT_DEF_ void trt_fork_push_(trt_co *child)
+{
+    trt_worker_ *w = trt_here_.worker;
+    trt_cell_ *c = child->cell_;
+    ((trt_co *)c->up)->forked_++;
+    if (TRT_UNLIKELY_(!trt_deque_put_(&w->deque, c))) trt_fork_push_slow_(w, c);
+    else if (!w->solo) trt_notify_(w->rt);
 }
 
 /* Ask everything that runs for this frame to end. */
@@ -4730,6 +4785,7 @@ enum {
     TRT_STEP_GONE_,
     TRT_STEP_POLL_,
     TRT_STEP_ENDED_,
+    TRT_STEP_OVER_,
     TRT_STEP_ABORT_,
     TRT_STEP_PANIC_,
     TRT_STEP_COMMIT_
@@ -4815,39 +4871,58 @@ static inline int trt_poll_once_(trt_cell_ *c, trt_co *co)
     return TRT_STEP_COMMIT_;
 }
 
+/* The body has ended, and nothing is left to wait for: its cleanup, if it has one. */
+static TRT_NOINLINE_ int trt_cleanup_at_once_(trt_cell_ *c, trt_co *co)
+{
+    int step;
+    trt_cleanup_begin_(c, co);
+    step = trt_poll_once_(c, co);
+    if (step != TRT_STEP_ENDED_ || !trt_owns_nothing_(co)) return step;
+    if ((co->phase_ & (TRT_MET_BODY_ | TRT_MET_CLEANUP_)) == TRT_MET_BODY_)
+        TRT_LEARN_(co->type_->plain);
+    c->cleaning--;
+    return TRT_STEP_OVER_;
+}
+
 /* Run the innermost frame: its body and, if that ends with nothing to wait for, its cleanup. */
-static inline int trt_poll_leaf_(trt_worker_ *w, trt_cell_ *c)
+TRT_INLINE_ __attribute__((always_inline)) int trt_poll_leaf_(trt_worker_ *w, trt_cell_ *c)
 {
     trt_co *co = c->leaf;
+    const trt_type_ *type = co->type_;
     uint32_t pc = co->pc_;
     int step;
     w->cur = c;
     TRT_COUNT_(&w->polls, 1u); /* first: see trt_stall_tell_ */
-    TRT_STORE_(&w->at_type, co->type_, relaxed);
+    TRT_STORE_(&w->at_type, type, relaxed);
     TRT_STORE_(&w->at_pc, pc, relaxed);
     TRT_STORE_(&w->at_cell, c, relaxed);
     step = trt_poll_once_(c, co);
     if (step != TRT_STEP_ENDED_) return step;
     if (TRT_UNLIKELY_(pc && co->pc_ == pc)) trt_not_resumed_(co, pc);
     if ((co->phase_ & 7u) != TRT_PHASE_BODY_ || !trt_owns_nothing_(co)) return step;
-    trt_cleanup_begin_(c, co);
-    return trt_poll_once_(c, co);
+    return TRT_LEARNED_(type->plain) ? TRT_STEP_OVER_ : trt_cleanup_at_once_(c, co);
 }
 
 static int trt_strand_over_(trt_worker_ *w, trt_cell_ **pc);
 
+/* The frame is over: on with the one that awaits it, or with whoever waits for the strand. */
 static int trt_frame_over_(trt_worker_ *w, trt_cell_ **pc)
 {
     trt_cell_ *c = *pc;
     trt_co *co = c->leaf, *parent = co->parent_;
     uint32_t how = co->phase_ & (TRT_LEFT_ABORTED_ | TRT_LEFT_PANICKED_);
-    TRT_ASSERT_(c->cleaning > 0);
-    c->cleaning--;
     if (!parent) return trt_strand_over_(w, pc);
     c->leaf = parent;
     parent->status_ = co->result_;
     if (how & TRT_LEFT_PANICKED_) return TRT_STEP_PANIC_;
     return how ? TRT_STEP_ABORT_ : TRT_STEP_POLL_;
+}
+
+static int trt_cleanup_over_(trt_worker_ *w, trt_cell_ **pc)
+{
+    TRT_ASSERT_((*pc)->cleaning > 0);
+    (*pc)->cleaning--;
+    return trt_frame_over_(w, pc);
 }
 
 /* The body or the cleanup has returned, or one of the waits after them is over: on to the next. */
@@ -4858,7 +4933,7 @@ static int trt_frame_ended_(trt_worker_ *w, trt_cell_ **pc)
     trt_owned_ *sets;
     if (TRT_LIKELY_(trt_owns_nothing_(co))) {
         if ((co->phase_ & 7u) < TRT_PHASE_CLEANUP_) return trt_cleanup_begin_(c, co);
-        return trt_frame_over_(w, pc);
+        return trt_cleanup_over_(w, pc);
     }
     if ((co->phase_ & 7u) == TRT_PHASE_BODY_) co->phase_++;
     if ((co->phase_ & 7u) == 1) {
@@ -4874,7 +4949,7 @@ static int trt_frame_ended_(trt_worker_ *w, trt_cell_ **pc)
     sets = (trt_owned_ *)co->owned_;
     if (sets)
         return trt_await_inside_(c, TRT_KIND_SET_SHUTDOWN_, TRT_CONTAINER_(trt_set_, owned, sets));
-    return trt_frame_over_(w, pc);
+    return trt_cleanup_over_(w, pc);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -5241,6 +5316,7 @@ static void trt_bounded_poll_(trt_co *co)
     if (co->status_ != TRT_OK) trt_fail_(co, (trt_status_code)co->status_);
 }
 
+static trt_a32_ trt_bounded_plain_ = 1;
 static const trt_type_ trt_bounded_type_ = {trt_bounded_poll_,
                                             NULL,
                                             "within",
@@ -5251,7 +5327,10 @@ static const trt_type_ trt_bounded_type_ = {trt_bounded_poll_,
                                             (uint32_t)sizeof(trt_void),
                                             (uint32_t)offsetof(struct trt_bounded_, op),
                                             (uint32_t)sizeof(trt_op),
-                                            0};
+                                            0,
+                                            0,
+                                            0, /* it is called, and so has no slot of its own */
+                                            &trt_bounded_plain_};
 
 /* What the user gave: the operation of the branch, where a member was made one. */
 static uint32_t trt_kind_given_(const trt_waiter_ *member)
@@ -5823,8 +5902,7 @@ static int trt_requeue_(trt_worker_ *w, trt_cell_ **pc)
 static inline bool trt_fork_is_over_(trt_worker_ *w, trt_cell_ *c, int step)
 {
     trt_co *co = c->leaf;
-    if (step != TRT_STEP_ENDED_ || co->parent_ || (co->phase_ & 7u) != TRT_PHASE_CLEANUP_ ||
-        !trt_owns_nothing_(co) || (c->flags & (TRT_OWN_PANIC_ | TRT_SAW_PANIC_)))
+    if (step != TRT_STEP_OVER_ || co->parent_ || (c->flags & (TRT_OWN_PANIC_ | TRT_SAW_PANIC_)))
         return false;
     trt_fork_note_(c, (trt_status_code)co->result_);
     trt_fork_free_(w, c);
@@ -6135,6 +6213,9 @@ static void trt_strand_run_(trt_worker_ *w, trt_cell_ *c, int step)
         case TRT_STEP_ENDED_:
             step = trt_frame_ended_(w, &c);
             break;
+        case TRT_STEP_OVER_:
+            step = trt_frame_over_(w, &c);
+            break;
         case TRT_STEP_ABORT_:
             step = trt_leave_(c, TRT_LEFT_ABORTED_);
             break;
@@ -6276,7 +6357,7 @@ static trt_cell_ *trt_task_new_(trt_runtime *rt, const trt_type_ *type, const tr
 {
     uint32_t how = from->flags;
     bool tail = (how & (TRT_HOW_SET_ | TRT_HOW_NAMED_)) != 0;
-    trt_cell_ *c = trt_slot_alloc_(rt, trt_cell_class_(type, tail ? sizeof(trt_tail_) : 0));
+    trt_cell_ *c = trt_slot_alloc_(rt, trt_class_(tail ? type->tail_slot : type->slot));
     if (!c) return NULL;
     trt_task_init_(c, type->job ? TRT_JOB_ : TRT_TASK_, how & TRT_HOW_SET_ ? from->extra : NULL,
                    (type->job ? TRT_JOB_STATE_ : 0u) | (how & TRT_HOW_SET_ ? TRT_SET_ : 0u) |
@@ -6329,7 +6410,7 @@ TRT_DEF_ void *trt_make_(const trt_type_ *type, const trt_how_ *how, trt_ref_ *u
     if (TRT_UNLIKELY_(!w || how->rt || how->flags || how->where || type->job ||
                       TRT_LOAD_(&w->rt->closing, relaxed)))
         return trt_make_any_(type, how, unmade, args);
-    c = trt_alloc_from_(w->rt, &w->cache, trt_cell_class_(type, 0));
+    c = trt_alloc_from_(w->rt, &w->cache, trt_class_(type->slot));
     if (TRT_UNLIKELY_(!c)) return trt_make_any_(type, how, unmade, args);
     TRT_COUNT_(&w->spawned, 1u);
     trt_task_init_(c, TRT_TASK_, NULL, 0);

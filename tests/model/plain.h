@@ -28,6 +28,8 @@
     atomic_compare_exchange_weak_explicit(object, expected, value, PLAIN_ORDER_##order, PLAIN_FAILED_##order)
 #define TRT_FENCE_(word) atomic_thread_fence(memory_order_seq_cst)
 
+#define TRT_LEARN_(word) atomic_store_explicit(word, 1u, memory_order_relaxed)
+#define TRT_LEARNED_(word) atomic_load_explicit(word, memory_order_relaxed)
 #define TRT_SYS_(function) function
 #define TRT_THREAD_LOCAL_(type, name) _Thread_local type name
 #if defined __x86_64__ || defined __i386__

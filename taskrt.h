@@ -4477,7 +4477,7 @@ static TRT_NOINLINE_ void trt_task_end_joined_(trt_cell_ *c, trt_status_code sta
 }
 
 /* A task or job has ended, its frame is at rest: publish it. After this it is not ours. */
-static void trt_task_end_(trt_cell_ *c, trt_status_code status)
+static inline void trt_task_end_(trt_cell_ *c, trt_status_code status)
 {
     trt_runtime *rt = trt_rt_of_(c);
     uint64_t s = TRT_LOAD_(&c->state, relaxed); /* a first guess, the CAS or the latch decides */
@@ -4502,6 +4502,11 @@ static void trt_task_end_(trt_cell_ *c, trt_status_code status)
         }
     }
     trt_check_closing_(rt);
+}
+
+static TRT_NOINLINE_ void trt_job_end_(trt_cell_ *c, trt_status_code status)
+{
+    trt_task_end_(c, status);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -4783,6 +4788,8 @@ TRT_DEF_ void trt_abort_(trt_ref_ ref)
 
 enum {
     TRT_STEP_GONE_,
+    TRT_STEP_BEGIN_,
+    TRT_STEP_RESUME_,
     TRT_STEP_POLL_,
     TRT_STEP_ENDED_,
     TRT_STEP_OVER_,
@@ -4871,6 +4878,13 @@ static inline int trt_poll_once_(trt_cell_ *c, trt_co *co)
     return TRT_STEP_COMMIT_;
 }
 
+static inline int trt_cleanup_over_(trt_cell_ *c)
+{
+    TRT_ASSERT_(c->cleaning > 0);
+    c->cleaning--;
+    return TRT_STEP_OVER_;
+}
+
 /* The body has ended, and nothing is left to wait for: its cleanup, if it has one. */
 static TRT_NOINLINE_ int trt_cleanup_at_once_(trt_cell_ *c, trt_co *co)
 {
@@ -4880,8 +4894,7 @@ static TRT_NOINLINE_ int trt_cleanup_at_once_(trt_cell_ *c, trt_co *co)
     if (step != TRT_STEP_ENDED_ || !trt_owns_nothing_(co)) return step;
     if ((co->phase_ & (TRT_MET_BODY_ | TRT_MET_CLEANUP_)) == TRT_MET_BODY_)
         TRT_LEARN_(co->type_->plain);
-    c->cleaning--;
-    return TRT_STEP_OVER_;
+    return trt_cleanup_over_(c);
 }
 
 /* Run the innermost frame: its body and, if that ends with nothing to wait for, its cleanup. */
@@ -4918,22 +4931,14 @@ static int trt_frame_over_(trt_worker_ *w, trt_cell_ **pc)
     return how ? TRT_STEP_ABORT_ : TRT_STEP_POLL_;
 }
 
-static int trt_cleanup_over_(trt_worker_ *w, trt_cell_ **pc)
-{
-    TRT_ASSERT_((*pc)->cleaning > 0);
-    (*pc)->cleaning--;
-    return trt_frame_over_(w, pc);
-}
-
 /* The body or the cleanup has returned, or one of the waits after them is over: on to the next. */
-static int trt_frame_ended_(trt_worker_ *w, trt_cell_ **pc)
+static int trt_frame_ended_(trt_cell_ *c)
 {
-    trt_cell_ *c = *pc;
     trt_co *co = c->leaf;
     trt_owned_ *sets;
     if (TRT_LIKELY_(trt_owns_nothing_(co))) {
         if ((co->phase_ & 7u) < TRT_PHASE_CLEANUP_) return trt_cleanup_begin_(c, co);
-        return trt_cleanup_over_(w, pc);
+        return trt_cleanup_over_(c);
     }
     if ((co->phase_ & 7u) == TRT_PHASE_BODY_) co->phase_++;
     if ((co->phase_ & 7u) == 1) {
@@ -4949,7 +4954,7 @@ static int trt_frame_ended_(trt_worker_ *w, trt_cell_ **pc)
     sets = (trt_owned_ *)co->owned_;
     if (sets)
         return trt_await_inside_(c, TRT_KIND_SET_SHUTDOWN_, TRT_CONTAINER_(trt_set_, owned, sets));
-    return trt_cleanup_over_(w, pc);
+    return trt_cleanup_over_(c);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -6199,11 +6204,31 @@ static int trt_resume_(trt_worker_ *w, trt_cell_ *c)
     return trt_after_wait_(c);
 }
 
-static void trt_strand_run_(trt_worker_ *w, trt_cell_ *c, int step)
+/* A hint to a task that a joiner has run meanwhile is nothing to do. */
+static int trt_begin_(trt_worker_ *w, trt_cell_ *c)
+{
+    uint64_t s = TRT_LOAD_(&c->state, relaxed); /* a first guess, the CAS decides */
+    do {
+        if (!(s & TRT_FRESH_) || (s & TRT_JOB_STATE_)) return TRT_STEP_GONE_;
+        /* Acquire: a stale hint has nothing else, see trt_start_any_. */
+    } while (!TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_FRESH_) | TRT_RUN_STATE_, acquire));
+    c->flags |= TRT_ASYNC_;
+    if (TRT_UNLIKELY_(TRT_LOAD_(&w->rt->closing, relaxed))) TRT_OR_(&c->state, TRT_ABORT_, relaxed);
+    else if (!(s & TRT_ABORT_)) return TRT_STEP_POLL_;
+    return TRT_STEP_ABORT_;
+}
+
+static TRT_NOINLINE_ void trt_strand_run_(trt_worker_ *w, trt_cell_ *c, int step)
 {
     while (step != TRT_STEP_GONE_) {
         w->cur = c;
         switch (step) {
+        case TRT_STEP_BEGIN_:
+            step = trt_begin_(w, c);
+            break;
+        case TRT_STEP_RESUME_:
+            step = trt_resume_(w, c);
+            break;
         case TRT_STEP_POLL_:
             step = trt_poll_leaf_(w, c);
             break;
@@ -6211,7 +6236,7 @@ static void trt_strand_run_(trt_worker_ *w, trt_cell_ *c, int step)
             step = trt_commit_(w, &c);
             break;
         case TRT_STEP_ENDED_:
-            step = trt_frame_ended_(w, &c);
+            step = trt_frame_ended_(c);
             break;
         case TRT_STEP_OVER_:
             step = trt_frame_over_(w, &c);
@@ -6227,28 +6252,11 @@ static void trt_strand_run_(trt_worker_ *w, trt_cell_ *c, int step)
     w->cur = NULL;
 }
 
-/* An entry of a queue. A hint to a task that a joiner has run meanwhile is nothing to do. */
-static void trt_run_entry_(trt_worker_ *w, uintptr_t entry)
+/* An entry of a queue: to its owner, or a hint. */
+static inline void trt_run_entry_(trt_worker_ *w, uintptr_t entry)
 {
-    trt_cell_ *c = (trt_cell_ *)(entry & ~TRT_OWNED_ENTRY_);
-    uint64_t s;
-    if (entry & TRT_OWNED_ENTRY_) {
-        int step = trt_resume_(w, c);
-        trt_strand_run_(w, c, step);
-        return;
-    }
-    s = TRT_LOAD_(&c->state, relaxed); /* a first guess, the CAS decides */
-    do {
-        if (!(s & TRT_FRESH_) || (s & TRT_JOB_STATE_)) return;
-        /* Acquire: a stale hint has nothing else, see trt_start_any_. */
-    } while (!TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_FRESH_) | TRT_RUN_STATE_, acquire));
-    c->flags |= TRT_ASYNC_;
-    if (TRT_UNLIKELY_(TRT_LOAD_(&w->rt->closing, relaxed))) TRT_OR_(&c->state, TRT_ABORT_, relaxed);
-    else if (!(s & TRT_ABORT_)) {
-        trt_strand_run_(w, c, TRT_STEP_POLL_);
-        return;
-    }
-    trt_strand_run_(w, c, TRT_STEP_ABORT_);
+    trt_strand_run_(w, (trt_cell_ *)(entry & ~TRT_OWNED_ENTRY_),
+                    entry & TRT_OWNED_ENTRY_ ? TRT_STEP_RESUME_ : TRT_STEP_BEGIN_);
 }
 
 /* A forked child from a deque, own or another's: it is on its own from here. */
@@ -6608,16 +6616,25 @@ static trt_status_code trt_join_register_(trt_co *co, trt_args_ *args, trt_waite
     return TRT_PENDING;
 }
 
-/* A child that nobody has started is mostly run by its joiner: see trt_join_inline_. */
+/* A child that has ended gives its result at once. One that nobody has started is mostly run by its
+ * joiner: see trt_join_inline_. */
 static TRT_NOINLINE_ bool trt_await_join_(trt_co *co, void *child, void *out, uint64_t arg)
 {
     trt_worker_ *w = trt_here_.worker;
     trt_cell_ *c = (trt_cell_ *)child;
     uint64_t s = c ? TRT_LOAD_(&c->state, relaxed) : 0; /* a look */
-    if (!(s & TRT_FRESH_) || TRT_GENERATION_(s) != arg || !trt_may_try_(w, co) ||
-        trt_on_stack_(w, out))
+    trt_status_code status;
+    if (TRT_GENERATION_(s) != arg || !trt_may_try_(w, co) || trt_on_stack_(w, out))
         return trt_await_slowly_(co, TRT_KIND_JOIN_, child, out, arg);
-    return trt_record_(w, co, TRT_KIND_JOIN_, child, out, arg);
+    if (s & TRT_FRESH_) return trt_record_(w, co, TRT_KIND_JOIN_, child, out, arg);
+    /* Acquire: as in trt_join_take_. */
+    if ((s & (TRT_LIVE_ | TRT_DONE_ | TRT_SET_ | TRT_DETACHED_ | TRT_JOINED_)) !=
+            (TRT_LIVE_ | TRT_DONE_) ||
+        !TRT_CAS_(&c->state, &s, s | TRT_JOINED_, acquire))
+        return trt_await_slowly_(co, TRT_KIND_JOIN_, child, out, arg);
+    status = trt_consume_(c, out, co->cell_);
+    if (TRT_UNLIKELY_(status == TRT_PANICKED)) co->cell_->flags |= TRT_SAW_PANIC_;
+    return trt_done_(w, co, status);
 }
 
 static trt_status_code trt_join_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
@@ -7448,7 +7465,7 @@ static bool trt_pool_start_failed_(trt_runtime *rt, const trt_job_ *mine)
     trt_wake_(&wakes);
     while ((job = over) != NULL) {
         over = job->next;
-        trt_task_end_(job->cell, TRT_NO_MEMORY);
+        trt_job_end_(job->cell, TRT_NO_MEMORY);
     }
     trt_latch_(&pool->latch);
     trt_pool_ran_(rt);
@@ -7481,7 +7498,7 @@ static bool trt_pool_submit_(trt_runtime *rt, trt_job_ *job, bool set)
     trt_cell_ *c = job->cell;
     if (trt_pool_queue_(rt, job)) return true;
     if (set) { /* the set reports it */
-        trt_task_end_(c, TRT_NO_MEMORY);
+        trt_job_end_(c, TRT_NO_MEMORY);
         return true;
     }
     trt_count_end_(rt);
@@ -7501,7 +7518,7 @@ static void trt_job_skip_(trt_cell_ *c)
     job->state = TRT_JOB_OVER_;
     job->status = TRT_CANCELLED;
     trt_unlatch_(&pool->latch);
-    trt_task_end_(c, TRT_CANCELLED);
+    trt_job_end_(c, TRT_CANCELLED);
 }
 
 static void trt_job_call_(trt_job_ *job)
@@ -7526,7 +7543,7 @@ static void trt_job_run_(trt_runtime *rt, trt_job_ *job)
     trt_cell_ *c = job->cell;
     trt_job_call_(job);
     if (c) {
-        trt_task_end_(c, (trt_status_code)job->status);
+        trt_job_end_(c, (trt_status_code)job->status);
         return;
     }
     trt_latch_(&rt->pool.latch);

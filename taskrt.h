@@ -2103,7 +2103,8 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
  *     TRT_THREAD_LOCAL_    declares a variable that each thread has for itself, zero at first
  *     TRT_PAUSE_()         a moment's rest in a loop that waits for another thread
  *
- * and, if it likes, trt_latch_ and trt_unlatch_ as macros, with TRT_OWN_LATCH_ to say so.
+ * and, if it likes, trt_latch_, trt_latch_once_ and trt_unlatch_ as macros, with TRT_OWN_LATCH_ to say
+ * so.
  *
  * `make check-mutants` weakens each order, and some test has to notice. Where none can, a comment
  * on the line or in front of the statement says why the order is there: it begins with `order`, a
@@ -2401,29 +2402,51 @@ static uint32_t trt_latch_value_(trt_a32_ *latch)
     return value;
 }
 
-static void trt_unlatch_value_(trt_a32_ *latch, uint32_t value)
+static TRT_NOINLINE_ bool trt_latch_wake_(trt_a32_ *latch)
+{
+    trt_os_wake_(latch, 1);
+    return false;
+}
+
+/* Returns false: to be the last thing that a function does whose answer that is. */
+TRT_INLINE_ bool trt_unlatch_value_(trt_a32_ *latch, uint32_t value)
 {
     /* Pairs with the acquire of the next holder. */
-    if (TRT_UNLIKELY_(TRT_SWAP_(latch, value, release) == 2)) trt_os_wake_(latch, 1);
+    return TRT_UNLIKELY_(TRT_SWAP_(latch, value, release) == 2) && trt_latch_wake_(latch);
 }
 
 #ifndef TRT_OWN_LATCH_
-TRT_INLINE_ void trt_latch_(trt_a32_ *latch)
+/* A try: for a function that jumps to a slower one if it fails, and so saves no registers. */
+TRT_INLINE_ bool trt_latch_once_(trt_a32_ *latch)
 {
     uint32_t open = 0;
-    if (TRT_UNLIKELY_(!TRT_CAS_(latch, &open, 1u, acquire))) (void)trt_latch_slow_(latch);
+    return TRT_LIKELY_(TRT_CAS_(latch, &open, 1u, acquire));
 }
 
-TRT_INLINE_ void trt_unlatch_(trt_a32_ *latch)
+TRT_INLINE_ void trt_latch_(trt_a32_ *latch)
+{
+    if (!trt_latch_once_(latch)) (void)trt_latch_slow_(latch);
+}
+
+TRT_INLINE_ bool trt_unlatch_(trt_a32_ *latch)
 {
     TRT_ASSERT_(TRT_LATCHED_(TRT_LOAD_(latch, relaxed)));
-    trt_unlatch_value_(latch, 0);
+    return trt_unlatch_value_(latch, 0);
 }
 #endif
 
 /* ------------------------------------------------------------------------------------------------
  * >>util
  */
+static inline bool trt_small_(size_t n) { return n == 8 || n == 4; }
+
+static inline void trt_copy_small_(void *to, const void *from, size_t n)
+{
+    if (!to) return;
+    if (n == 8) memcpy(to, from, 8);
+    else memcpy(to, from, 4);
+}
+
 /* Sizes 4 and 8 are most results and messages: two instructions instead of a call. */
 static inline void trt_copy_(void *to, const void *from, size_t n)
 {
@@ -5081,7 +5104,7 @@ static inline bool trt_may_try_(const trt_worker_ *w, const trt_co *co)
                        !(TRT_LOAD_(&c->state, relaxed) & TRT_ABORT_));
 }
 
-static bool trt_await_slowly_(trt_co *co, uint32_t kind, void *obj, void *out, uint64_t arg)
+static TRT_NOINLINE_ bool trt_await_slowly_(trt_co *co, uint32_t kind, void *obj, void *out, uint64_t arg)
 {
     trt_op op = trt_op_(kind, obj, out, arg);
     return trt_wait_any_kind_(co, &op);
@@ -10325,25 +10348,30 @@ static bool trt_channel_grow_(trt_channel_ *c)
     return true;
 }
 
-/* Latched: put a message behind the others; there is room. (What is read again after the copy would
- * have to wait for it, as it might be what was copied to: so all is written before.) */
-static inline trt_status_code trt_channel_store_(trt_channel_ *c, const void *value)
+/* Latched: put a message behind the others; there is room in the ring, or the last block. (What is
+ * read again after the copy would have to wait for it, as it might be what was copied to: so all is
+ * written before.) */
+TRT_ALWAYS_INLINE_ unsigned char *trt_channel_place_(trt_channel_ *c)
 {
     unsigned char *to = c->ring;
-    size_t tail = c->tail, size = c->size, next = tail + size;
-    if (to) {
-        if (next == c->end) next = 0;
-    } else {
-        if (TRT_UNLIKELY_(!c->last || tail == c->end)) {
-            if (!trt_channel_grow_(c)) return TRT_NO_MEMORY;
-            tail = 0;
-            next = size;
-        }
-        to = c->last->data;
-    }
+    size_t tail = c->tail, next = tail + c->size;
+    if (!to) to = c->last->data;
+    else if (next == c->end) next = 0;
     c->tail = next;
     if (!c->len++) TRT_STORE_(&c->some, 1u, relaxed);
-    trt_copy_(to + tail, value, size);
+    return to + tail;
+}
+
+static inline bool trt_channel_grows_(const trt_channel_ *c)
+{
+    return !c->ring && (!c->last || c->tail == c->end);
+}
+
+static trt_status_code trt_channel_store_(trt_channel_ *c, const void *value)
+{
+    size_t size = c->size;
+    if (trt_channel_grows_(c) && !trt_channel_grow_(c)) return TRT_NO_MEMORY;
+    trt_copy_(trt_channel_place_(c), value, size);
     return TRT_OK;
 }
 
@@ -10357,23 +10385,33 @@ static void trt_channel_shrink_(trt_channel_ *c)
     else c->spare = block;
 }
 
-/* Latched: take the first message; there is one. */
-static inline void trt_channel_fetch_(trt_channel_ *c, void *out)
+/* Latched: the place of the first message, which is taken; there is one. */
+TRT_ALWAYS_INLINE_ const unsigned char *trt_channel_first_(trt_channel_ *c)
 {
     const unsigned char *from = c->ring;
-    size_t head = c->head, size = c->size, next = head + size, len = c->len - 1;
-    bool used_up = false;
-    if (from) {
-        if (next == c->end) next = 0;
-    } else {
+    size_t head = c->head, next = head + c->size, len = c->len - 1;
+    if (!from) {
         from = c->first->data;
         if (!len) next = c->tail = 0; /* first and last are the same block */
-        else used_up = next == c->end;
+    } else if (next == c->end) {
+        next = 0;
     }
     c->head = next;
     c->len = len;
     if (!len && !c->closed) TRT_STORE_(&c->some, 0u, relaxed);
-    trt_copy_(out, from + head, size);
+    return from + head;
+}
+
+/* Will the next message that is taken use a block up that is not the last one? */
+static inline bool trt_channel_shrinks_(const trt_channel_ *c)
+{
+    return !c->ring && c->len > 1 && c->head + c->size == c->end;
+}
+
+static void trt_channel_fetch_(trt_channel_ *c, void *out)
+{
+    bool used_up = trt_channel_shrinks_(c);
+    trt_copy_(out, trt_channel_first_(c), c->size);
     if (TRT_UNLIKELY_(used_up)) trt_channel_shrink_(c);
 }
 
@@ -10443,42 +10481,77 @@ static trt_status_code trt_channel_send_(trt_channel_ *c, const void *value, trt
     return status;
 }
 
-/* Short cuts: nobody waits on the other side, and there is room, or a message. */
+/* Latched: nobody waits on the other side, there is room, or a message, and it is a small one. */
+TRT_ALWAYS_INLINE_ bool trt_channel_put_quickly_(trt_channel_ *c, const void *value)
+{
+    if (TRT_UNLIKELY_(c->closed || trt_channel_full_(c) || c->receivers.head ||
+                      !trt_small_(c->size) || trt_channel_grows_(c)))
+        return false;
+    trt_copy_small_(trt_channel_place_(c), value, c->size);
+    return true;
+}
+
+TRT_ALWAYS_INLINE_ bool trt_channel_get_quickly_(trt_channel_ *c, void *out)
+{
+    if (TRT_UNLIKELY_(!c->len || c->senders.head || !trt_small_(c->size) || trt_channel_shrinks_(c)))
+        return false;
+    trt_copy_small_(out, trt_channel_first_(c), c->size);
+    return true;
+}
+
+/* Latched, and unlatches. */
+static TRT_NOINLINE_ bool trt_await_send_latched_(trt_co *co, trt_channel_ *c, void *value)
+{
+    trt_status_code status = trt_channel_send_(c, value, NULL);
+    if (status == TRT_PENDING) return trt_await_slowly_(co, TRT_KIND_SEND_, c, value, 0);
+    return trt_done_(trt_here_.worker, co, status);
+}
+
+static TRT_NOINLINE_ bool trt_await_send_latch_(trt_co *co, trt_channel_ *c, void *value)
+{
+    trt_latch_(&c->lock);
+    return trt_await_send_latched_(co, c, value);
+}
+
+/* What is not done quickly is a jump to who calls functions, so that these save no registers. */
 static TRT_NOINLINE_ bool trt_await_send_(trt_co *co, void *channel, void *value)
 {
     trt_worker_ *w = trt_here_.worker;
     trt_channel_ *c = (trt_channel_ *)channel;
-    trt_status_code status;
     if (!trt_may_try_(w, co) || !c->size || !value)
         return trt_await_slowly_(co, TRT_KIND_SEND_, channel, value, 0);
-    trt_latch_(&c->lock);
-    if (TRT_UNLIKELY_(c->closed || trt_channel_full_(c) || c->receivers.head)) {
-        status = trt_channel_send_(c, value, NULL);
-        if (status == TRT_PENDING) return trt_await_slowly_(co, TRT_KIND_SEND_, channel, value, 0);
-    } else {
-        status = trt_channel_store_(c, value);
-        trt_unlatch_(&c->lock);
-    }
+    if (!trt_latch_once_(&c->lock)) return trt_await_send_latch_(co, c, value);
+    if (!trt_channel_put_quickly_(c, value)) return trt_await_send_latched_(co, c, value);
+    (void)trt_done_(w, co, TRT_OK);
+    return trt_unlatch_(&c->lock);
+}
+
+/* Latched, and unlatches. */
+static TRT_NOINLINE_ bool trt_await_recv_latched_(trt_co *co, trt_channel_ *c, void *out)
+{
+    trt_worker_ *w = trt_here_.worker;
+    trt_status_code status = trt_channel_recv_(c, out, NULL);
+    if (status == TRT_PENDING) return trt_park_on_(w, co, TRT_KIND_RECV_, c, out, 0);
     return trt_done_(w, co, status);
+}
+
+static TRT_NOINLINE_ bool trt_await_recv_latch_(trt_co *co, trt_channel_ *c, void *out)
+{
+    trt_latch_(&c->lock);
+    return trt_await_recv_latched_(co, c, out);
 }
 
 static TRT_NOINLINE_ bool trt_await_recv_(trt_co *co, void *channel, void *out)
 {
     trt_worker_ *w = trt_here_.worker;
     trt_channel_ *c = (trt_channel_ *)channel;
-    trt_status_code status = TRT_OK;
     if (!trt_may_try_(w, co) || !c->size)
         return trt_await_slowly_(co, TRT_KIND_RECV_, channel, out, 0);
     if (trt_channel_dry_(c)) return trt_park_on_(w, co, TRT_KIND_RECV_, channel, out, 0);
-    trt_latch_(&c->lock);
-    if (TRT_UNLIKELY_(!c->len || c->senders.head)) {
-        status = trt_channel_recv_(c, out, NULL);
-        if (status == TRT_PENDING) return trt_park_on_(w, co, TRT_KIND_RECV_, channel, out, 0);
-    } else {
-        trt_channel_fetch_(c, out);
-        trt_unlatch_(&c->lock);
-    }
-    return trt_done_(w, co, status);
+    if (!trt_latch_once_(&c->lock)) return trt_await_recv_latch_(co, c, out);
+    if (!trt_channel_get_quickly_(c, out)) return trt_await_recv_latched_(co, c, out);
+    (void)trt_done_(w, co, TRT_OK);
+    return trt_unlatch_(&c->lock);
 }
 
 static trt_status_code trt_send_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
@@ -10532,11 +10605,27 @@ TRT_DEF_ trt_op trt_recv_(trt_channel_ *channel, void *out)
     return trt_op_(TRT_KIND_RECV_, channel, out, 0);
 }
 
+/* Latched, and unlatches. */
+static TRT_NOINLINE_ trt_status_code trt_try_send_latched_(trt_channel_ *c, const void *value)
+{
+    trt_status_code status = trt_channel_send_(c, value, NULL);
+    return status == TRT_PENDING ? TRT_FULL : status;
+}
+
+static TRT_NOINLINE_ trt_status_code trt_try_send_slow_(trt_channel_ *c, const void *value)
+{
+    if (!c->size || !value) return trt_misuse_("trt_send", value ? "before trt_channel_init" : "NULL");
+    trt_latch_(&c->lock);
+    return trt_try_send_latched_(c, value);
+}
+
 TRT_DEF_ trt_status_code trt_try_send_(trt_channel_ *channel, const void *value)
 {
-    trt_args_ args = {channel, trt_unconst_(value), 0};
-    trt_status_code status = trt_send_poll_(NULL, &args, NULL);
-    return status == TRT_PENDING ? TRT_FULL : status;
+    if (TRT_UNLIKELY_(!channel->size || !value || !trt_latch_once_(&channel->lock)))
+        return trt_try_send_slow_(channel, value);
+    if (!trt_channel_put_quickly_(channel, value)) return trt_try_send_latched_(channel, value);
+    (void)trt_unlatch_(&channel->lock);
+    return TRT_OK;
 }
 
 TRT_DEF_ trt_status_code trt_try_recv_(trt_channel_ *channel, void *out)

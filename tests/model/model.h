@@ -142,7 +142,8 @@ extern void *model_self; /* the running thread's own memory: 1 KiB, zero at firs
 #ifndef MODEL_LATCH
 #define TRT_OWN_LATCH_
 #define trt_latch_(latch) model_latch((void *)(uintptr_t)(latch), __LINE__)
-#define trt_unlatch_(latch) model_unlatch((void *)(uintptr_t)(latch), __LINE__)
+#define trt_latch_once_(latch) (model_latch((void *)(uintptr_t)(latch), __LINE__), true)
+#define trt_unlatch_(latch) (model_unlatch((void *)(uintptr_t)(latch), __LINE__), false)
 #endif
 #ifndef MODEL_ENGINE
 #define memcpy(to, from, n) model_memcpy(to, from, n)

@@ -2039,6 +2039,7 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
 #define TRT_LIKELY_(x) __builtin_expect(!!(x), 1)
 #define TRT_UNLIKELY_(x) __builtin_expect(!!(x), 0)
 #define TRT_NOINLINE_ __attribute__((noinline))
+#define TRT_COLD_ __attribute__((noinline, cold)) /* rare: made for size */
 #define TRT_ALWAYS_INLINE_ static inline __attribute__((always_inline))
 #define TRT_CONTAINER_(type, member, p) ((type *)(void *)((char *)(p) - offsetof(type, member)))
 
@@ -2096,7 +2097,7 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
  * For tests, -DTASKRT_MODEL='"file.h"' puts another layer in the place of this one. The file
  * defines
  *
- *     TRT_LOAD_ to TRT_CAS_WEAK_, TRT_FENCE_   as below
+ *     TRT_LOAD_ to TRT_CAS_WEAK_, TRT_FENCE_, TRT_LIGHT_FENCE_   as below
  *     TRT_LEARN_(p), TRT_LEARNED_(p)   set and look at a word that the process keeps: what makes
  *                          things faster, and the same (a model that repeats runs learns nothing)
  *     TRT_SYS_(name)       what is called instead of the function `name`
@@ -2138,6 +2139,8 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
 #else
 #define TRT_FENCE_(word) ((void)(word), atomic_thread_fence(memory_order_seq_cst))
 #endif
+/* One half of a full fence: the other is trt_os_fence_all_. For the processor it is nothing. */
+#define TRT_LIGHT_FENCE_(word) ((void)(word), atomic_signal_fence(memory_order_seq_cst))
 #define TRT_LEARNED_(p) TRT_LOAD_((p), relaxed)
 #define TRT_LEARN_(p) TRT_STORE_((p), 1u, relaxed)
 #define TRT_SYS_(name) name
@@ -2317,6 +2320,22 @@ static void trt_os_wake_(trt_a32_ *word, int n)
 }
 #endif
 
+/* Let every thread of the process pass a fence. False: the system cannot. */
+#if defined __linux__ && defined SYS_membarrier
+static bool trt_os_membarrier_(int command)
+{
+    int error = errno;
+    bool done = TRT_SYS_(syscall)(SYS_membarrier, command, 0, 0) == 0;
+    errno = error;
+    return done;
+}
+static bool trt_os_fence_all_(void) { return trt_os_membarrier_(8); }      /* PRIVATE_EXPEDITED */
+static bool trt_os_fence_prepare_(void) { return trt_os_membarrier_(16); } /* REGISTER_... */
+#else
+static bool trt_os_fence_all_(void) { return false; }
+static bool trt_os_fence_prepare_(void) { return false; }
+#endif
+
 typedef pthread_t trt_thread_id_;
 
 static bool trt_os_thread_(trt_thread_id_ *thread, void *(*run)(void *), void *arg)
@@ -2376,21 +2395,42 @@ static size_t trt_os_threads_(void)
  * instructions, so a short spin mostly suffices. Whoever spins looks ever more rarely (Anderson
  * 1990): the holder keeps the cache line for several turns, which the two ends of a channel on
  * different processors gain more from than from the quickest possible hand-over (a third of the
- * time for a message). */
+ * time for a message).
+ *
+ * To open it is a plain store. Only if somebody sleeps for any latch of the process is it a swap,
+ * which costs as much as the latch itself, and tells whether to wake. Who is about to sleep
+ *
+ *     counts itself; lets all threads pass a fence; swaps 2 in, and sleeps if it was held
+ *
+ * so that an opener that looked at the count before is behind its store, which the swap finds, or
+ * sees the count at its second look: then its store may have wiped out the 2, and it wakes. (Dice,
+ * Huang, Yang, "Asymmetric Dekker Synchronization", 2001.) The count is odd while there is no such
+ * fence, and every opening a swap. The system may stop to give it, if the process denies itself the
+ * call: then a sleeper looks again by itself. */
 #define TRT_LATCHED_(value) ((value) - 1u < 2u)
+static trt_a32_ trt_sleepers_ = 1; /* twice their number, and 1 without a fence for all */
+
+static void trt_latch_prepare_(void)
+{
+    if ((TRT_LOAD_(&trt_sleepers_, relaxed) & 1u) && trt_os_fence_prepare_())
+        TRT_AND_(&trt_sleepers_, ~(uint32_t)1, relaxed);
+}
 
 static TRT_NOINLINE_ uint32_t trt_latch_slow_(trt_a32_ *latch)
 {
     int spins, pause = TASKRT_TEST_SPINS < 16 ? 1 : 16, i;
     uint32_t value;
+    bool fenced;
     for (spins = 0; spins < TASKRT_TEST_SPINS; spins += pause) {
         for (i = 0; i < pause; i++) TRT_PAUSE_();
         if (pause < 128) pause *= 2;
         value = TRT_LOAD_(latch, relaxed);
         if (!TRT_LATCHED_(value) && TRT_CAS_(latch, &value, 1u, acquire)) return value;
     }
+    fenced = (TRT_ADD_(&trt_sleepers_, 2u, relaxed) & 1u) || trt_os_fence_all_();
     while (TRT_LATCHED_(value = TRT_SWAP_(latch, 2u, acquire)))
-        trt_os_wait_(latch, 2, TRT_FOREVER_);
+        trt_os_wait_(latch, 2, fenced ? TRT_FOREVER_ : trt_after_(trt_clock_(), 1000000));
+    TRT_SUB_(&trt_sleepers_, 2u, relaxed);
     return value;
 }
 
@@ -2402,7 +2442,14 @@ static uint32_t trt_latch_value_(trt_a32_ *latch)
     return value;
 }
 
-static TRT_NOINLINE_ bool trt_latch_wake_(trt_a32_ *latch)
+static TRT_NOINLINE_ bool trt_unlatch_slow_(trt_a32_ *latch, uint32_t value)
+{
+    /* Pairs with the acquire of the next holder. */
+    if (TRT_SWAP_(latch, value, release) == 2) trt_os_wake_(latch, 1);
+    return false;
+}
+
+static TRT_NOINLINE_ bool trt_unlatch_late_(trt_a32_ *latch)
 {
     trt_os_wake_(latch, 1);
     return false;
@@ -2411,8 +2458,10 @@ static TRT_NOINLINE_ bool trt_latch_wake_(trt_a32_ *latch)
 /* Returns false: to be the last thing that a function does whose answer that is. */
 TRT_INLINE_ bool trt_unlatch_value_(trt_a32_ *latch, uint32_t value)
 {
-    /* Pairs with the acquire of the next holder. */
-    return TRT_UNLIKELY_(TRT_SWAP_(latch, value, release) == 2) && trt_latch_wake_(latch);
+    if (TRT_UNLIKELY_(TRT_LOAD_(&trt_sleepers_, relaxed))) return trt_unlatch_slow_(latch, value);
+    TRT_STORE_(latch, value, release); /* as in trt_unlatch_slow_ */
+    TRT_LIGHT_FENCE_(&trt_sleepers_);
+    return TRT_UNLIKELY_(TRT_LOAD_(&trt_sleepers_, relaxed)) && trt_unlatch_late_(latch);
 }
 
 #ifndef TRT_OWN_LATCH_
@@ -2963,7 +3012,7 @@ static uint64_t trt_cell_id_(trt_cell_ *c)
     return trt_id_of_(c, TRT_GENERATION_(TRT_LOAD_(&c->state, relaxed)));
 }
 
-static void trt_say_(const char *format, ...) TRT_PRINTF_(1, 2);
+static TRT_COLD_ void trt_say_(const char *format, ...) TRT_PRINTF_(1, 2);
 static void trt_say_(const char *format, ...)
 {
     char text[1024] = "taskrt: ";
@@ -2984,7 +3033,7 @@ static uint32_t trt_line_(const trt_co *co)
     return co->pc_ >> 3 ? co->pc_ >> 3 : co->type_->line;
 }
 
-static trt_status_code trt_misuse_(const char *function, const char *what)
+static TRT_COLD_ trt_status_code trt_misuse_(const char *function, const char *what)
 {
     trt_worker_ *w = trt_here_.worker;
     if (w && w->cur && w->cur->leaf) {
@@ -4349,7 +4398,7 @@ static trt_cell_ *trt_waiter_cell_(trt_waiter_ *w)
     return w->mode == TRT_MODE_MEMBER_ ? trt_group_of_(w)->cell : NULL;
 }
 
-TRT_DEF_ void trt_panic_(const char *file, int line, const char *format, ...)
+TRT_DEF_ TRT_COLD_ void trt_panic_(const char *file, int line, const char *format, ...)
 {
     trt_self_ *self = &trt_here_;
     trt_worker_ *w = self->worker;
@@ -9079,7 +9128,7 @@ static bool trt_virtual_idle_(trt_worker_ *w)
  */
 /* False: the cell was seen before its type, and the next look tells; or the poll is over by now, and
  * what has been read is of another one, or of another task in the same slot. */
-static bool trt_stall_tell_(trt_runtime *rt, trt_worker_ *w, trt_duration for_)
+static TRT_COLD_ bool trt_stall_tell_(trt_runtime *rt, trt_worker_ *w, trt_duration for_)
 {
     const trt_type_ *type = TRT_LOAD_(&w->at_type, relaxed);
     trt_cell_ *c = TRT_LOAD_(&w->at_cell, relaxed);
@@ -11131,7 +11180,7 @@ static bool trt_threads_start_(trt_runtime *rt)
     return true;
 }
 
-TRT_DEF_ trt_status_code trt_runtime_start(trt_runtime **out, const trt_config *config)
+TRT_DEF_ TRT_COLD_ trt_status_code trt_runtime_start(trt_runtime **out, const trt_config *config)
 {
     trt_runtime *rt = (trt_runtime *)trt_aligned_(sizeof *rt);
     size_t i;
@@ -11152,6 +11201,7 @@ TRT_DEF_ trt_status_code trt_runtime_start(trt_runtime **out, const trt_config *
     TRT_STORE_(&rt->driver_until, TRT_FOREVER_, relaxed);
     rt->idle_words = (rt->n_workers + 63) / 64;
     trt_memory_init_(rt);
+    trt_latch_prepare_();
     rt->idle_bits = (trt_a64_ *)trt_zeroed_(rt->idle_words * sizeof *rt->idle_bits);
     rt->workers = (trt_worker_ **)trt_zeroed_(rt->n_workers * sizeof *rt->workers);
     for (i = 0; rt->workers && i < rt->n_workers; i++) {
@@ -11296,7 +11346,7 @@ static bool trt_tasks_wait_(trt_runtime *rt, trt_instant deadline)
     return trt_all_ended_(rt);
 }
 
-TRT_DEF_ trt_status_code trt_runtime_shutdown(trt_runtime *rt, trt_duration timeout)
+TRT_DEF_ TRT_COLD_ trt_status_code trt_runtime_shutdown(trt_runtime *rt, trt_duration timeout)
 {
     trt_instant deadline = timeout < 0 ? TRT_FOREVER_ : trt_after_(trt_clock_(), timeout);
     bool ended, jobs, again;
@@ -11392,7 +11442,7 @@ static bool trt_unname_visit_(trt_cell_ *c, uint64_t state, void *context)
     return true;
 }
 
-TRT_DEF_ trt_status_code trt_runtime_free(trt_runtime *rt)
+TRT_DEF_ TRT_COLD_ trt_status_code trt_runtime_free(trt_runtime *rt)
 {
     trt_leak_ leak = {0, NULL};
     if (!rt) return TRT_OK;
@@ -11518,7 +11568,7 @@ static trt_worker_ *trt_runner_of_(trt_runtime *rt, const trt_cell_ *c)
 }
 
 /* A worker that has not stopped may be settling what has just begun: until when is not told then. */
-static void trt_dump_wait_(const trt_runtime *rt, FILE *to, const trt_waiter_ *w)
+static TRT_COLD_ void trt_dump_wait_(const trt_runtime *rt, FILE *to, const trt_waiter_ *w)
 {
     const char *name = trt_kinds_[w->kind].name;
     if (w->kind == TRT_KIND_JOIN_ && w->args.obj)
@@ -11542,9 +11592,9 @@ static bool trt_dump_waits_(trt_runtime *rt, const trt_cell_ *c, uint64_t s)
     return g->begun && !g->parked;
 }
 
-static void trt_dump_strand_(trt_runtime *rt, FILE *to, trt_cell_ *c, int indent);
+static TRT_COLD_ void trt_dump_strand_(trt_runtime *rt, FILE *to, trt_cell_ *c, int indent);
 
-static void trt_dump_group_(trt_runtime *rt, FILE *to, trt_group_ *g, int indent)
+static TRT_COLD_ void trt_dump_group_(trt_runtime *rt, FILE *to, trt_group_ *g, int indent)
 {
     uint32_t i;
     for (i = 0; i < (uint32_t)g->n + g->timers; i++) {
@@ -11558,7 +11608,7 @@ static void trt_dump_group_(trt_runtime *rt, FILE *to, trt_group_ *g, int indent
     }
 }
 
-static void trt_dump_frame_(trt_runtime *rt, FILE *to, trt_co *co, int indent)
+static TRT_COLD_ void trt_dump_frame_(trt_runtime *rt, FILE *to, trt_co *co, int indent)
 {
     trt_owned_ *node;
     uint32_t line = co->pc_ >> 3;
@@ -11597,7 +11647,7 @@ typedef struct trt_dump_state_ {
     size_t n;
 } trt_dump_state_;
 
-static bool trt_dump_visit_(trt_cell_ *c, uint64_t s, void *context)
+static TRT_COLD_ bool trt_dump_visit_(trt_cell_ *c, uint64_t s, void *context)
 {
     trt_dump_state_ *d = (trt_dump_state_ *)context;
     const trt_type_ *type;
@@ -11635,7 +11685,7 @@ static bool trt_dump_visit_(trt_cell_ *c, uint64_t s, void *context)
 
 /* One at a time. A worker that waits for its turn changes nothing: for the dump before it has
  * stopped. */
-static void trt_dump_begin_(trt_runtime *rt, trt_worker_ *inside)
+static TRT_COLD_ void trt_dump_begin_(trt_runtime *rt, trt_worker_ *inside)
 {
     if (inside) {
         inside->dumps = true;
@@ -11646,7 +11696,7 @@ static void trt_dump_begin_(trt_runtime *rt, trt_worker_ *inside)
     if (inside) TRT_STORE_(&inside->stopped, 0u, relaxed); /* order: the latch's */
 }
 
-TRT_DEF_ void trt_dump(trt_runtime *rt, FILE *to)
+TRT_DEF_ TRT_COLD_ void trt_dump(trt_runtime *rt, FILE *to)
 {
     trt_dump_state_ d;
     bool drives, inside, paused;
@@ -11678,7 +11728,7 @@ TRT_DEF_ void trt_dump(trt_runtime *rt, FILE *to)
     trt_unlatch_(&rt->dump_latch);
 }
 
-TRT_DEF_ void trt_metrics(trt_runtime *rt, trt_metrics_info *m)
+TRT_DEF_ TRT_COLD_ void trt_metrics(trt_runtime *rt, trt_metrics_info *m)
 {
     size_t i;
     memset(m, 0, sizeof *m);

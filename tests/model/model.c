@@ -982,15 +982,33 @@ int model_compare(void *object, size_t size, void *expected, uint64_t value, mem
 }
 
 /* All fences are seq_cst. What they order is visibility, not happens-before: `fenced` does not excuse a data race. */
+static void fence(thread *t)
+{
+    clocks_join(&t->now, &t->acquired);
+    t->released = t->now;
+    clocks_join(&M.fence, &t->now);
+    t->fenced = M.fence;
+    t->fence_step = M.step;
+}
+
 void model_fence(int line)
 {
-    thread *me = point(line);
-    clocks_join(&me->now, &me->acquired);
-    me->released = me->now;
-    clocks_join(&M.fence, &me->now);
-    me->fenced = M.fence;
-    me->fence_step = M.step;
+    fence(point(line));
     told(line, "fence", NULL, 0);
+}
+
+/* Each thread passes a fence, wherever it is, between two fences of the caller. */
+static long membarrier(void)
+{
+    model_fence(0);
+    for (int i = 0; i < M.n_threads; i++) {
+        if (i == M.me) continue;
+        (void)point(0);
+        if (M.threads[i].state != ENDED) fence(&M.threads[i]);
+        told(0, "fence of", &M.threads[i], (uint64_t)i);
+    }
+    model_fence(0);
+    return 0;
 }
 
 void model_pause(int line)
@@ -1265,6 +1283,8 @@ long model_sys_syscall(long number, ...)
         (void)va_arg(list, int);
         const long *t = va_arg(list, long *);
         result = poller_wait(poller->fd, NULL, FDS, (int64_t)t[0] * 1000000000 + t[1]);
+    } else if (number == SYS_membarrier) {
+        if (va_arg(list, int) == 8) result = membarrier();
     } else if (number == SYS_sched_getaffinity) {
         (void)va_arg(list, int);
         (void)va_arg(list, size_t);

@@ -133,6 +133,7 @@ extern void *model_self; /* the running thread's own memory: 1 KiB, zero at firs
 #define TRT_CAS_WEAK_(p, expected, v, order)                                                                           \
     model_compare(MODEL_OBJECT(p), expected, MODEL_BITS(v), memory_order_##order, 1, __LINE__)
 #define TRT_FENCE_(word) ((void)(word), model_fence(__LINE__))
+#define TRT_LIGHT_FENCE_(word) ((void)(word)) /* nothing: see SYS_membarrier in model.c */
 #define TRT_LEARN_(word) ((void)(word))
 #define TRT_LEARNED_(word) ((void)(word), false)
 #define TRT_PAUSE_() model_pause(__LINE__)

@@ -28,6 +28,7 @@
     atomic_compare_exchange_weak_explicit(object, expected, value, PLAIN_ORDER_##order, PLAIN_FAILED_##order)
 #define TRT_FENCE_(word) atomic_thread_fence(memory_order_seq_cst)
 
+#define TRT_LIGHT_FENCE_(word) atomic_signal_fence(memory_order_seq_cst)
 #define TRT_LEARN_(word) atomic_store_explicit(word, 1u, memory_order_relaxed)
 #define TRT_LEARNED_(word) atomic_load_explicit(word, memory_order_relaxed)
 #define TRT_SYS_(function) function

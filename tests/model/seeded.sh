@@ -47,9 +47,13 @@ bug end_relaxed runtime spawn_join 'data race' \
 bug cancel_wakes_nobody runtime permits 'deadlock\|livelock' \
     '/^static void trt_acquire_cancel_(/,/^}/s/trt_permits_grant_(p, .*);//'
 bug latch_release_relaxed latch latch_two 'data race' \
-    's/TRT_SWAP_(latch, value, release)/TRT_SWAP_(latch, value, relaxed)/'
-bug latch_wakes_nobody latch latch_two 'deadlock' \
-    's/if (TRT_UNLIKELY_(TRT_SWAP_(latch, value, release) == 2)) trt_os_wake_(latch, 1);/(void)TRT_SWAP_(latch, value, release);/'
+    's/TRT_STORE_(latch, value, release)/TRT_STORE_(latch, value, relaxed)/'
+bug latch_wakes_nobody latch latch_swap_two 'deadlock' \
+    's/if (TRT_SWAP_(latch, value, release) == 2) trt_os_wake_(latch, 1);/(void)TRT_SWAP_(latch, value, release);/'
+bug latch_without_fence_for_all latch latch_two 'deadlock' \
+    's/& 1u) || trt_os_fence_all_();/\& 1u) || true;/'
+bug latch_looks_once latch latch_two 'deadlock' \
+    's/return TRT_UNLIKELY_(TRT_LOAD_(&trt_sleepers_, relaxed)) && trt_unlatch_late_(latch);/return false;/'
 bug visitor_not_awaited runtime free_behind_wake 'freed memory\|data race' \
     's/^    trt_visitors_wait_(rt);//'
 bug joiner_leaves_its_waiter runtime shutdown_gives_up 'has been left' \

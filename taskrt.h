@@ -9504,7 +9504,7 @@ static TRT_NOINLINE_ trt_status_code trt_permits_return_(trt_permits_ *p, uint64
         } else if (n > trt_permits_most_(ask) - trt_permits_free_(word, ask)) {
             status = TRT_MISUSE;
         } else if (TRT_CAS_WEAK_(&p->word, &word, word + (n << 2), release)) {
-            return TRT_OK; /* released to the CAS in trt_permits_take_; p may be gone already */
+            return TRT_OK; /* as in trt_permits_give_ */
         }
     }
     return status == TRT_OK ? TRT_OK : trt_misuse_(caller, "more given back than there can be");
@@ -9512,9 +9512,14 @@ static TRT_NOINLINE_ trt_status_code trt_permits_return_(trt_permits_ *p, uint64
 
 static inline trt_status_code trt_permits_give_(trt_permits_ *p, uint64_t ask, const char *caller)
 {
-    uint64_t taken = TRT_MUTEX_TAKEN_;
-    if (ask == TRT_MUTEX_ASK_ && TRT_CAS_(&p->word, &taken, TRT_MUTEX_FREE_, release))
-        return TRT_OK; /* as below: released to whoever takes it */
+    uint64_t word = TRT_MUTEX_TAKEN_, n = ask >> 2;
+    bool quick = true;
+    if (ask != TRT_MUTEX_ASK_) {
+        word = TRT_LOAD_(&p->word, relaxed); /* a first guess, the CAS decides */
+        quick = !(word & TRT_QUEUED_) && n <= trt_permits_most_(ask) - trt_permits_free_(word, ask);
+    }
+    /* Released to the CAS in trt_permits_take_; p may be gone already. */
+    if (TRT_LIKELY_(quick && TRT_CAS_(&p->word, &word, word + (n << 2), release))) return TRT_OK;
     return trt_permits_return_(p, ask, caller);
 }
 
@@ -9547,21 +9552,30 @@ static trt_status_code trt_acquire_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *
     return status;
 }
 
+/* Not at the first try. */
+static TRT_NOINLINE_ bool trt_await_acquire_again_(trt_co *co, trt_permits_ *p, void *out,
+                                                   uint64_t ask)
+{
+    trt_worker_ *w = trt_here_.worker;
+    trt_status_code status = TRT_PENDING;
+    if (trt_permits_wrong_(p, ask, out))
+        return trt_await_slowly_(co, TRT_KIND_ACQUIRE_, p, out, ask);
+    if (ask != TRT_MUTEX_ASK_) status = trt_permits_take_(p, ask, 0);
+    if (status == TRT_PENDING) return trt_park_on_(w, co, TRT_KIND_ACQUIRE_, p, out, ask);
+    if (status == TRT_OK) trt_permits_hand_over_(p, ask, out);
+    return trt_done_(w, co, status);
+}
+
 static TRT_NOINLINE_ bool trt_await_acquire_(trt_co *co, void *permits, void *out, uint64_t ask)
 {
     trt_worker_ *w = trt_here_.worker;
     trt_permits_ *p = (trt_permits_ *)permits;
-    trt_status_code status = TRT_OK;
     if (!trt_may_try_(w, co) || !out)
         return trt_await_slowly_(co, TRT_KIND_ACQUIRE_, permits, out, ask);
-    if (TRT_UNLIKELY_(!trt_permits_quick_(p, ask))) {
-        if (trt_permits_wrong_(p, ask, out))
-            return trt_await_slowly_(co, TRT_KIND_ACQUIRE_, permits, out, ask);
-        status = ask == TRT_MUTEX_ASK_ ? TRT_PENDING : trt_permits_take_(p, ask, 0);
-        if (status == TRT_PENDING) return trt_park_on_(w, co, TRT_KIND_ACQUIRE_, permits, out, ask);
-    }
-    if (status == TRT_OK) trt_permits_hand_over_(p, ask, out);
-    return trt_done_(w, co, status);
+    if (TRT_UNLIKELY_(!trt_permits_quick_(p, ask)))
+        return trt_await_acquire_again_(co, p, out, ask);
+    trt_permits_hand_over_(p, ask, out);
+    return trt_done_(w, co, TRT_OK);
 }
 
 /* A big request that leaves the head may have held back smaller ones. */

@@ -3856,10 +3856,26 @@ static TRT_NOINLINE_ void trt_wake_chain_(trt_waiter_ *w, bool last)
 }
 
 /* One that is woken runs next, on this worker; of many none does. */
+/* What most wakes are: one strand, by a worker of its own runtime, into a slot that is empty. */
+static inline bool trt_wake_quickly_(trt_waiter_ *w)
+{
+    trt_worker_ *here = trt_here_.worker;
+    trt_cell_ *c = TRT_CONTAINER_(trt_cell_, wait, w);
+    if (w->next || w->mode == TRT_MODE_THREAD_ || !here || here->rt != trt_rt_of_(c) ||
+        here->rt->current_thread || TRT_LOAD_(&here->lifo, relaxed))
+        return false;
+    TRT_STORE_(&here->lifo, (uintptr_t)c | TRT_OWNED_ENTRY_, release); /* as in trt_push_lifo_ */
+    return true;
+}
+
+static TRT_NOINLINE_ void trt_wake_these_(trt_waiter_ *w)
+{
+    if (!trt_wake_quickly_(w)) trt_wake_chain_(w, w->next != NULL);
+}
+
 static inline void trt_wake_(trt_wakes_ *wakes)
 {
-    trt_waiter_ *w = wakes->first;
-    if (w) trt_wake_chain_(w, w->next != NULL);
+    if (wakes->first) trt_wake_these_(wakes->first);
 }
 
 static void trt_list_push_(trt_list_ *list, trt_waiter_ *w)

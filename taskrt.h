@@ -1061,14 +1061,23 @@ TRT_INLINE_ __attribute__((always_inline)) void trt_args_copy_(void *to, const v
     char *t = (char *)to;
     const char *f = (const char *)from;
     size_t i = 0;
-    if (n <= 96)
-#pragma GCC unroll 24
+    if (n <= 64) {
+#pragma GCC unroll 16
         for (; i + 4 <= n; i += 4) {
             uint32_t word;
             __builtin_memcpy(&word, f + i, 4);
             __asm__("" : "+r"(word));
             __builtin_memcpy(t + i, &word, 4);
         }
+    } else if (n <= 128) { /* the two halves meet in a register: fewer stores */
+#pragma GCC unroll 16
+        for (; i + 8 <= n; i += 8) {
+            uint32_t word[2];
+            __builtin_memcpy(word, f + i, 8);
+            __asm__("" : "+r"(word[0]), "+r"(word[1]));
+            __builtin_memcpy(t + i, word, 8);
+        }
+    }
     if (i < n) __builtin_memcpy(t + i, f + i, n - i);
 }
 #pragma GCC diagnostic pop

@@ -2509,7 +2509,7 @@ static inline void trt_copy_small_(void *to, const void *from, size_t n)
 static inline void trt_copy_(void *to, const void *from, size_t n)
 {
     if (!to) return;
-    if (n == 8) memcpy(to, from, 8);
+    if (TRT_LIKELY_(n == 8)) memcpy(to, from, 8);
     else if (n == 4) memcpy(to, from, 4);
     else memcpy(to, from, n);
 }
@@ -4964,7 +4964,7 @@ static inline int trt_cleanup_begin_(trt_cell_ *c, trt_co *co)
 /* Has it neither forks nor sets left? (Acquire pairs with the last fork's end.) */
 static inline bool trt_owns_nothing_(trt_co *co)
 {
-    return !co->forked_ && !TRT_LOAD_(&co->pending_, acquire) && !co->owned_;
+    return TRT_LIKELY_(!co->forked_ && !TRT_LOAD_(&co->pending_, acquire) && !co->owned_);
 }
 
 static inline int trt_poll_once_(trt_cell_ *c, trt_co *co)
@@ -5009,8 +5009,8 @@ TRT_INLINE_ __attribute__((always_inline)) int trt_poll_leaf_(trt_worker_ *w, tr
     step = trt_poll_once_(c, co);
     if (step != TRT_STEP_ENDED_) return step;
     if (TRT_UNLIKELY_(pc && co->pc_ == pc)) trt_not_resumed_(co, pc);
-    if ((co->phase_ & 7u) != TRT_PHASE_BODY_ || !trt_owns_nothing_(co)) return step;
-    return TRT_LEARNED_(type->plain) ? TRT_STEP_OVER_ : trt_cleanup_at_once_(c, co);
+    if (TRT_UNLIKELY_((co->phase_ & 7u) != TRT_PHASE_BODY_ || !trt_owns_nothing_(co))) return step;
+    return TRT_LIKELY_(TRT_LEARNED_(type->plain)) ? TRT_STEP_OVER_ : trt_cleanup_at_once_(c, co);
 }
 
 static int trt_strand_over_(trt_worker_ *w, trt_cell_ **pc);
@@ -6004,7 +6004,8 @@ static int trt_requeue_(trt_worker_ *w, trt_cell_ **pc)
 static inline bool trt_fork_is_over_(trt_worker_ *w, trt_cell_ *c, int step)
 {
     trt_co *co = c->leaf;
-    if (step != TRT_STEP_OVER_ || co->parent_ || (c->flags & (TRT_OWN_PANIC_ | TRT_SAW_PANIC_)))
+    if (step != TRT_STEP_OVER_ ||
+        TRT_UNLIKELY_(co->parent_ || (c->flags & (TRT_OWN_PANIC_ | TRT_SAW_PANIC_))))
         return false;
     trt_fork_note_(c, (trt_status_code)co->result_);
     trt_fork_free_(w, c);

@@ -6516,7 +6516,7 @@ TRT_DEF_ void *trt_make_(const trt_type_ *type, const trt_how_ *how, trt_ref_ *u
     if (TRT_UNLIKELY_(!w || how->rt || how->flags || how->where || type->job ||
                       TRT_LOAD_(&w->rt->closing, relaxed)))
         return trt_make_any_(type, how, unmade, args);
-    c = trt_alloc_from_(w->rt, &w->cache, trt_class_(type->slot));
+    c = trt_alloc_again_(&w->cache, trt_class_(type->slot));
     if (TRT_UNLIKELY_(!c)) return trt_make_any_(type, how, unmade, args);
     TRT_COUNT_(&w->spawned, 1u);
     trt_task_init_(c, TRT_TASK_, NULL, 0);
@@ -6524,6 +6524,12 @@ TRT_DEF_ void *trt_make_(const trt_type_ *type, const trt_how_ *how, trt_ref_ *u
 }
 
 static trt_ref_ trt_start_any_(trt_cell_ *c, uint64_t generation);
+
+static TRT_NOINLINE_ trt_ref_ trt_start_pushed_(trt_worker_ *w, trt_ref_ ref)
+{
+    trt_push_lifo_(w, (uintptr_t)ref.cell);
+    return ref;
+}
 
 TRT_DEF_ trt_ref_ trt_start_(void *frame)
 {
@@ -6539,7 +6545,8 @@ TRT_DEF_ trt_ref_ trt_start_(void *frame)
     ref.failed = TRT_OK;
     /* Release: see trt_start_any_. */
     TRT_STORE_(&c->state, generation << 32 | TRT_FRESH_ | TRT_LIVE_, release);
-    trt_push_lifo_(w, (uintptr_t)c);
+    if (w->rt->current_thread || TRT_LOAD_(&w->lifo, relaxed)) return trt_start_pushed_(w, ref);
+    TRT_STORE_(&w->lifo, (uintptr_t)c, release); /* as in trt_push_lifo_ */
     return ref;
 }
 

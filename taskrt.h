@@ -673,7 +673,8 @@ typedef struct trt_type_ {
 #define TRT_CELL_ALIGN_ (sizeof(void *) == 8 ? 8u : 16u)
 #define TRT_TAIL_BYTES_ (3 * (uint32_t)sizeof(void *))
 #define TRT_ROUND_(n, to) (((n) + (uint32_t)(to) - 1) & ~((uint32_t)(to) - 1))
-/* What is aligned to 16 bytes has a size that is divisible by 16; whatever else has is taken for it. */
+/* What is aligned to 16 bytes has a size that is divisible by 16; whatever else has is taken for
+ * it. */
 #define TRT_SLOT_(size, tail)                                                                      \
     TRT_ROUND_(TRT_CELL_BYTES_ + TRT_ROUND_((uint32_t)(size), 8) + (tail),                         \
                16 - ((uint32_t)(size) & (16 - TRT_CELL_ALIGN_)))
@@ -924,13 +925,13 @@ TRT_INLINE_ uint32_t trt_cleanup_pc_(trt_co *co)
  */
 #ifndef __cplusplus
 #define trt_body                                                                                   \
-    switch (trt_body_pc_(&trt_frame_->co_))                                                         \
+    switch (trt_body_pc_(&trt_frame_->co_))                                                        \
     default:                                                                                       \
         if (0)                                                                                     \
         case 0:
 
 #define trt_cleanup                                                                                \
-    switch (trt_cleanup_pc_(&trt_frame_->co_))                                                      \
+    switch (trt_cleanup_pc_(&trt_frame_->co_))                                                     \
     default:                                                                                       \
         if (0)                                                                                     \
         case 0:
@@ -1183,7 +1184,7 @@ TRT_INLINE_ __attribute__((always_inline)) void trt_args_copy_(void *to, const v
 #else
 #define TRT_BEFORE_RESUME_() ((void)0)
 #endif
-#define TRT_TYPE_(name, record, poll_, job_, plain_)                                                       \
+#define TRT_TYPE_(name, record, poll_, job_, plain_)                                               \
     {                                                                                              \
         poll_, job_, #name, __FILE__, (uint32_t)__LINE__, TRT_ROUND_((uint32_t)sizeof(record), 8), \
             (uint32_t)offsetof(record, out), (uint32_t)sizeof(((record *)0)->out),                 \
@@ -1213,7 +1214,7 @@ TRT_INLINE_ __attribute__((always_inline)) void trt_args_copy_(void *to, const v
         this_job->out = name##_function_(&this_job->self);                                         \
     }                                                                                              \
     linkage const trt_type_ name##_type_ =                                                         \
-        TRT_TYPE_(name, struct name##_job_, NULL, name##_call_job_, NULL);                               \
+        TRT_TYPE_(name, struct name##_job_, NULL, name##_call_job_, NULL);                         \
     static T name##_function_(TRT_UNUSED_ struct name *self)
 
 #define trt_async(T, name)                                                                         \
@@ -2113,8 +2114,8 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
  *     TRT_THREAD_LOCAL_    declares a variable that each thread has for itself, zero at first
  *     TRT_PAUSE_()         a moment's rest in a loop that waits for another thread
  *
- * and, if it likes, trt_latch_, trt_latch_once_ and trt_unlatch_ as macros, with TRT_OWN_LATCH_ to say
- * so.
+ * and, if it likes, trt_latch_, trt_latch_once_ and trt_unlatch_ as macros, with TRT_OWN_LATCH_ to
+ * say so.
  *
  * `make check-mutants` weakens each order, and some test has to notice. Where none can, a comment
  * on the line or in front of the statement says why the order is there: it begins with `order`, a
@@ -3582,7 +3583,7 @@ static inline void trt_fetch_ahead_(trt_worker_ *w, uint32_t next)
     __builtin_prefetch(cell + 128, 1);
 }
 
-static uintptr_t trt_pop_(trt_worker_ *w)
+static inline uintptr_t trt_pop_(trt_worker_ *w)
 {
     uint64_t head = TRT_LOAD_(&w->ring.head, relaxed); /* the entries are its own */
     for (;;) {
@@ -5178,7 +5179,8 @@ static inline bool trt_may_try_(const trt_worker_ *w, const trt_co *co)
                        !(TRT_LOAD_(&c->state, relaxed) & TRT_ABORT_));
 }
 
-static TRT_NOINLINE_ bool trt_await_slowly_(trt_co *co, uint32_t kind, void *obj, void *out, uint64_t arg)
+static TRT_NOINLINE_ bool trt_await_slowly_(trt_co *co, uint32_t kind, void *obj, void *out,
+                                            uint64_t arg)
 {
     trt_op op = trt_op_(kind, obj, out, arg);
     return trt_wait_any_kind_(co, &op);
@@ -6196,7 +6198,12 @@ static int trt_commit_(trt_worker_ *w, trt_cell_ **pc)
             trt_enter_child_(c); /* its cleanup runs, as of any aborted start */
         return TRT_STEP_ABORT_;
     }
-    if ((c->flags & TRT_RETRY_) || kind == TRT_KIND_YIELD_) return trt_requeue_(w, pc);
+    if ((c->flags & TRT_RETRY_) || kind == TRT_KIND_YIELD_) {
+        if ((c->flags & (TRT_ASYNC_ | TRT_RETRY_)) != TRT_ASYNC_ || TRT_LOAD_(&w->lifo, relaxed))
+            return trt_requeue_(w, pc);
+        trt_push_(w, (uintptr_t)c | TRT_OWNED_ENTRY_); /* what trt_requeue_ does of it all */
+        return TRT_STEP_GONE_;
+    }
     if (kind == TRT_KIND_CALL_) {
         trt_enter_child_(c);
         return TRT_STEP_POLL_;
@@ -8662,7 +8669,7 @@ static void trt_run_all_timers_(trt_worker_ *w)
     for (i = 0; i < w->rt->n_workers; i++) trt_run_timers_(w, w->rt->workers[i], now);
 }
 
-static bool trt_stopped_(trt_worker_ *w, const trt_thread_waiter_ *t);
+static inline bool trt_stopped_(trt_worker_ *w, const trt_thread_waiter_ *t);
 
 /* Is there a strand that any worker could take? */
 static bool trt_any_entry_(trt_runtime *rt)
@@ -8992,14 +8999,18 @@ static bool trt_drive_over_(trt_runtime *rt)
     return until != TRT_FOREVER_ && trt_clock_() >= until;
 }
 
-static bool trt_stopped_(trt_worker_ *w, const trt_thread_waiter_ *t)
+static TRT_NOINLINE_ bool trt_drive_ends_(trt_runtime *rt, const trt_thread_waiter_ *t)
 {
-    trt_runtime *rt = w->rt;
-    if (TRT_LOAD_(&rt->signals, acquire) & TRT_SIGNAL_STOP_) return true;
-    if (!rt->current_thread) return false;
     if (TRT_LOAD_(&rt->deadlocked, relaxed)) return true; /* who drives has set it */
     if (t) return TRT_LOAD_(&t->woken, relaxed) != 0;     /* trt_thread_block_ acquires */
     return trt_all_ended_(rt) || trt_drive_over_(rt);
+}
+
+static inline bool trt_stopped_(trt_worker_ *w, const trt_thread_waiter_ *t)
+{
+    trt_runtime *rt = w->rt;
+    if (TRT_LOAD_(&rt->signals, acquire) & TRT_SIGNAL_STOP_) return true;
+    return rt->current_thread && trt_drive_ends_(rt, t);
 }
 
 /* A function of its own: what is inlined into one that calls setjmp is optimised less, and gcc
@@ -10589,7 +10600,8 @@ TRT_ALWAYS_INLINE_ bool trt_channel_put_quickly_(trt_channel_ *c, const void *va
 
 TRT_ALWAYS_INLINE_ bool trt_channel_get_quickly_(trt_channel_ *c, void *out)
 {
-    if (TRT_UNLIKELY_(!c->len || c->senders.head || !trt_small_(c->size) || trt_channel_shrinks_(c)))
+    if (TRT_UNLIKELY_(!c->len || c->senders.head || !trt_small_(c->size) ||
+                      trt_channel_shrinks_(c)))
         return false;
     trt_copy_small_(out, trt_channel_first_(c), c->size);
     return true;
@@ -10710,7 +10722,8 @@ static TRT_NOINLINE_ trt_status_code trt_try_send_latched_(trt_channel_ *c, cons
 
 static TRT_NOINLINE_ trt_status_code trt_try_send_slow_(trt_channel_ *c, const void *value)
 {
-    if (!c->size || !value) return trt_misuse_("trt_send", value ? "before trt_channel_init" : "NULL");
+    if (!c->size || !value)
+        return trt_misuse_("trt_send", value ? "before trt_channel_init" : "NULL");
     trt_latch_(&c->lock);
     return trt_try_send_latched_(c, value);
 }

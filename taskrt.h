@@ -534,7 +534,6 @@ int main(void)
   - A seed repeats a schedule only if nothing from outside (threads, fds, jobs) takes part.
   - A set whose members live in another runtime than its owner is not told of members that this
     other runtime gives up in a shutdown that times out.
-  - trt_advance inside an any, an all or a deadline ends at once: what it made ready runs behind.
 */
 #ifndef TASKRT_H
 #define TASKRT_H
@@ -5402,7 +5401,7 @@ TRT_DEF_ trt_op trt_within_until(trt_instant instant, trt_op op)
  *
  * Afterwards the group settles: losers are unlinked; coroutines are aborted and jobs asked to stop,
  * and the strand waits for these (`linger`), shielded. A branch of `all` with a deadline of its own
- * becomes a small coroutine that awaits it, trt_bounded_, and so does a yield.
+ * becomes a small coroutine that awaits it, trt_bounded_, and so does a yield or an advance.
  */
 static void trt_bounded_poll_(trt_co *co)
 {
@@ -5550,7 +5549,7 @@ static bool trt_member_init_(trt_worker_ *w, trt_group_ *g, uint32_t index, cons
     m->status = TRT_PENDING;
     m->kind = (uint8_t)op->kind_;
     m->args = op->args_;
-    bound = (op->kind_ == TRT_KIND_YIELD_ && !g->deadline) ||
+    bound = ((op->kind_ == TRT_KIND_YIELD_ || op->kind_ == TRT_KIND_ADVANCE_) && !g->deadline) ||
             ((g->flags & TRT_GROUP_ALL_) && trt_deadline_(op));
     if (bound && !trt_member_bound_(w, m, op, (g->flags & TRT_GROUP_ALL_) != 0)) return false;
     if (m->kind == TRT_KIND_CALL_) {
@@ -5726,6 +5725,13 @@ static trt_waiter_ *trt_member_(trt_group_ *g, uint32_t i)
 static int trt_group_settle_(trt_worker_ *w, trt_cell_ *c);
 static void trt_timer_cancel_(trt_waiter_ *w);
 
+/* The strand is claimed, and settles the group when it is its turn again. */
+static int trt_group_gives_way_(trt_worker_ *w, trt_cell_ *c)
+{
+    trt_push_(w, (uintptr_t)c | TRT_OWNED_ENTRY_);
+    return TRT_STEP_GONE_;
+}
+
 /* Register the next members; a branch runs first, until it suspends or ends. */
 static int trt_group_step_(trt_worker_ *w, trt_cell_ **pc)
 {
@@ -5746,12 +5752,12 @@ static int trt_group_step_(trt_worker_ *w, trt_cell_ **pc)
         /* A join leaves the number with the strand, where that of another member may come. */
         if (status == TRT_ERRNO && !m->error) m->error = c->wait.error;
         if (status != TRT_PENDING) trt_member_done_(g, m, status);
+        if (m->kind == TRT_KIND_ADVANCE_ && status == TRT_OK) return trt_group_gives_way_(w, c);
     }
     if (g->deadline && g->member[0].kind == TRT_KIND_YIELD_ && trt_claim_strand_(c) != 0) {
         g->winner = 0; /* a yield is complete when it is its turn again, whatever the time is then */
         g->member[0].status = TRT_OK;
-        trt_push_(w, (uintptr_t)c | TRT_OWNED_ENTRY_);
-        return TRT_STEP_GONE_;
+        return trt_group_gives_way_(w, c);
     }
     /* Done registering: from the moment that COMMIT goes, the strand may run elsewhere. */
     s = TRT_LOAD_(&c->state, relaxed); /* a first guess, the CAS decides */

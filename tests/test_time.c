@@ -406,6 +406,51 @@ TEST(advance_moves_the_virtual_clock_and_fires_what_is_due)
     CHECK_EQ(trt_run_with(&on_virtual_clock, advances, NULL), TRT_OK);
 }
 
+/* Also where it is one of several operations, it lets run what it made ready. */
+struct wakes_at { trt_duration after; bool *woken; };
+trt_async(int, wakes_at)
+{
+    trt_body {
+        trt_await(trt_sleep(self->after));
+        *self->woken = true;
+    }
+}
+
+struct advances_inside { bool woken[5]; trt_handle(wakes_at) tasks[5]; int i; trt_notify never; trt_instant start; };
+trt_async(int, advances_inside)
+{
+    trt_body {
+        self->start = trt_now();
+        for (int i = 0; i < 5; i++)
+            self->tasks[i] = trt_spawn(wakes_at, .after = trt_ms(10 * i + 5), .woken = &self->woken[i]);
+        trt_await(trt_yield());
+        trt_await(trt_yield());
+        trt_await_any(trt_advance(trt_ms(10)), trt_notified(&self->never));
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK_EQ(trt_chosen(), 0);
+        CHECK(self->woken[0] && !self->woken[1]);
+        trt_await_all(trt_advance(trt_ms(10)), trt_sleep(0));
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK(self->woken[1] && !self->woken[2]);
+        trt_await(trt_within(trt_s(1), trt_advance(trt_ms(10))));
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK(self->woken[2] && !self->woken[3]);
+        trt_await(trt_within(trt_ms(1), trt_advance(trt_ms(10)))); /* it is over before it is late */
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK(self->woken[3] && !self->woken[4]);
+        trt_await_all(trt_within(trt_s(1), trt_advance(trt_ms(10))), trt_sleep(0));
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK(self->woken[4]);
+        CHECK_EQ(trt_now() - self->start, trt_ms(50));
+        for (self->i = 0; self->i < 5; self->i++) trt_await(trt_join(self->tasks[self->i], NULL));
+    }
+}
+
+TEST(advance_inside_a_group_lets_others_run)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, advances_inside, NULL), TRT_OK);
+}
+
 struct advances_real { trt_void none; };
 trt_async(int, advances_real)
 {

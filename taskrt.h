@@ -3073,6 +3073,8 @@ static TRT_COLD_ trt_status_code trt_misuse_(const char *function, const char *w
 #define TRT_CELL_LEAST_ (sizeof(trt_cell_) + sizeof(trt_co) + 16) /* see trt_root_init_ */
 TRT_STATIC_ASSERT_(sizeof(trt_cell_) % 16 == 0 && sizeof(trt_chunk_) % 16 == 0,
                    "frames are aligned to 16 bytes if their slots are");
+TRT_STATIC_ASSERT_(sizeof(trt_cell_) == TRT_CELL_BYTES_ && sizeof(trt_tail_) == TRT_TAIL_BYTES_,
+                   "the defining macros work with these");
 
 static uint32_t trt_class_(size_t size)
 {

@@ -494,7 +494,8 @@ int main(void)
   Needs   C11 with atomics and _Thread_local, gcc or clang (or a compiler that takes their
           attributes), pthreads. C++ files may include it: no coroutine can be defined there, and
           the call forms take the members in order.
-  Linux   x86-64, gcc 11 and 12, clang 13 to 19; i386; musl: tested. epoll and futexes. aarch64,
+  Linux   x86-64, gcc 11 and 12, clang 13 to 19; i386; musl: tested. epoll, futexes, and membarrier
+          where the system has it (a sandbox should allow it, or refuse it with an error). aarch64,
           riscv64, s390x (big-endian) and 32-bit ARM: tested under qemu-user only.
   poll    any system with poll(), or TASKRT_POLL: the backend is tested on Linux.
   kqueue  macOS, FreeBSD, OpenBSD, NetBSD, DragonFly: written, never run.
@@ -4781,7 +4782,8 @@ static TRT_NOINLINE_ trt_co *trt_fork_make_slow_(trt_co *parent, const trt_type_
     return NULL;
 }
 
-/* These two are written so that nothing but jumps to what is rare: no register is saved. */
+/* What is rare is a jump here, not a call: these two save no registers. (Half a fork's time is
+ * stores; fork_join 19.9 -> 15.6 ns with what follows from that.) */
 TRT_DEF_ trt_co *trt_fork_make_(trt_co *parent, const trt_type_ *type, void *out)
 {
     trt_worker_ *w = trt_here_.worker;

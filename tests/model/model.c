@@ -1020,7 +1020,7 @@ void model_pause(int line)
 }
 void model_yield(void) { model_pause(0); }
 
-void model_latch(void *latch, int line)
+bool model_latch(void *latch, int line)
 {
     thread *me = point(line);
     location *l = location_at(latch, 4, me, true, "latch");
@@ -1033,9 +1033,10 @@ void model_latch(void *latch, int line)
     l->writes[M.me] = me->now[M.me];
     clocks_join(&me->now, &l->freed);
     told(line, "latch", latch, 0);
+    return true;
 }
 
-void model_unlatch(void *latch, int line)
+bool model_unlatch(void *latch, int line)
 {
     thread *me = &M.threads[M.me];
     location *l;
@@ -1048,6 +1049,7 @@ void model_unlatch(void *latch, int line)
     tick(me);
     wake(latch, THREADS);
     told(line, "unlatch", latch, 0);
+    return false;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -1202,8 +1204,8 @@ int model_sys_pthread_cond_init(pthread_cond_t *c, const void *a) { return (void
 int model_sys_pthread_condattr_init(pthread_condattr_t *a) { return (void)a, 0; }
 int model_sys_pthread_condattr_setclock(pthread_condattr_t *a, int clock) { return (void)a, (void)clock, 0; }
 int model_sys_pthread_condattr_destroy(pthread_condattr_t *a) { return (void)a, 0; }
-int model_sys_pthread_mutex_lock(pthread_mutex_t *m) { return model_latch(m, 0), 0; }
-int model_sys_pthread_mutex_unlock(pthread_mutex_t *m) { return model_unlatch(m, 0), 0; }
+int model_sys_pthread_mutex_lock(pthread_mutex_t *m) { return !model_latch(m, 0); }
+int model_sys_pthread_mutex_unlock(pthread_mutex_t *m) { return model_unlatch(m, 0); }
 int model_sys_pthread_once(pthread_once_t *once, void (*run)(void))
 {
     if (!*once) run();

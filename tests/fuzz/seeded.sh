@@ -42,7 +42,7 @@ bug deadline_a_nanosecond_late \
 bug sleep_a_nanosecond_early \
     '/^static bool trt_sleep_keep_(/,/^}/s/(trt_duration)w->args.arg);/(trt_duration)w->args.arg - 1);/'
 bug cleanup_twice \
-    '/^static int trt_frame_over_(/,/^}/s/    c->cleaning--;/    c->cleaning--; if (!(co->phase_ \& 32)) { co->phase_ |= 32; return trt_cleanup_begin_(c, co); }/'
+    '/^static inline int trt_cleanup_over_(/,/^}/s/    c->cleaning--;/    c->cleaning--; if (!(c->leaf->phase_ \& 32)) { c->leaf->phase_ |= 32; return trt_cleanup_begin_(c, c->leaf); }/'
 bug no_cleanup_of_what_never_ran \
     '/^static int trt_leave_(/,/^}/s/    return TRT_STEP_ENDED_;/    if (!co->pc_ \&\& !(co->phase_ \& 7u) \&\& how == TRT_LEFT_ABORTED_) { co->phase_ |= 4; c->cleaning++; }\n    return TRT_STEP_ENDED_;/'
 bug oneshot_value_lost \

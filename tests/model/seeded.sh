@@ -43,7 +43,7 @@ bug deque_pop_without_fence primitives deque 'not true: got' \
 bug unlink_without_latch primitives wheel_cancel 'data race' \
     '/^static void trt_wheel_remove_(/,/^}/s/trt_u*n*latch_(&wheel->latch);//'
 bug end_relaxed runtime spawn_join 'data race' \
-    '/^static void trt_task_end_(/,/^}/s/acq_rel/relaxed/'
+    '/^static inline void trt_task_end_(/,/^}/s/acq_rel/relaxed/'
 bug cancel_wakes_nobody runtime permits 'deadlock\|livelock' \
     '/^static void trt_acquire_cancel_(/,/^}/s/trt_permits_grant_(p, .*);//'
 bug latch_release_relaxed latch latch_two 'data race' \

@@ -7,6 +7,7 @@
 
 static trt_a32_ latch;
 static bool swapping; /* the system has no fence for all: every opening is a swap */
+static bool denied;   /* it had, and has no more */
 static int guarded; /* plain: the model sees it if two are inside, or if one does not see what the last did */
 
 static void counts(void *times)
@@ -34,6 +35,7 @@ static void threads(uintptr_t others, uintptr_t times, void (*run)(void *))
     unsigned long t[2];
     TRT_STORE_(&latch, 0u, relaxed);
     TRT_STORE_(&trt_sleepers_, swapping, relaxed);
+    if (!denied) model_allow_membarrier();
     guarded = 0;
     for (uintptr_t i = 0; i < others; i++) t[i] = model_start(run, (void *)times);
     run((void *)times);
@@ -61,6 +63,13 @@ static void swap_two(void) { swaps(1, 2, counts); }
 static void swap_three(void) { swaps(2, 1, counts); }
 static void swap_many(void) { swaps(2, 3, values); }
 
+static void denied_two(void)
+{
+    denied = true;
+    stores(1, 2, counts);
+    denied = false;
+}
+
 /* The fence for all comes to be while somebody sleeps without, and others open. */
 static void prepares(void *unused)
 {
@@ -72,6 +81,7 @@ static void prepare(void)
     unsigned long t[2];
     TRT_STORE_(&latch, 0u, relaxed);
     TRT_STORE_(&trt_sleepers_, 1u, relaxed);
+    model_allow_membarrier();
     guarded = 0;
     t[0] = model_start(counts, (void *)(uintptr_t)2);
     t[1] = model_start(prepares, NULL);
@@ -90,6 +100,7 @@ static const model_scenario scenarios[] = {
     {.name = "latch_swap_two", .run = swap_two, .exhaust = 4, .weak = 1, .stale = 2, .spurious = 1},
     {.name = "latch_swap_three", .run = swap_three, .exhaust = 3, .weak = 1, .stale = 1, .spurious = 1},
     {.name = "latch_swap_many", .run = swap_many, .weak = 1, .spurious = 3},
+    {.name = "latch_denied_two", .run = denied_two, .exhaust = 4, .weak = 1, .stale = 2, .spurious = 1},
     {.name = "latch_prepare", .run = prepare, .weak = 1, .spurious = 2},
 };
 

@@ -156,6 +156,7 @@ static struct {
     int at_once;                    /* the thread that goes on alone from its moment on, or -1 */
     long turn;
     int threads_left, memory_left;
+    bool membarrier;
     fd_state fd[FDS];
     /* to explain a race: the access to look for when the run is repeated */
     uintptr_t watched;
@@ -1197,6 +1198,7 @@ unsigned long model_start(void (*run)(void *), void *argument)
 void model_join(unsigned long id) { model_sys_pthread_join(id, NULL); }
 void model_refuse_threads(int from) { M.threads_left = from; }
 void model_refuse_memory(int from) { M.memory_left = from; }
+void model_allow_membarrier(void) { M.membarrier = true; }
 
 /* Mutexes and conditions, for TASKRT_NO_FUTEX: a mutex is a latch. */
 int model_sys_pthread_mutex_init(pthread_mutex_t *m, const void *a) { return (void)m, (void)a, 0; }
@@ -1286,7 +1288,8 @@ long model_sys_syscall(long number, ...)
         const long *t = va_arg(list, long *);
         result = poller_wait(poller->fd, NULL, FDS, (int64_t)t[0] * 1000000000 + t[1]);
     } else if (number == SYS_membarrier) {
-        if (va_arg(list, int) == 8) result = membarrier();
+        if (!M.membarrier) result = -1;
+        else if (va_arg(list, int) == 8) result = membarrier();
     } else if (number == SYS_sched_getaffinity) {
         (void)va_arg(list, int);
         (void)va_arg(list, size_t);
@@ -1532,6 +1535,7 @@ static void one_run(void)
     M.n_free = 0;
     M.clock = 1000000000000;
     M.threads_left = M.memory_left = -1;
+    M.membarrier = false;
     memset(M.fd, 0, sizeof M.fd);
     *M.log = 0;
     M.moments = M.awaiting = 0;

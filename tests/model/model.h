@@ -93,6 +93,7 @@ void model_end_moments(void);        /* no more of them: who awaits one is told,
 int64_t model_elapsed(void);         /* of the model's clock since the run began */
 void model_refuse_threads(int from); /* pthread_create fails from the from-th call on (0: the next) */
 void model_refuse_memory(int from);  /* malloc, likewise */
+void model_allow_membarrier(void);   /* else the system has none: what is found out about it outlives the run */
 int model_fd(void);                  /* an fd that is not ready; model_fd_ready makes it so */
 void model_fd_ready(int fd, uint32_t events);
 void model_fd_unready(int fd, uint32_t events);

@@ -3721,9 +3721,10 @@ static inline bool trt_deque_put_(trt_deque_ *d, trt_cell_ *c)
 static TRT_NOINLINE_ bool trt_deque_push_(trt_worker_ *w, trt_cell_ *c)
 {
     trt_deque_ *d = &w->deque;
-    return trt_deque_put_(d, c) ||
-           (trt_deque_grow_(d, TRT_LOAD_(&d->top, acquire), TRT_LOAD_(&d->bottom, relaxed)) &&
-            trt_deque_put_(d, c));
+    uint64_t top;
+    if (trt_deque_put_(d, c)) return true;
+    top = TRT_LOAD_(&d->top, acquire); /* order: reuse */
+    return trt_deque_grow_(d, top, TRT_LOAD_(&d->bottom, relaxed)) && trt_deque_put_(d, c);
 }
 
 static inline trt_cell_ *trt_deque_pop_(trt_worker_ *w)
@@ -3864,7 +3865,6 @@ static TRT_NOINLINE_ void trt_wake_chain_(trt_waiter_ *w, bool last)
     }
 }
 
-/* One that is woken runs next, on this worker; of many none does. */
 /* What most wakes are: one strand, by a worker of its own runtime, into a slot that is empty. */
 static inline bool trt_wake_quickly_(trt_waiter_ *w)
 {
@@ -3882,6 +3882,7 @@ static TRT_NOINLINE_ void trt_wake_these_(trt_waiter_ *w)
     if (!trt_wake_quickly_(w)) trt_wake_chain_(w, w->next != NULL);
 }
 
+/* One that is woken runs next, on this worker; of many none does. */
 static inline void trt_wake_(trt_wakes_ *wakes)
 {
     if (wakes->first) trt_wake_these_(wakes->first);
@@ -4996,7 +4997,7 @@ static TRT_NOINLINE_ int trt_cleanup_at_once_(trt_cell_ *c, trt_co *co)
 }
 
 /* Run the innermost frame: its body and, if that ends with nothing to wait for, its cleanup. */
-TRT_INLINE_ __attribute__((always_inline)) int trt_poll_leaf_(trt_worker_ *w, trt_cell_ *c)
+TRT_ALWAYS_INLINE_ int trt_poll_leaf_(trt_worker_ *w, trt_cell_ *c)
 {
     trt_co *co = c->leaf;
     const trt_type_ *type = co->type_;

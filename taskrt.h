@@ -4879,6 +4879,9 @@ TRT_DEF_ void trt_abort_(trt_ref_ ref)
  *     over
  *
  * However the body ends (return, falling off, abort, panic), the frame goes the whole way, once.
+ * Once a cleanup's poll has come by trt_body and met no trt_cleanup, the coroutine is known to have
+ * none (`plain`): then a body that has nothing to wait for is the frame's end.
+ *
  * Waits in 1, 3 and 4 are shielded from aborts, and so is everything that a cleanup awaits, however
  * deep: `cleaning` of the cell counts the frames that are in 2 to 4.
  */

@@ -2886,7 +2886,7 @@ struct trt_runtime {
     trt_a32_ shutdown_latch, ended_gate, ended_fence, threads_latch;
     trt_a32_ given_up;
     trt_a32_ deadlocked, exited; /* exited: workers that have left their loop */
-    trt_a32_ own_threads;        /* that live: of the pool, and the watch thread */
+    trt_a64_ own_threads;        /* that live: of the pool, and the watch thread; changes << 32 */
     bool begun;
     trt_a32_ started; /* worker threads: there may be fewer than workers */
 };
@@ -7491,6 +7491,9 @@ static trt_summons_ trt_pool_call_(trt_pool_ *pool, bool may_start)
     return call;
 }
 
+#define TRT_OWN_BEGINS_ (((uint64_t)1 << 32) + 1) /* one more change, and one more */
+#define TRT_OWN_ENDS_ (((uint64_t)1 << 32) - 1)   /* one more change, and one less */
+
 static bool trt_pool_thread_start_(trt_runtime *rt)
 {
     trt_pool_thread_ *t = (trt_pool_thread_ *)TASKRT_MALLOC(sizeof *t);
@@ -7499,7 +7502,7 @@ static bool trt_pool_thread_start_(trt_runtime *rt)
         t->rt = rt;
         trt_latch_(&rt->threads_latch); /* the thread waits for this: `thread` is written then */
         if (trt_os_thread_(&t->thread, trt_pool_main_, t)) {
-            TRT_ADD_(&rt->own_threads, 1u, release); /* order: as in trt_alone_ */
+            TRT_ADD_(&rt->own_threads, TRT_OWN_BEGINS_, release); /* order: as in trt_alone_ */
             trt_unlatch_(&rt->threads_latch);
             return true;
         }
@@ -7776,7 +7779,7 @@ static void *trt_pool_main_(void *arg)
         if (!pool->first) trt_pool_linger_(rt, t);
     }
     trt_pool_leave_(rt, t);
-    TRT_SUB_(&rt->own_threads, 1u, release); /* order: as in trt_alone_ */
+    TRT_ADD_(&rt->own_threads, TRT_OWN_ENDS_, release); /* order: as in trt_alone_ */
     return NULL;
 }
 
@@ -9118,15 +9121,17 @@ static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
  */
 static bool trt_alone_(trt_runtime *rt)
 {
-    size_t own, n;
-    /* A thread is counted after it has begun, and no more before it ends.
+    uint64_t own;
+    size_t n;
+    /* A thread is counted after it has begun, and no more before it ends. (Changes are counted with
+     * them: one may have ended and another begun meanwhile, for a thread from outside.)
      * order: the system's own count lies between, which is outside of the model */
     do {
         own = TRT_LOAD_(&rt->own_threads, acquire); /* order: see above */
         n = trt_os_threads_();
     } while (own != TRT_LOAD_(&rt->own_threads, acquire)); /* order: see above */
     if (TRT_TSAN_ && n > 1) n--; /* it has a thread of its own: two, after a fork */
-    return n && n <= 1 + own;
+    return n && n <= 1 + (size_t)(uint32_t)own;
 }
 
 /* Nothing runs or is about to: no task, no job, nor the thread that drives (trt_any_work_). */
@@ -11247,7 +11252,7 @@ static bool trt_threads_start_(trt_runtime *rt)
     if (!rt->current_thread && !TRT_LOAD_(&rt->started, relaxed)) return false;
     TRT_STORE_(&rt->watch_word, 1u, relaxed);
     rt->watching = trt_os_thread_(&rt->watch, trt_watch_main_, rt);
-    if (rt->watching) TRT_ADD_(&rt->own_threads, 1u, relaxed);
+    if (rt->watching) TRT_ADD_(&rt->own_threads, TRT_OWN_BEGINS_, relaxed);
     return true;
 }
 

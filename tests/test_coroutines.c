@@ -848,4 +848,33 @@ TEST(what_an_operation_only_reads_may_be_a_local)
     CHECK_EQ(trt_run_with(&on_virtual_clock, receives, NULL), TRT_OK);
 }
 
+/* What is learned from frames that never came as far as trt_body is not held against those that did. */
+struct fronted { bool leaves; int *cleaned; };
+trt_async(int, fronted)
+{
+    if (self->leaves) return;
+    trt_body { trt_return(1); }
+    trt_cleanup { ++*self->cleaned; }
+}
+
+struct runs_fronted { int cleaned, out; trt_frame(fronted) child; };
+trt_async(int, runs_fronted)
+{
+    trt_body {
+        trt_await(trt_join(trt_spawn(fronted, .leaves = true, .cleaned = &self->cleaned), &self->out));
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK_EQ(self->out, 0);
+        trt_await(trt_call(fronted, &self->child, .leaves = true, .cleaned = &self->cleaned));
+        CHECK_EQ(self->cleaned, 0);
+        trt_await(trt_join(trt_spawn(fronted, .cleaned = &self->cleaned), &self->out));
+        CHECK_EQ(self->out, 1);
+        trt_await(trt_call(fronted, &self->child, .cleaned = &self->cleaned));
+        trt_fork(fronted, &self->out, .cleaned = &self->cleaned);
+        trt_await(trt_sync());
+        CHECK_EQ(self->cleaned, 3);
+    }
+}
+
+TEST(a_return_in_front_of_the_body_says_nothing_of_the_cleanup) { CHECK_EQ(trt_run(runs_fronted, NULL), TRT_OK); }
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

@@ -495,7 +495,8 @@ int main(void)
           attributes), pthreads. C++ files may include it: no coroutine can be defined there, and
           the call forms take the members in order.
   Linux   x86-64, gcc 11 and 12, clang 13 to 19; i386; musl: tested. epoll, futexes, and membarrier
-          where the system has it (a sandbox should allow it, or refuse it with an error). aarch64,
+          where the system has it (a sandbox should allow it, or refuse it with an error; to ask for
+          it takes the first start of a runtime about 10 ms if other threads run). aarch64,
           riscv64, s390x (big-endian) and 32-bit ARM: tested under qemu-user only.
   poll    any system with poll(), or TASKRT_POLL: the backend is tested on Linux.
   kqueue  macOS, FreeBSD, OpenBSD, NetBSD, DragonFly: written, never run.
@@ -2497,6 +2498,7 @@ TRT_INLINE_ bool trt_unlatch_(trt_a32_ *latch)
 /* ------------------------------------------------------------------------------------------------
  * >>util
  */
+/* Sizes 4 and 8 are most results and messages: two instructions instead of a call. */
 static inline bool trt_small_(size_t n) { return n == 8 || n == 4; }
 
 static inline void trt_copy_small_(void *to, const void *from, size_t n)
@@ -2506,7 +2508,6 @@ static inline void trt_copy_small_(void *to, const void *from, size_t n)
     else memcpy(to, from, 4);
 }
 
-/* Sizes 4 and 8 are most results and messages: two instructions instead of a call. */
 static inline void trt_copy_(void *to, const void *from, size_t n)
 {
     if (!to) return;
@@ -3552,15 +3553,21 @@ static inline uintptr_t trt_lifo_swap_(trt_worker_ *w, uintptr_t entry)
     return old;
 }
 
+/* Into the slot, if there is one and it is empty. */
+static inline bool trt_put_lifo_(trt_worker_ *w, uintptr_t entry)
+{
+    /* only its own worker fills it */
+    if (w->rt->current_thread || TRT_LOAD_(&w->lifo, relaxed)) return false;
+    TRT_STORE_(&w->lifo, entry, release); /* pairs with the swap of a thief */
+    return true;
+}
+
 static inline void trt_push_lifo_(trt_worker_ *w, uintptr_t entry)
 {
     uintptr_t old;
+    if (trt_put_lifo_(w, entry)) return;
     if (w->rt->current_thread) {
         trt_push_(w, entry);
-        return;
-    }
-    if (!TRT_LOAD_(&w->lifo, relaxed)) { /* only its own worker fills it */
-        TRT_STORE_(&w->lifo, entry, release); /* pairs with the swap of a thief */
         return;
     }
     old = trt_lifo_swap_(w, entry);
@@ -3870,11 +3877,8 @@ static inline bool trt_wake_quickly_(trt_waiter_ *w)
 {
     trt_worker_ *here = trt_here_.worker;
     trt_cell_ *c = TRT_CONTAINER_(trt_cell_, wait, w);
-    if (w->next || w->mode == TRT_MODE_THREAD_ || !here || here->rt != trt_rt_of_(c) ||
-        here->rt->current_thread || TRT_LOAD_(&here->lifo, relaxed))
-        return false;
-    TRT_STORE_(&here->lifo, (uintptr_t)c | TRT_OWNED_ENTRY_, release); /* as in trt_push_lifo_ */
-    return true;
+    return !w->next && w->mode != TRT_MODE_THREAD_ && here && here->rt == trt_rt_of_(c) &&
+           trt_put_lifo_(here, (uintptr_t)c | TRT_OWNED_ENTRY_);
 }
 
 static TRT_NOINLINE_ void trt_wake_these_(trt_waiter_ *w)
@@ -5994,9 +5998,7 @@ static bool trt_soon_(trt_worker_ *w)
     return took * trt_ring_length_(w) < TRT_WAKE_NS_;
 }
 
-/* A strand has given way but stays runnable: to the back of the queue. What it runs on top of goes
- * on. */
-static int trt_requeue_(trt_worker_ *w, trt_cell_ **pc)
+static TRT_NOINLINE_ int trt_requeue_slow_(trt_worker_ *w, trt_cell_ **pc)
 {
     trt_cell_ *c = *pc, *behind = NULL;
     bool exhausted = (c->flags & TRT_RETRY_) != 0;
@@ -6010,6 +6012,17 @@ static int trt_requeue_(trt_worker_ *w, trt_cell_ **pc)
         trt_notify_(w->rt);
     *pc = behind;
     return behind ? TRT_STEP_COMMIT_ : TRT_STEP_GONE_;
+}
+
+/* A strand has given way but stays runnable: to the back of the queue. What it runs on top of goes
+ * on. Mostly there is nothing, and nobody to tell. */
+static inline int trt_requeue_(trt_worker_ *w, trt_cell_ **pc)
+{
+    trt_cell_ *c = *pc;
+    if ((c->flags & (TRT_ASYNC_ | TRT_RETRY_)) != TRT_ASYNC_ || TRT_LOAD_(&w->lifo, relaxed))
+        return trt_requeue_slow_(w, pc);
+    trt_push_(w, (uintptr_t)c | TRT_OWNED_ENTRY_);
+    return TRT_STEP_GONE_;
 }
 
 /* An inline child of a sync that has just run: if it is over, body and cleanup, it is taken leave of
@@ -6209,12 +6222,7 @@ static int trt_commit_(trt_worker_ *w, trt_cell_ **pc)
             trt_enter_child_(c); /* its cleanup runs, as of any aborted start */
         return TRT_STEP_ABORT_;
     }
-    if ((c->flags & TRT_RETRY_) || kind == TRT_KIND_YIELD_) {
-        if ((c->flags & (TRT_ASYNC_ | TRT_RETRY_)) != TRT_ASYNC_ || TRT_LOAD_(&w->lifo, relaxed))
-            return trt_requeue_(w, pc);
-        trt_push_(w, (uintptr_t)c | TRT_OWNED_ENTRY_); /* what trt_requeue_ does of it all */
-        return TRT_STEP_GONE_;
-    }
+    if ((c->flags & TRT_RETRY_) || kind == TRT_KIND_YIELD_) return trt_requeue_(w, pc);
     if (kind == TRT_KIND_CALL_) {
         trt_enter_child_(c);
         return TRT_STEP_POLL_;
@@ -6563,9 +6571,7 @@ TRT_DEF_ trt_ref_ trt_start_(void *frame)
     ref.failed = TRT_OK;
     /* Release: see trt_start_any_. */
     TRT_STORE_(&c->state, generation << 32 | TRT_FRESH_ | TRT_LIVE_, release);
-    if (w->rt->current_thread || TRT_LOAD_(&w->lifo, relaxed)) return trt_start_pushed_(w, ref);
-    TRT_STORE_(&w->lifo, (uintptr_t)c, release); /* as in trt_push_lifo_ */
-    return ref;
+    return trt_put_lifo_(w, (uintptr_t)c) ? ref : trt_start_pushed_(w, ref);
 }
 
 static TRT_NOINLINE_ trt_ref_ trt_start_any_(trt_cell_ *c, uint64_t generation)
@@ -6689,14 +6695,21 @@ static trt_status_code trt_join_look_(const trt_co *co, const trt_args_ *args, u
 }
 
 /* An ended task: take its result, unless somebody else was faster. */
-static bool trt_join_take_(trt_args_ *args, trt_cell_ *joiner, uint64_t s, trt_status_code *status)
+static inline bool trt_join_ended_(trt_cell_ *c, void *out, trt_cell_ *joiner, uint64_t s,
+                                   trt_status_code *status)
 {
-    trt_cell_ *c = (trt_cell_ *)args->obj;
-    bool stop = (args->arg & TRT_JOIN_STOP_) != 0;
     /* Pairs with the release of the task's end. */
     if (!TRT_CAS_(&c->state, &s, s | TRT_JOINED_, acquire)) return false;
-    *status = trt_consume_(c, stop ? NULL : args->out, joiner);
+    *status = trt_consume_(c, out, joiner);
     if (joiner && *status == TRT_PANICKED) joiner->flags |= TRT_SAW_PANIC_;
+    return true;
+}
+
+static bool trt_join_take_(trt_args_ *args, trt_cell_ *joiner, uint64_t s, trt_status_code *status)
+{
+    bool stop = (args->arg & TRT_JOIN_STOP_) != 0;
+    void *out = stop ? NULL : args->out;
+    if (!trt_join_ended_((trt_cell_ *)args->obj, out, joiner, s, status)) return false;
     if (stop) *status = TRT_OK;
     return true;
 }
@@ -6750,13 +6763,10 @@ static TRT_NOINLINE_ bool trt_await_join_(trt_co *co, void *child, void *out, ui
     if (TRT_GENERATION_(s) != arg || !trt_may_try_(w, co) || trt_on_stack_(w, out))
         return trt_await_slowly_(co, TRT_KIND_JOIN_, child, out, arg);
     if (s & TRT_FRESH_) return trt_record_(w, co, TRT_KIND_JOIN_, child, out, arg);
-    /* Acquire: as in trt_join_take_. */
     if ((s & (TRT_LIVE_ | TRT_DONE_ | TRT_SET_ | TRT_DETACHED_ | TRT_JOINED_)) !=
             (TRT_LIVE_ | TRT_DONE_) ||
-        !TRT_CAS_(&c->state, &s, s | TRT_JOINED_, acquire))
+        !trt_join_ended_(c, out, co->cell_, s, &status))
         return trt_await_slowly_(co, TRT_KIND_JOIN_, child, out, arg);
-    status = trt_consume_(c, out, co->cell_);
-    if (TRT_UNLIKELY_(status == TRT_PANICKED)) co->cell_->flags |= TRT_SAW_PANIC_;
     return trt_done_(w, co, status);
 }
 
@@ -10738,10 +10748,9 @@ static TRT_NOINLINE_ trt_status_code trt_try_send_latched_(trt_channel_ *c, cons
 
 static TRT_NOINLINE_ trt_status_code trt_try_send_slow_(trt_channel_ *c, const void *value)
 {
-    if (!c->size || !value)
-        return trt_misuse_("trt_send", value ? "before trt_channel_init" : "NULL");
-    trt_latch_(&c->lock);
-    return trt_try_send_latched_(c, value);
+    trt_args_ args = {c, trt_unconst_(value), 0};
+    trt_status_code status = trt_send_poll_(NULL, &args, NULL);
+    return status == TRT_PENDING ? TRT_FULL : status;
 }
 
 TRT_DEF_ trt_status_code trt_try_send_(trt_channel_ *channel, const void *value)

@@ -1289,7 +1289,7 @@ long model_sys_syscall(long number, ...)
         result = poller_wait(poller->fd, NULL, FDS, (int64_t)t[0] * 1000000000 + t[1]);
     } else if (number == SYS_membarrier) {
         if (!M.membarrier) result = -1;
-        else if (va_arg(list, int) == 8) result = membarrier();
+        else if (va_arg(list, int) == 8 /* PRIVATE_EXPEDITED */) result = membarrier();
     } else if (number == SYS_sched_getaffinity) {
         (void)va_arg(list, int);
         (void)va_arg(list, size_t);

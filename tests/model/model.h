@@ -28,7 +28,8 @@
  *   - Data races on plain memory. The scenarios are compiled with -fsanitize=thread and linked with the callbacks in
  *     model.c instead of that sanitizer's library: each plain access is checked by vector clocks, byte by byte.
  *   - Threads, futexes (with spurious returns), clocks and time-outs (the clock moves when nobody can run, or, a bounded
- *     number of times a run, early), malloc and free, eventfd, epoll, poll and pipes as far as the poller needs them.
+ *     number of times a run, early), malloc and free, membarrier, eventfd,
+ *     epoll, poll and pipes as far as the poller needs them.
  *   - The latch, as a lock with one scheduling point; with -DMODEL_LATCH its own code is run instead.
  *
  * What is reported, with the backtrace of every thread and the list to repeat it by

@@ -665,7 +665,8 @@ typedef struct trt_type_ {
     const char *name, *file;
     uint32_t line, size, out_offset, out_size, self_offset, self_size;
     uint32_t debug;
-    uint32_t slot, tail_slot; /* what a cell with such a frame takes, without and with a tail */
+    uint16_t slot, tail_slot; /* size class of a cell with such a frame, without and with a tail */
+    uint32_t wide;            /* the result does not lie in the 16 bytes behind the header */
     trt_a32_ *plain;          /* 1 as soon as it is known that it has no cleanup */
 } trt_type_;
 
@@ -679,6 +680,13 @@ typedef struct trt_type_ {
 #define TRT_SLOT_(size, tail)                                                                      \
     TRT_ROUND_(TRT_CELL_BYTES_ + TRT_ROUND_((uint32_t)(size), 8) + (tail),                         \
                16 - ((uint32_t)(size) & (16 - TRT_CELL_ALIGN_)))
+
+/* The size class of a slot: 64 in steps of 8 bytes, then four a doubling. */
+#define TRT_LOG2_(n) (63u - (uint32_t)__builtin_clzll((unsigned long long)(n)))
+#define TRT_QUARTER_(last) ((uint32_t)((last) >> (TRT_LOG2_((last) | 512) - 2) & 3))
+#define TRT_CLASS_(size)                                                                           \
+    ((size) <= 512 ? (uint32_t)(((size) - 1) / 8)                                                  \
+                   : 64 + (TRT_LOG2_((size) - 1) - 9) * 4 + TRT_QUARTER_((size) - 1))
 #ifdef __cplusplus
 typedef const trt_type_ *trt_atype_;
 #else
@@ -854,7 +862,7 @@ TASKRT_API trt_ref_ trt_start_(void *frame);
 TASKRT_API trt_status_code trt_block_on_(trt_runtime *rt, const trt_config *config, uint32_t own,
                                          const trt_type_ *type, void *out, const void *args);
 TASKRT_API trt_co *trt_fork_make_(trt_co *parent, const trt_type_ *type, void *out);
-TASKRT_API void trt_fork_push_(trt_co *child);
+TASKRT_API void trt_fork_push_(trt_co *parent, trt_co *child);
 TASKRT_API trt_status_code trt_status_of_(const trt_co *co, int index);
 TASKRT_API int trt_errno_(const trt_co *co);
 TASKRT_API trt_op trt_any_(uint32_t flags, size_t n, const trt_op *ops);
@@ -1140,7 +1148,7 @@ TRT_INLINE_ __attribute__((always_inline)) void trt_args_copy_(void *to, const v
             (struct name##_frame_ *)(void *)trt_fork_make_(parent, &name##_type_, (void *)out);    \
         if (frame) {                                                                               \
             TRT_ARGS_COPY_(frame->self, args);                                                     \
-            trt_fork_push_(&frame->co_);                                                           \
+            trt_fork_push_(parent, &frame->co_);                                                   \
         }                                                                                          \
     }                                                                                              \
     TRT_INLINE_ trt_status_code name##_run_(trt_runtime *rt, const trt_config *config,             \
@@ -1190,7 +1198,9 @@ TRT_INLINE_ __attribute__((always_inline)) void trt_args_copy_(void *to, const v
         poll_, job_, #name, __FILE__, (uint32_t)__LINE__, TRT_ROUND_((uint32_t)sizeof(record), 8), \
             (uint32_t)offsetof(record, out), (uint32_t)sizeof(((record *)0)->out),                 \
             (uint32_t)offsetof(record, self), (uint32_t)sizeof(struct name), TRT_DEBUG_,           \
-            TRT_SLOT_(sizeof(record), 0u), TRT_SLOT_(sizeof(record), TRT_TAIL_BYTES_), plain_      \
+            (uint16_t)TRT_CLASS_(TRT_SLOT_(sizeof(record), 0u)),                                   \
+            (uint16_t)TRT_CLASS_(TRT_SLOT_(sizeof(record), TRT_TAIL_BYTES_)),                      \
+            offsetof(record, out) != sizeof(trt_co) || sizeof(((record *)0)->out) > 16, plain_     \
     }
 
 #define TRT_DEFINE_CO_(linkage, name)                                                              \
@@ -2700,7 +2710,7 @@ typedef struct trt_region_ { struct trt_region_ *next; size_t size; } trt_region
 /* Free slots of one worker (or of all threads that are none, under a latch). */
 typedef struct trt_cache_ {
     trt_cell_ *free[TRT_CLASSES_];
-    uint32_t count[TRT_CLASSES_];
+    uint32_t room[TRT_CLASSES_]; /* for so many more, then half of the list is passed on */
     trt_chunk_ *chunk[TRT_CLASSES_];
 } trt_cache_;
 
@@ -2967,8 +2977,7 @@ static inline trt_co *trt_root_init_(trt_cell_ *c, const trt_type_ *type)
     trt_co *co = trt_root_(c);
     trt_header_init_(co, type, c);
     c->leaf = co;
-    if (TRT_UNLIKELY_(type->out_offset != sizeof *co || type->out_size > 16))
-        return trt_result_zero_(co, type);
+    if (TRT_UNLIKELY_(type->wide)) return trt_result_zero_(co, type);
     memset(co + 1, 0, 16);
     return co;
 }
@@ -3075,15 +3084,6 @@ TRT_STATIC_ASSERT_(sizeof(trt_cell_) % 16 == 0 && sizeof(trt_chunk_) % 16 == 0,
 TRT_STATIC_ASSERT_(sizeof(trt_cell_) == TRT_CELL_BYTES_ && sizeof(trt_tail_) == TRT_TAIL_BYTES_,
                    "the defining macros work with these");
 
-static uint32_t trt_class_(size_t size)
-{
-    uint32_t high;
-    size_t last = size - 1;
-    if (size <= 512) return (uint32_t)(last / 8);
-    high = 63u - (uint32_t)__builtin_clzll((unsigned long long)last);
-    return 64 + (high - 9) * 4 + (uint32_t)(last >> (high - 2) & 3);
-}
-
 static size_t trt_class_size_(uint32_t class_index)
 {
     uint32_t high;
@@ -3186,7 +3186,7 @@ static TRT_NOINLINE_ trt_cell_ *trt_alloc_slow_(trt_runtime *rt, trt_cache_ *cac
     }
     if (!c) return trt_carve_(rt, cache, class_index);
     cache->free[class_index] = (trt_cell_ *)(void *)c->leaf;
-    cache->count[class_index] = rt->batch_size[class_index] - 1;
+    cache->room[class_index] = rt->batch_size[class_index] + 1; /* of two batches */
     return c;
 }
 
@@ -3196,7 +3196,7 @@ static inline trt_cell_ *trt_alloc_again_(trt_cache_ *cache, uint32_t class_inde
     trt_cell_ *c = cache->free[class_index];
     if (TRT_UNLIKELY_(!c)) return NULL;
     cache->free[class_index] = (trt_cell_ *)(void *)c->leaf;
-    cache->count[class_index]--;
+    cache->room[class_index]++;
     return c;
 }
 
@@ -3212,7 +3212,7 @@ static TRT_NOINLINE_ void trt_spill_(trt_runtime *rt, trt_cache_ *cache, uint32_
     trt_cell_ *first = cache->free[class_index], *last = first;
     while (--n) last = (trt_cell_ *)(void *)last->leaf;
     cache->free[class_index] = (trt_cell_ *)(void *)last->leaf;
-    cache->count[class_index] -= rt->batch_size[class_index];
+    cache->room[class_index] += rt->batch_size[class_index];
     last->leaf = NULL;
     trt_latch_(&rt->memory_latch);
     first->up = rt->batches[class_index];
@@ -3226,8 +3226,7 @@ static inline void trt_free_to_(trt_runtime *rt, trt_cache_ *cache, trt_cell_ *c
 {
     c->leaf = (trt_co *)(void *)cache->free[class_index];
     cache->free[class_index] = c;
-    if (TRT_UNLIKELY_(++cache->count[class_index] >= 2 * rt->batch_size[class_index]))
-        trt_spill_(rt, cache, class_index);
+    if (TRT_UNLIKELY_(--cache->room[class_index] == 0)) trt_spill_(rt, cache, class_index);
 }
 
 static trt_cell_ *trt_slot_alloc_(trt_runtime *rt, uint32_t class_index)
@@ -3262,7 +3261,7 @@ static inline void trt_slot_free_(void *slot)
 static void *trt_block_alloc_(trt_runtime *rt, size_t size)
 {
     size = size < 32 ? 32 : (size + 15) & ~(size_t)15;
-    return trt_slot_alloc_(rt, TRT_CELL_CLASSES_ + trt_class_(size));
+    return trt_slot_alloc_(rt, TRT_CELL_CLASSES_ + TRT_CLASS_(size));
 }
 
 /* The generation ends: handles to it are stale from here on. */
@@ -3272,6 +3271,12 @@ static inline void trt_cell_free_(trt_cell_ *c)
     /* Release: who finds its handle stale, in trt_is_finished, sees what the task has done. */
     TRT_STORE_(&c->state, (uint64_t)(TRT_GENERATION_(s) + 1) << 32, release);
     trt_slot_free_(c);
+}
+
+static void trt_cache_init_(trt_cache_ *cache, const trt_runtime *rt)
+{
+    uint32_t i;
+    for (i = 0; i < TRT_CLASSES_; i++) cache->room[i] = 2 * rt->batch_size[i];
 }
 
 static void trt_memory_init_(trt_runtime *rt)
@@ -3285,6 +3290,7 @@ static void trt_memory_init_(trt_runtime *rt)
         if (batch > TRT_BATCH_) batch = TRT_BATCH_;
         rt->batch_size[i] = batch < 1 ? 1 : (uint32_t)batch;
     }
+    trt_cache_init_(&rt->outside, rt);
 }
 
 static void trt_memory_free_(trt_runtime *rt)
@@ -3719,7 +3725,7 @@ static inline bool trt_deque_put_(trt_deque_ *d, trt_cell_ *c)
     uint64_t bottom = TRT_LOAD_(&d->bottom, relaxed);
     uint64_t top = TRT_LOAD_(&d->top, acquire); /* order: reuse */
     trt_array_ *array = TRT_LOAD_(&d->array, relaxed);
-    if (TRT_UNLIKELY_(!array || bottom - top > array->mask)) return false;
+    if (TRT_UNLIKELY_(bottom - top > array->mask)) return false;
     TRT_STORE_(&array->entry[bottom & array->mask], (uintptr_t)c, relaxed);
     TRT_STORE_(&d->bottom, bottom + 1, release); /* pairs with the thief's acquire of bottom */
     return true;
@@ -4776,7 +4782,7 @@ static inline trt_co *trt_fork_init_(trt_cell_ *c, trt_co *parent, const trt_typ
 static TRT_NOINLINE_ trt_co *trt_fork_make_slow_(trt_co *parent, const trt_type_ *type, void *out)
 {
     trt_worker_ *w = trt_here_.worker;
-    trt_cell_ *c = trt_alloc_from_(w->rt, &w->cache, trt_class_(type->tail_slot));
+    trt_cell_ *c = trt_alloc_from_(w->rt, &w->cache, type->tail_slot);
     if (c) return trt_fork_init_(c, parent, type, out);
     trt_latch_(&parent->cell_->latch);
     trt_fork_fail_(parent, TRT_NO_MEMORY);
@@ -4789,7 +4795,7 @@ static TRT_NOINLINE_ trt_co *trt_fork_make_slow_(trt_co *parent, const trt_type_
 TRT_DEF_ trt_co *trt_fork_make_(trt_co *parent, const trt_type_ *type, void *out)
 {
     trt_worker_ *w = trt_here_.worker;
-    trt_cell_ *c = trt_alloc_again_(&w->cache, trt_class_(type->tail_slot));
+    trt_cell_ *c = trt_alloc_again_(&w->cache, type->tail_slot);
     if (TRT_UNLIKELY_(!c)) return trt_fork_make_slow_(parent, type, out);
     return trt_fork_init_(c, parent, type, out);
 }
@@ -4806,11 +4812,11 @@ static TRT_NOINLINE_ void trt_fork_push_slow_(trt_worker_ *w, trt_cell_ *c)
     trt_schedule_last_(c);
 }
 
-TRT_DEF_ void trt_fork_push_(trt_co *child)
+TRT_DEF_ void trt_fork_push_(trt_co *parent, trt_co *child)
 {
     trt_worker_ *w = trt_here_.worker;
-    trt_cell_ *c = child->cell_;
-    ((trt_co *)c->up)->forked_++;
+    trt_cell_ *c = (trt_cell_ *)(void *)child - 1;
+    parent->forked_++;
     if (TRT_UNLIKELY_(!trt_deque_put_(&w->deque, c))) trt_fork_push_slow_(w, c);
     else if (!w->solo) trt_notify_(w->rt);
 }
@@ -4976,9 +4982,9 @@ static inline bool trt_owns_nothing_(trt_co *co)
     return TRT_LIKELY_(!co->forked_ && !TRT_LOAD_(&co->pending_, acquire) && !co->owned_);
 }
 
-static inline int trt_poll_once_(trt_cell_ *c, trt_co *co)
+static inline int trt_poll_once_(trt_cell_ *c, trt_co *co, const trt_type_ *type)
 {
-    co->type_->poll(co);
+    type->poll(co);
     if (!(c->flags & TRT_SUSPENDED_)) return TRT_STEP_ENDED_;
     c->flags &= (uint8_t)~TRT_SUSPENDED_;
     return TRT_STEP_COMMIT_;
@@ -4996,7 +5002,7 @@ static TRT_NOINLINE_ int trt_cleanup_at_once_(trt_cell_ *c, trt_co *co)
 {
     int step;
     trt_cleanup_begin_(c, co);
-    step = trt_poll_once_(c, co);
+    step = trt_poll_once_(c, co, co->type_);
     if (step != TRT_STEP_ENDED_ || !trt_owns_nothing_(co)) return step;
     if ((co->phase_ & (TRT_MET_BODY_ | TRT_MET_CLEANUP_)) == TRT_MET_BODY_)
         TRT_LEARN_(co->type_->plain);
@@ -5015,7 +5021,7 @@ TRT_ALWAYS_INLINE_ int trt_poll_leaf_(trt_worker_ *w, trt_cell_ *c)
     TRT_STORE_(&w->at_type, type, relaxed);
     TRT_STORE_(&w->at_pc, pc, relaxed);
     TRT_STORE_(&w->at_cell, c, relaxed);
-    step = trt_poll_once_(c, co);
+    step = trt_poll_once_(c, co, type);
     if (step != TRT_STEP_ENDED_) return step;
     if (TRT_UNLIKELY_(pc && co->pc_ == pc)) trt_not_resumed_(co, pc);
     if (TRT_UNLIKELY_((co->phase_ & 7u) != TRT_PHASE_BODY_ || !trt_owns_nothing_(co))) return step;
@@ -5442,6 +5448,7 @@ static const trt_type_ trt_bounded_type_ = {trt_bounded_poll_,
                                             0,
                                             0,
                                             0, /* it is called, and so has no slot of its own */
+                                            0,
                                             &trt_bounded_plain_};
 
 /* What the user gave: the operation of the branch, where a member was made one. */
@@ -5479,7 +5486,7 @@ static trt_instant trt_op_deadline_(trt_runtime *rt, const trt_op *op)
 
 static trt_cell_ *trt_branch_new_(trt_worker_ *w, trt_waiter_ *member, trt_co *child)
 {
-    trt_cell_ *c = trt_alloc_from_(w->rt, &w->cache, trt_class_(sizeof *c));
+    trt_cell_ *c = trt_alloc_from_(w->rt, &w->cache, TRT_CLASS_(sizeof *c));
     if (!c) return NULL;
     /* Release: as in trt_cell_free_.
      * order: as in trt_fork_make_ */
@@ -6088,16 +6095,20 @@ static TRT_NOINLINE_ int trt_sync_waits_(trt_worker_ *w, trt_cell_ **pc)
     return TRT_STEP_GONE_;
 }
 
-/* The next child of this frame from the worker's deque. NULL: there is none, or what comes next is
- * of a parent that ran here and suspended, and those of this one lie elsewhere. */
+/* What comes next is of a parent that ran here and suspended: those of this one lie elsewhere. */
+static TRT_NOINLINE_ trt_cell_ *trt_fork_put_back_(trt_worker_ *w, trt_cell_ *child)
+{
+    (void)trt_deque_push_(w, child); /* cannot fail: its room has just been made */
+    return NULL;
+}
+
+/* The next child of this frame from the worker's deque, or NULL. */
 static inline trt_cell_ *trt_fork_pop_(trt_worker_ *w, trt_co *co)
 {
     trt_cell_ *child = co->forked_ ? trt_deque_pop_(w) : NULL;
-    if (TRT_UNLIKELY_(child && child->up != co)) {
-        (void)trt_deque_push_(w, child); /* cannot fail: its room has just been made */
-        child = NULL;
-    }
-    if (child) co->forked_--;
+    if (TRT_UNLIKELY_(!child)) return NULL;
+    if (TRT_UNLIKELY_(child->up != co)) return trt_fork_put_back_(w, child);
+    co->forked_--;
     return child;
 }
 
@@ -6118,25 +6129,27 @@ static int trt_drain_step_(trt_worker_ *w, trt_cell_ **pc)
  * loop: down to the children of a child at its own sync, and up when a sync is complete. */
 static int trt_sync_step_(trt_worker_ *w, trt_cell_ **pc)
 {
-    trt_cell_ *c = *pc, *child;
-    int step;
+    trt_cell_ *c = *pc;
+    trt_co *co = c->leaf;
     for (;;) {
-        trt_co *co = c->leaf;
-        child = trt_fork_pop_(w, co);
-        *pc = c;
+        trt_cell_ *child = trt_fork_pop_(w, co);
+        int step;
         if (child) {
             if (TRT_UNLIKELY_(w->budget <= 0)) {
                 co->forked_++;
                 (void)trt_deque_push_(w, child);
+                *pc = c;
                 return trt_sync_gives_way_(w, pc);
             }
             w->budget--;
         } else {
+            *pc = c;
             if (co->forked_ || TRT_LOAD_(&co->pending_, acquire)) return trt_sync_waits_(w, pc);
             co->status_ = TRT_OK; /* all ran here, none failed */
             if (c->kind != TRT_FORK_KIND_ || (c->flags & TRT_ASYNC_)) return TRT_STEP_POLL_;
             child = c;
-            c = ((trt_co *)c->up)->cell_;
+            co = (trt_co *)c->up;
+            c = co->cell_;
         }
         step = trt_poll_leaf_(w, child);
         if (trt_fork_is_over_(w, child, step)) continue;
@@ -6145,6 +6158,7 @@ static int trt_sync_step_(trt_worker_ *w, trt_cell_ **pc)
             (child->flags & TRT_RETRY_) || (TRT_LOAD_(&child->state, relaxed) & TRT_ABORT_))
             return step;
         c = child;
+        co = c->leaf;
     }
 }
 
@@ -6489,7 +6503,7 @@ static trt_cell_ *trt_task_new_(trt_runtime *rt, const trt_type_ *type, const tr
 {
     uint32_t how = from->flags;
     bool tail = (how & (TRT_HOW_SET_ | TRT_HOW_NAMED_)) != 0;
-    trt_cell_ *c = trt_slot_alloc_(rt, trt_class_(tail ? type->tail_slot : type->slot));
+    trt_cell_ *c = trt_slot_alloc_(rt, tail ? type->tail_slot : type->slot);
     if (!c) return NULL;
     trt_task_init_(c, type->job ? TRT_JOB_ : TRT_TASK_, how & TRT_HOW_SET_ ? from->extra : NULL,
                    (type->job ? TRT_JOB_STATE_ : 0u) | (how & TRT_HOW_SET_ ? TRT_SET_ : 0u) |
@@ -6542,7 +6556,7 @@ TRT_DEF_ void *trt_make_(const trt_type_ *type, const trt_how_ *how, trt_ref_ *u
     if (TRT_UNLIKELY_(!w || how->rt || how->flags || how->where || type->job ||
                       TRT_LOAD_(&w->rt->closing, relaxed)))
         return trt_make_any_(type, how, unmade, args);
-    c = trt_alloc_again_(&w->cache, trt_class_(type->slot));
+    c = trt_alloc_again_(&w->cache, type->slot);
     if (TRT_UNLIKELY_(!c)) return trt_make_any_(type, how, unmade, args);
     TRT_COUNT_(&w->spawned, 1u);
     trt_task_init_(c, TRT_TASK_, NULL, 0);
@@ -11213,6 +11227,11 @@ static trt_worker_ *trt_worker_new_(trt_runtime *rt, size_t index)
     w->rng = seed + index * 0x9E3779B97F4A7C15u;
     TRT_STORE_(&w->deque.top, 1u, relaxed);
     TRT_STORE_(&w->deque.bottom, 1u, relaxed);
+    if (!trt_deque_grow_(&w->deque, 1, 1)) {
+        trt_aligned_free_(w);
+        return NULL;
+    }
+    trt_cache_init_(&w->cache, rt);
     trt_wheel_init_(&w->wheel, rt->virtual_clock ? 0 : trt_clock_(), rt->virtual_clock);
     return w;
 }

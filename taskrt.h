@@ -856,6 +856,7 @@ TASKRT_API void trt_frame_init_(trt_co *co, const trt_type_ *type);
 TASKRT_API void trt_fail_(trt_co *co, trt_status_code status);
 TASKRT_API trt_op trt_call_(trt_co *child);
 TASKRT_API trt_op trt_blocking_(trt_job_ *job, const trt_type_ *type);
+TASKRT_API void *trt_make_task_(const trt_type_ *type);
 TASKRT_API void *trt_make_(const trt_type_ *type, const trt_how_ *how, trt_ref_ *unmade,
                            const void *args);
 TASKRT_API trt_ref_ trt_start_(void *frame);
@@ -1061,24 +1062,43 @@ TRT_INLINE_ uint32_t trt_cleanup_pc_(trt_co *co)
 
 /* Arguments go from a literal on the stack into the frame. Word by word: gcc would copy with wider
  * moves than it filled the literal with, and a load that spans two stores that are still under way
- * waits until both are done (measured: 6 ns of a fork's 28). The empty asm keeps the words apart. */
+ * waits until both are done (measured: 6 ns of a fork's 28). The empty asm keeps the words apart.
+ * Most members are mostly not given: what is known to be zero is zeroed at once. */
 #if defined __GNUC__ && !defined __clang__ && !defined __cplusplus
+#define TRT_ALWAYS_INLINE_ static inline __attribute__((always_inline))
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized" /* a word may be padding, in part or whole */
 #pragma GCC diagnostic ignored "-Wuninitialized"
-TRT_INLINE_ __attribute__((always_inline)) void trt_args_copy_(void *to, const void *from, size_t n)
+TRT_ALWAYS_INLINE_ void trt_word_copy_(char *t, const char *f, size_t n, bool zeroed)
+{
+    uint32_t word;
+    if (n < 4) return;
+    __builtin_memcpy(&word, f, 4);
+    if (zeroed && __builtin_constant_p(word) && !word) return;
+    __asm__("" : "+r"(word));
+    __builtin_memcpy(t, &word, 4);
+}
+/* Not a loop: that is unrolled too late for the question above. */
+TRT_ALWAYS_INLINE_ void trt_4_words_copy_(char *t, const char *f, size_t n, bool zeroed)
+{
+    trt_word_copy_(t, f, n, zeroed);
+    trt_word_copy_(t + 4, f + 4, n > 4 ? n - 4 : 0, zeroed);
+    trt_word_copy_(t + 8, f + 8, n > 8 ? n - 8 : 0, zeroed);
+    trt_word_copy_(t + 12, f + 12, n > 12 ? n - 12 : 0, zeroed);
+}
+TRT_ALWAYS_INLINE_ void trt_args_copy_(void *to, const void *from, size_t n)
 {
     char *t = (char *)to;
     const char *f = (const char *)from;
     size_t i = 0;
     if (n <= 64) {
-#pragma GCC unroll 16
-        for (; i + 4 <= n; i += 4) {
-            uint32_t word;
-            __builtin_memcpy(&word, f + i, 4);
-            __asm__("" : "+r"(word));
-            __builtin_memcpy(t + i, &word, 4);
-        }
+        bool zeroed = n > 24;
+        if (zeroed) __builtin_memset(to, 0, n);
+        trt_4_words_copy_(t, f, n, zeroed);
+        if (n > 16) trt_4_words_copy_(t + 16, f + 16, n - 16, zeroed);
+        if (n > 32) trt_4_words_copy_(t + 32, f + 32, n - 32, zeroed);
+        if (n > 48) trt_4_words_copy_(t + 48, f + 48, n - 48, zeroed);
+        i = n & ~(size_t)3;
     } else if (n <= 128) { /* the two halves meet in a register: fewer stores */
 #pragma GCC unroll 16
         for (; i + 8 <= n; i += 8) {
@@ -1103,16 +1123,20 @@ TRT_INLINE_ __attribute__((always_inline)) void trt_args_copy_(void *to, const v
 #define TRT_ARGS_CHECKED_(args) NULL
 #endif
 
-#define TRT_DECLARE_COMMON_(T, name, record)                                                       \
+#define TRT_DECLARE_COMMON_(T, name, record, is_job)                                               \
     union name##_handle_ { trt_ref_ ref_; T *result_; };                                           \
     union name##_set_ { trt_set_ base_; T *result_; };                                             \
     TRT_STATIC_ASSERT_(TRT_ALIGNOF_(record) <= 16, "taskrt.h: alignment of at most 16 bytes");     \
     TRT_INLINE_ trt_ref_ name##_make_(trt_how_ how, TRT_ARGS_TYPE_(name) args)                     \
     {                                                                                              \
-        trt_ref_ unmade;                                                                           \
-        record *frame =                                                                            \
-            (record *)trt_make_(&name##_type_, &how, &unmade, TRT_ARGS_CHECKED_(args));            \
-        if (!frame) return unmade;                                                                 \
+        bool plain = !(is_job) && !how.rt && !how.flags && !how.where;                             \
+        record *frame = plain ? (record *)trt_make_task_(&name##_type_) : NULL;                    \
+        if (!frame) {                                                                              \
+            trt_how_ from = how;                                                                   \
+            trt_ref_ unmade;                                                                       \
+            frame = (record *)trt_make_(&name##_type_, &from, &unmade, TRT_ARGS_CHECKED_(args));   \
+            if (!frame) return unmade;                                                             \
+        }                                                                                          \
         TRT_ARGS_COPY_(frame->self, args);                                                         \
         return trt_start_(frame);                                                                  \
     }                                                                                              \
@@ -1134,7 +1158,7 @@ TRT_INLINE_ __attribute__((always_inline)) void trt_args_copy_(void *to, const v
 
 #define TRT_DECLARE_CO_(T, name)                                                                   \
     struct name##_frame_ { trt_co co_; T out; struct name self; };                                 \
-    TRT_DECLARE_COMMON_(T, name, struct name##_frame_)                                             \
+    TRT_DECLARE_COMMON_(T, name, struct name##_frame_, false)                                      \
     TRT_INLINE_ TRT_MUST_USE_ trt_op name##_call_(struct name##_frame_ *frame,                     \
                                                   TRT_ARGS_TYPE_(name) args)                       \
     {                                                                                              \
@@ -1160,7 +1184,7 @@ TRT_INLINE_ __attribute__((always_inline)) void trt_args_copy_(void *to, const v
 
 #define TRT_DECLARE_JOB_(T, name)                                                                  \
     struct name##_job_ { trt_job_ job_; T out; struct name self; };                                \
-    TRT_DECLARE_COMMON_(T, name, struct name##_job_)                                               \
+    TRT_DECLARE_COMMON_(T, name, struct name##_job_, true)                                         \
     TRT_INLINE_ TRT_MUST_USE_ trt_op name##_block_(struct name##_job_ *job,                        \
                                                    TRT_ARGS_TYPE_(name) args)                      \
     {                                                                                              \
@@ -2061,7 +2085,6 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
 #define TRT_UNLIKELY_(x) __builtin_expect(!!(x), 0)
 #define TRT_NOINLINE_ __attribute__((noinline))
 #define TRT_COLD_ __attribute__((noinline, cold)) /* rare: made for size */
-#define TRT_ALWAYS_INLINE_ static inline __attribute__((always_inline))
 #define TRT_CONTAINER_(type, member, p) ((type *)(void *)((char *)(p) - offsetof(type, member)))
 
 #if defined TASKRT_MODEL /* it knows fences */
@@ -2757,7 +2780,9 @@ typedef struct trt_worker_ {
     const char *stack_base;
     uint32_t index, tick, lifo_run;
     int32_t budget;
-    bool solo, searching, trapped, dumps, saw_closing, fork_before;
+    bool solo; /* the only worker: nobody steals */
+    bool fifo; /* of a current-thread runtime: it keeps the order, without a LIFO slot */
+    bool searching, trapped, dumps, saw_closing, fork_before;
     const struct trt_thread_wait_state_ *driven_for; /* current thread: who waits in this loop */
     uint64_t rng;
     jmp_buf trap; /* where trt_panic lands: armed once a loop */
@@ -3273,6 +3298,15 @@ static inline void trt_cell_free_(trt_cell_ *c)
     trt_slot_free_(c);
 }
 
+/* The same on a worker of its runtime. */
+static inline void trt_cell_free_here_(trt_worker_ *w, trt_cell_ *c)
+{
+    uint64_t s = TRT_LOAD_(&c->state, relaxed);
+    /* order: of a fork it is as in trt_fork_make_ */
+    TRT_STORE_(&c->state, (uint64_t)(TRT_GENERATION_(s) + 1) << 32, release); /* as above */
+    trt_free_to_(w->rt, &w->cache, c, trt_chunk_of_(c)->class_index);
+}
+
 static void trt_cache_init_(trt_cache_ *cache, const trt_runtime *rt)
 {
     uint32_t i;
@@ -3542,7 +3576,7 @@ static inline void trt_push_(trt_worker_ *w, uintptr_t entry)
     uint32_t tail = TRT_LOAD_(&w->ring.tail, relaxed);
     uint64_t head = TRT_LOAD_(&w->ring.head, acquire); /* order: reuse */
     if (TRT_LIKELY_(tail - (uint32_t)(head >> 32) < TRT_RING_) &&
-        !(w->rt->current_thread && TRT_LOAD_(&w->rt->inject_len, relaxed))) {
+        !(w->fifo && TRT_LOAD_(&w->rt->inject_len, relaxed))) {
         TRT_STORE_(&w->ring.entry[tail % TRT_RING_], entry, relaxed);
         TRT_STORE_(&w->ring.tail, tail + 1, release); /* pairs with thieves' acquire */
         return;
@@ -3563,7 +3597,7 @@ static inline uintptr_t trt_lifo_swap_(trt_worker_ *w, uintptr_t entry)
 static inline bool trt_put_lifo_(trt_worker_ *w, uintptr_t entry)
 {
     /* only its own worker fills it */
-    if (w->rt->current_thread || TRT_LOAD_(&w->lifo, relaxed)) return false;
+    if (w->fifo || TRT_LOAD_(&w->lifo, relaxed)) return false;
     TRT_STORE_(&w->lifo, entry, release); /* pairs with the swap of a thief */
     return true;
 }
@@ -3572,7 +3606,7 @@ static inline void trt_push_lifo_(trt_worker_ *w, uintptr_t entry)
 {
     uintptr_t old;
     if (trt_put_lifo_(w, entry)) return;
-    if (w->rt->current_thread) {
+    if (w->fifo) {
         trt_push_(w, entry);
         return;
     }
@@ -4508,7 +4542,7 @@ static const void *trt_result_at_(trt_cell_ *c)
 }
 
 /* The caller alone may consume the result of `c`: copy it to `out`, and end the cell. */
-static inline trt_status_code trt_consume_(trt_cell_ *c, void *out, trt_cell_ *joiner)
+static TRT_NOINLINE_ trt_status_code trt_consume_(trt_cell_ *c, void *out, trt_cell_ *joiner)
 {
     trt_status_code status = trt_result_(c);
     if (TRT_LIKELY_(status == TRT_OK)) {
@@ -4520,6 +4554,20 @@ static inline trt_status_code trt_consume_(trt_cell_ *c, void *out, trt_cell_ *j
     }
     trt_cell_end_(c);
     return status;
+}
+
+/* The same on a worker, for what most joins find: a task of this runtime that has returned. */
+static inline trt_status_code trt_consume_here_(trt_worker_ *w, trt_cell_ *c, void *out,
+                                                trt_cell_ *joiner)
+{
+    const trt_co *co = trt_root_(c);
+    if (TRT_UNLIKELY_(c->kind == TRT_JOB_ || co->result_ != TRT_OK || trt_rt_of_(c) != w->rt ||
+                      (c->flags & (TRT_OWN_PANIC_ | TRT_SAW_PANIC_)) ||
+                      (TRT_LOAD_(&c->state, relaxed) & TRT_NAMED_STATE_)))
+        return trt_consume_(c, out, joiner);
+    trt_copy_(out, (const char *)co + co->type_->out_offset, co->type_->out_size);
+    trt_cell_free_here_(w, c);
+    return TRT_OK;
 }
 
 /* In args.arg of a join, beside the generation: abort first, and drop the outcome. */
@@ -4542,11 +4590,16 @@ static void trt_deliver_(trt_cell_ *c, trt_waiter_ *w, trt_status_code status)
 
 static void trt_set_end_(trt_cell_ *c, trt_status_code status);
 
+static inline void trt_count_end_here_(trt_worker_ *w)
+{
+    /* The release pairs with the acquire in trt_live_ and trt_metrics: counted means over. */
+    TRT_STORE_(&w->ended, TRT_LOAD_(&w->ended, relaxed) + 1, release);
+}
+
 static inline void trt_count_end_(trt_runtime *rt)
 {
     trt_worker_ *w = trt_worker_here_(rt);
-    /* The release pairs with the acquire in trt_live_ and trt_metrics: counted means over. */
-    if (w) TRT_STORE_(&w->ended, TRT_LOAD_(&w->ended, relaxed) + 1, release);
+    if (w) trt_count_end_here_(w);
     else TRT_ADD_(&rt->outside_ended, 1u, seq_cst); /* before the look at `closing` */
 }
 
@@ -4680,16 +4733,6 @@ static TRT_NOINLINE_ void trt_fork_note_failure_(trt_cell_ *c, trt_status_code s
         trt_panic_pass_(c, parent->cell_, TRT_PANIC_FORK_); /* the parent may look at another now */
     trt_fork_fail_(parent, status);
     trt_unlatch_(&parent->cell_->latch);
-}
-
-/* On a worker: the slot of a fork, which has neither a name nor panics left. */
-static inline void trt_fork_free_(trt_worker_ *w, trt_cell_ *c)
-{
-    uint64_t s = TRT_LOAD_(&c->state, relaxed);
-    /* Release: for handles of older generations, see trt_cell_free_.
-     * order: as in trt_fork_make_ */
-    TRT_STORE_(&c->state, (uint64_t)(TRT_GENERATION_(s) + 1) << 32, release);
-    trt_free_to_(w->rt, &w->cache, c, trt_chunk_of_(c)->class_index);
 }
 
 static inline void trt_fork_note_(trt_cell_ *c, trt_status_code status)
@@ -5026,6 +5069,44 @@ TRT_ALWAYS_INLINE_ int trt_poll_leaf_(trt_worker_ *w, trt_cell_ *c)
     if (TRT_UNLIKELY_(pc && co->pc_ == pc)) trt_not_resumed_(co, pc);
     if (TRT_UNLIKELY_((co->phase_ & 7u) != TRT_PHASE_BODY_ || !trt_owns_nothing_(co))) return step;
     return TRT_LIKELY_(TRT_LEARNED_(type->plain)) ? TRT_STEP_OVER_ : trt_cleanup_at_once_(c, co);
+}
+
+static void trt_enter_child_(trt_cell_ *c)
+{
+    trt_co *child = (trt_co *)c->wait.args.obj;
+    child->cell_ = c;
+    child->parent_ = c->leaf;
+    c->leaf = child;
+}
+
+/* A call that nothing stands in the way of. */
+static inline bool trt_call_begins_(trt_cell_ *c)
+{
+    if (c->wait.kind != TRT_KIND_CALL_ || (c->flags & TRT_RETRY_) ||
+        (TRT_LOAD_(&c->state, relaxed) & TRT_ABORT_))
+        return false;
+    trt_enter_child_(c);
+    return true;
+}
+
+/* Has a called frame returned? Then it is the caller's turn. */
+static inline bool trt_call_returns_(trt_cell_ *c)
+{
+    const trt_co *co = c->leaf;
+    trt_co *parent = co->parent_;
+    if (!parent || (co->phase_ & (TRT_LEFT_ABORTED_ | TRT_LEFT_PANICKED_))) return false;
+    c->leaf = parent;
+    parent->status_ = co->result_;
+    return true;
+}
+
+/* The next step of the strand: calls are entered and left at once. */
+TRT_ALWAYS_INLINE_ int trt_poll_calls_(trt_worker_ *w, trt_cell_ *c)
+{
+    int step = trt_poll_leaf_(w, c);
+    if (step == TRT_STEP_OVER_ && trt_call_returns_(c)) return TRT_STEP_POLL_;
+    if (step == TRT_STEP_COMMIT_ && trt_call_begins_(c)) return TRT_STEP_POLL_;
+    return step;
 }
 
 static int trt_strand_over_(trt_worker_ *w, trt_cell_ **pc);
@@ -5952,14 +6033,6 @@ static int trt_group_finish_(trt_cell_ *c)
  * group are all run by this one loop, with no C frame of ours in between. So depth costs no stack,
  * and a panic has one place to land.
  */
-static void trt_enter_child_(trt_cell_ *c)
-{
-    trt_co *child = (trt_co *)c->wait.args.obj;
-    child->cell_ = c;
-    child->parent_ = c->leaf;
-    c->leaf = child;
-}
-
 /* The strand that waits behind an inline child. */
 static trt_cell_ *trt_behind_(trt_cell_ *c)
 {
@@ -6041,7 +6114,7 @@ static inline bool trt_fork_is_over_(trt_worker_ *w, trt_cell_ *c, int step)
         TRT_UNLIKELY_(co->parent_ || (c->flags & (TRT_OWN_PANIC_ | TRT_SAW_PANIC_))))
         return false;
     trt_fork_note_(c, (trt_status_code)co->result_);
-    trt_fork_free_(w, c);
+    trt_cell_free_here_(w, c); /* a fork has no name */
     return true;
 }
 
@@ -6189,7 +6262,7 @@ static bool trt_join_inline_(trt_worker_ *w, trt_cell_ **pc)
     uint64_t s, arg = c->wait.args.arg;
     const uint64_t must_not = TRT_JOINED_ | TRT_SET_ | TRT_ABORT_ | TRT_DETACHED_ | TRT_WAITER_ |
                               TRT_JOB_STATE_;
-    if (!child || w->rt->current_thread || w->budget <= 0 || trt_rt_of_(child) != w->rt)
+    if (!child || w->fifo || w->budget <= 0 || trt_rt_of_(child) != w->rt)
         return false;
     s = TRT_LOAD_(&child->state, relaxed); /* a first guess, the CAS decides */
     if ((s & (must_not | TRT_FRESH_)) != TRT_FRESH_ || TRT_GENERATION_(s) != (uint32_t)arg ||
@@ -6265,7 +6338,7 @@ static int trt_commit_(trt_worker_ *w, trt_cell_ **pc)
 }
 
 /* An inline child has ended: its outcome goes straight to the strand behind it. */
-static int trt_inline_over_(trt_cell_ **pc, trt_status_code status)
+static int trt_inline_over_(trt_worker_ *w, trt_cell_ **pc, trt_status_code status)
 {
     trt_cell_ *c = *pc, *behind = trt_behind_(c);
     *pc = behind;
@@ -6292,8 +6365,8 @@ static int trt_inline_over_(trt_cell_ **pc, trt_status_code status)
     }
     behind->leaf->status_ = (uint8_t)status;
     if (status == TRT_PANICKED) behind->flags |= TRT_SAW_PANIC_;
-    trt_count_end_(trt_rt_of_(c));
-    trt_consume_(c, behind->wait.args.out, behind);
+    trt_count_end_here_(w);
+    trt_consume_here_(w, c, behind->wait.args.out, behind);
     return TRT_STEP_POLL_;
 }
 
@@ -6301,8 +6374,7 @@ static int trt_strand_over_(trt_worker_ *w, trt_cell_ **pc)
 {
     trt_cell_ *c = *pc;
     trt_status_code status = (trt_status_code)c->leaf->result_;
-    (void)w;
-    if (!(c->flags & TRT_ASYNC_)) return trt_inline_over_(pc, status);
+    if (!(c->flags & TRT_ASYNC_)) return trt_inline_over_(w, pc, status);
     if (c->kind == TRT_TASK_) trt_task_end_(c, status);
     else if (c->kind == TRT_FORK_KIND_) trt_fork_end_(c, status);
     else trt_branch_end_(c, status);
@@ -6356,36 +6428,19 @@ static int trt_begin_(trt_worker_ *w, trt_cell_ *c)
     return TRT_STEP_ABORT_;
 }
 
+/* No switch: what is run most comes first, and an indirect jump is predicted worse. */
 static TRT_NOINLINE_ void trt_strand_run_(trt_worker_ *w, trt_cell_ *c, int step)
 {
+    w->cur = c;
+    if (step == TRT_STEP_RESUME_) step = trt_resume_(w, c);
+    else if (step == TRT_STEP_BEGIN_) step = trt_begin_(w, c);
     while (step != TRT_STEP_GONE_) {
         w->cur = c;
-        switch (step) {
-        case TRT_STEP_BEGIN_:
-            step = trt_begin_(w, c);
-            break;
-        case TRT_STEP_RESUME_:
-            step = trt_resume_(w, c);
-            break;
-        case TRT_STEP_POLL_:
-            step = trt_poll_leaf_(w, c);
-            break;
-        case TRT_STEP_COMMIT_:
-            step = trt_commit_(w, &c);
-            break;
-        case TRT_STEP_ENDED_:
-            step = trt_frame_ended_(c);
-            break;
-        case TRT_STEP_OVER_:
-            step = trt_frame_over_(w, &c);
-            break;
-        case TRT_STEP_ABORT_:
-            step = trt_leave_(c, TRT_LEFT_ABORTED_);
-            break;
-        default:
-            step = trt_leave_(c, TRT_LEFT_PANICKED_);
-            break;
-        }
+        if (step == TRT_STEP_POLL_) step = trt_poll_calls_(w, c);
+        else if (step == TRT_STEP_COMMIT_) step = trt_commit_(w, &c);
+        else if (step == TRT_STEP_OVER_) step = trt_frame_over_(w, &c);
+        else if (step == TRT_STEP_ENDED_) step = trt_frame_ended_(c);
+        else step = trt_leave_(c, step == TRT_STEP_ABORT_ ? TRT_LEFT_ABORTED_ : TRT_LEFT_PANICKED_);
     }
     w->cur = NULL;
 }
@@ -6486,6 +6541,9 @@ static bool trt_name_copy_(trt_cell_ *c, const trt_type_ *type, const char *labe
     return true;
 }
 
+/* In args.arg of a new task: not by trt_make_task_, so trt_start_ has to ask what it is. */
+#define TRT_UNUSUAL_ ((uint64_t)1 << 32)
+
 /* A task or job that nobody knows yet. The state that trt_start_ publishes waits in args.arg. */
 static inline void trt_task_init_(trt_cell_ *c, uint32_t kind, void *up, uint64_t state)
 {
@@ -6493,9 +6551,7 @@ static inline void trt_task_init_(trt_cell_ *c, uint32_t kind, void *up, uint64_
     c->flags = 0;
     c->cleaning = 0;
     c->up = up;
-    c->wait.kind = TRT_KIND_NONE_;
-    c->wait.error = 0;
-    c->wait.kept = 0;
+    memset(&c->wait.kind, 0, sizeof c->wait - offsetof(trt_waiter_, kind));
     c->wait.args.arg = TRT_FRESH_ | TRT_LIVE_ | state;
 }
 
@@ -6506,7 +6562,7 @@ static trt_cell_ *trt_task_new_(trt_runtime *rt, const trt_type_ *type, const tr
     trt_cell_ *c = trt_slot_alloc_(rt, tail ? type->tail_slot : type->slot);
     if (!c) return NULL;
     trt_task_init_(c, type->job ? TRT_JOB_ : TRT_TASK_, how & TRT_HOW_SET_ ? from->extra : NULL,
-                   (type->job ? TRT_JOB_STATE_ : 0u) | (how & TRT_HOW_SET_ ? TRT_SET_ : 0u) |
+                   TRT_UNUSUAL_ | (type->job ? TRT_JOB_STATE_ : 0u) | (how & TRT_HOW_SET_ ? TRT_SET_ : 0u) |
                        (how & TRT_HOW_DETACHED_ ? TRT_DETACHED_ : 0u));
     if ((how & TRT_HOW_NAMED_) && !trt_name_copy_(c, type, (const char *)from->extra)) {
         trt_slot_free_(c);
@@ -6524,8 +6580,8 @@ static trt_cell_ *trt_task_new_(trt_runtime *rt, const trt_type_ *type, const tr
     return c;
 }
 
-static TRT_NOINLINE_ void *trt_make_any_(const trt_type_ *type, const trt_how_ *how,
-                                         trt_ref_ *unmade, const void *args)
+TRT_DEF_ void *trt_make_(const trt_type_ *type, const trt_how_ *how, trt_ref_ *unmade,
+                         const void *args)
 {
     trt_status_code why;
     trt_cell_ *c = NULL;
@@ -6547,17 +6603,15 @@ static TRT_NOINLINE_ void *trt_make_any_(const trt_type_ *type, const trt_how_ *
     return NULL;
 }
 
-/* What most spawns are, a plain task from a task, without the questions that the others need. */
-TRT_DEF_ void *trt_make_(const trt_type_ *type, const trt_how_ *how, trt_ref_ *unmade,
-                         const void *args)
+/* What most spawns are, a plain task from a task, without the questions that the others need. NULL:
+ * there is something unusual, and trt_make_ sees what. */
+TRT_DEF_ void *trt_make_task_(const trt_type_ *type)
 {
     trt_worker_ *w = trt_here_.worker;
     trt_cell_ *c;
-    if (TRT_UNLIKELY_(!w || how->rt || how->flags || how->where || type->job ||
-                      TRT_LOAD_(&w->rt->closing, relaxed)))
-        return trt_make_any_(type, how, unmade, args);
+    if (TRT_UNLIKELY_(!w || TRT_LOAD_(&w->rt->closing, relaxed))) return NULL;
     c = trt_alloc_again_(&w->cache, type->slot);
-    if (TRT_UNLIKELY_(!c)) return trt_make_any_(type, how, unmade, args);
+    if (TRT_UNLIKELY_(!c)) return NULL;
     TRT_COUNT_(&w->spawned, 1u);
     trt_task_init_(c, TRT_TASK_, NULL, 0);
     return trt_root_init_(c, type);
@@ -6573,12 +6627,12 @@ static TRT_NOINLINE_ trt_ref_ trt_start_pushed_(trt_worker_ *w, trt_ref_ ref)
 
 TRT_DEF_ trt_ref_ trt_start_(void *frame)
 {
+    trt_worker_ *w = trt_here_.worker;
     trt_cell_ *c = (trt_cell_ *)frame - 1;
-    trt_worker_ *w = trt_worker_here_(trt_rt_of_(c));
     /* What a free slot's state holds beside its generation are no flags. */
     uint64_t generation = TRT_LOAD_(&c->state, relaxed) >> 32;
     trt_ref_ ref;
-    if (TRT_UNLIKELY_(!w || c->wait.args.arg != (TRT_FRESH_ | TRT_LIVE_)))
+    if (TRT_UNLIKELY_(c->wait.args.arg != (TRT_FRESH_ | TRT_LIVE_))) /* of trt_make_task_ it is */
         return trt_start_any_(c, generation);
     ref.cell = c;
     ref.generation = (uint32_t)generation;
@@ -6604,7 +6658,7 @@ static TRT_NOINLINE_ trt_ref_ trt_start_any_(trt_cell_ *c, uint64_t generation)
     if (job) trt_latch_(&rt->pool.latch);
     /* The release publishes the frame: a stale hint, or a joiner, may find the task without a
      * queue. And what a set's latch lets others find in it can be aborted, and let go. */
-    TRT_STORE_(&c->state, generation << 32 | c->wait.args.arg, release);
+    TRT_STORE_(&c->state, generation << 32 | (uint32_t)c->wait.args.arg, release);
     if (set) trt_unlatch_(&set->lock);
     if (job) /* without a thread: as if it had never been spawned */
         return trt_pool_submit_(rt, trt_job_of_(c), set) ? ref : trt_unmade_ref_(TRT_NO_MEMORY);
@@ -6709,12 +6763,12 @@ static trt_status_code trt_join_look_(const trt_co *co, const trt_args_ *args, u
 }
 
 /* An ended task: take its result, unless somebody else was faster. */
-static inline bool trt_join_ended_(trt_cell_ *c, void *out, trt_cell_ *joiner, uint64_t s,
-                                   trt_status_code *status)
+static inline bool trt_join_ended_(trt_worker_ *w, trt_cell_ *c, void *out, trt_cell_ *joiner,
+                                   uint64_t s, trt_status_code *status)
 {
     /* Pairs with the release of the task's end. */
     if (!TRT_CAS_(&c->state, &s, s | TRT_JOINED_, acquire)) return false;
-    *status = trt_consume_(c, out, joiner);
+    *status = w ? trt_consume_here_(w, c, out, joiner) : trt_consume_(c, out, joiner);
     if (joiner && *status == TRT_PANICKED) joiner->flags |= TRT_SAW_PANIC_;
     return true;
 }
@@ -6723,7 +6777,7 @@ static bool trt_join_take_(trt_args_ *args, trt_cell_ *joiner, uint64_t s, trt_s
 {
     bool stop = (args->arg & TRT_JOIN_STOP_) != 0;
     void *out = stop ? NULL : args->out;
-    if (!trt_join_ended_((trt_cell_ *)args->obj, out, joiner, s, status)) return false;
+    if (!trt_join_ended_(NULL, (trt_cell_ *)args->obj, out, joiner, s, status)) return false;
     if (stop) *status = TRT_OK;
     return true;
 }
@@ -6766,6 +6820,17 @@ static trt_status_code trt_join_register_(trt_co *co, trt_args_ *args, trt_waite
     return TRT_PENDING;
 }
 
+static TRT_NOINLINE_ bool trt_await_ended_(trt_co *co, trt_cell_ *c, void *out, uint64_t s)
+{
+    trt_worker_ *w = trt_here_.worker;
+    trt_status_code status;
+    if ((s & (TRT_LIVE_ | TRT_DONE_ | TRT_SET_ | TRT_DETACHED_ | TRT_JOINED_)) !=
+            (TRT_LIVE_ | TRT_DONE_) ||
+        !trt_join_ended_(w, c, out, co->cell_, s, &status))
+        return trt_await_slowly_(co, TRT_KIND_JOIN_, c, out, TRT_GENERATION_(s));
+    return trt_done_(w, co, status);
+}
+
 /* A child that has ended gives its result at once. One that nobody has started is mostly run by its
  * joiner: see trt_join_inline_. */
 static TRT_NOINLINE_ bool trt_await_join_(trt_co *co, void *child, void *out, uint64_t arg)
@@ -6773,15 +6838,10 @@ static TRT_NOINLINE_ bool trt_await_join_(trt_co *co, void *child, void *out, ui
     trt_worker_ *w = trt_here_.worker;
     trt_cell_ *c = (trt_cell_ *)child;
     uint64_t s = c ? TRT_LOAD_(&c->state, relaxed) : 0; /* a look */
-    trt_status_code status;
     if (TRT_GENERATION_(s) != arg || !trt_may_try_(w, co) || trt_on_stack_(w, out))
         return trt_await_slowly_(co, TRT_KIND_JOIN_, child, out, arg);
     if (s & TRT_FRESH_) return trt_record_(w, co, TRT_KIND_JOIN_, child, out, arg);
-    if ((s & (TRT_LIVE_ | TRT_DONE_ | TRT_SET_ | TRT_DETACHED_ | TRT_JOINED_)) !=
-            (TRT_LIVE_ | TRT_DONE_) ||
-        !trt_join_ended_(c, out, co->cell_, s, &status))
-        return trt_await_slowly_(co, TRT_KIND_JOIN_, child, out, arg);
-    return trt_done_(w, co, status);
+    return trt_await_ended_(co, c, out, s);
 }
 
 static trt_status_code trt_join_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
@@ -11223,6 +11283,7 @@ static trt_worker_ *trt_worker_new_(trt_runtime *rt, size_t index)
     w->rt = rt;
     w->index = (uint32_t)index;
     w->solo = rt->n_workers == 1;
+    w->fifo = rt->current_thread;
     w->budget = TRT_BUDGET_;
     w->rng = seed + index * 0x9E3779B97F4A7C15u;
     TRT_STORE_(&w->deque.top, 1u, relaxed);

@@ -1060,12 +1060,13 @@ TRT_INLINE_ uint32_t trt_cleanup_pc_(trt_co *co)
 #define TRT_ARGS_PTR_(args) (args)
 #endif
 
+#define TRT_ALWAYS_INLINE_ static inline __attribute__((always_inline))
+
 /* Arguments go from a literal on the stack into the frame. Word by word: gcc would copy with wider
  * moves than it filled the literal with, and a load that spans two stores that are still under way
  * waits until both are done (measured: 6 ns of a fork's 28). The empty asm keeps the words apart.
  * Most members are mostly not given: what is known to be zero is zeroed at once. */
 #if defined __GNUC__ && !defined __clang__ && !defined __cplusplus
-#define TRT_ALWAYS_INLINE_ static inline __attribute__((always_inline))
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized" /* a word may be padding, in part or whole */
 #pragma GCC diagnostic ignored "-Wuninitialized"
@@ -2808,6 +2809,7 @@ typedef struct trt_worker_ {
     uint32_t tiny;        /* forks in a row that were not worth stealing */
     trt_spin_ spin;       /* for the end of a blocking job */
     trt_instant gave_way; /* when a budget was used up last, see trt_soon_ */
+    trt_instant calm_at;  /* see trt_calm_ */
     /* watch thread only */
     uint32_t seen_poll, seen_generation; /* of the cell that it was at */
     trt_instant seen_at;
@@ -2866,6 +2868,7 @@ struct trt_runtime {
     /* idle protocol: see >>idle */
     _Alignas(TASKRT_CACHELINE) trt_a32_ sleeping;
     trt_a32_ searchers;
+    trt_a32_ calm; /* nobody has slept for a while: see trt_calm_ */
     trt_a64_ *idle_bits;
     size_t idle_words;
     _Alignas(TASKRT_CACHELINE) trt_a32_ driver; /* index + 1 of the worker that is it */
@@ -2927,6 +2930,7 @@ struct trt_runtime {
     trt_a32_ started; /* worker threads: there may be fewer than workers */
 };
 
+enum { TRT_RESTLESS_, TRT_CALM_, TRT_UNSURE_ }; /* calm */
 enum { TRT_SIGNAL_STOP_ = 1, TRT_SIGNAL_PAUSE_ = 2 };
 enum { TRT_GATE_ENDED_ = 1, TRT_GATE_GIVEN_UP_ = 2 }; /* of ended_gate: why a shutdown goes on */
 
@@ -3366,6 +3370,7 @@ static void trt_memory_free_(trt_runtime *rt)
  */
 #define TRT_OWNED_ENTRY_ ((uintptr_t)1)
 #define TRT_TINY_NS_ 500   /* about what it takes to steal a fork and run it if it is empty */
+#define TRT_CALM_NS_ 100000 /* without a sleeper, see trt_calm_: a hundred times what it may cost */
 #define TRT_WAKE_NS_ 20000 /* about what it takes until another worker has woken up and stolen */
 
 static void trt_notify_(trt_runtime *rt);
@@ -6562,7 +6567,8 @@ static trt_cell_ *trt_task_new_(trt_runtime *rt, const trt_type_ *type, const tr
     trt_cell_ *c = trt_slot_alloc_(rt, tail ? type->tail_slot : type->slot);
     if (!c) return NULL;
     trt_task_init_(c, type->job ? TRT_JOB_ : TRT_TASK_, how & TRT_HOW_SET_ ? from->extra : NULL,
-                   TRT_UNUSUAL_ | (type->job ? TRT_JOB_STATE_ : 0u) | (how & TRT_HOW_SET_ ? TRT_SET_ : 0u) |
+                   TRT_UNUSUAL_ | (type->job ? TRT_JOB_STATE_ : 0u) |
+                       (how & TRT_HOW_SET_ ? TRT_SET_ : 0u) |
                        (how & TRT_HOW_DETACHED_ ? TRT_DETACHED_ : 0u));
     if ((how & TRT_HOW_NAMED_) && !trt_name_copy_(c, type, (const char *)from->extra)) {
         trt_slot_free_(c);
@@ -8648,6 +8654,15 @@ TRT_DEF_ trt_op trt_writable(int fd)
  * where they change, and `order: fences` says so. (An update is an update of the last value in any
  * order, and what is seq_cst costs nothing more on x86.)
  *
+ * A fence for each entry costs more than the entry. So when nobody has slept for a while the
+ * runtime is `calm`: who makes work only looks, and the first to go to sleep ends the calm, and
+ * lets all threads pass a fence behind its own. Whoever has the old value is behind it, so that
+ * its entry is seen, or looks later, and sees the sleeper. (As for latches, see >>os; but not at
+ * each sleep, which a crowd of workers that come and go would pay for.) In between the runtime is
+ * unsure, and who goes to sleep looks again after a while; so it stays if the system, which has
+ * given that fence, denies it. A calm that begins as somebody goes to sleep is seen by the sleeper,
+ * or sees it, and ends at once.
+ *
  * One sleeper at a time is the driver: it sleeps until the next timer of any worker, and in the fd
  * poller once there is one. The others sleep on a futex. Whoever registers a timer earlier than the
  * driver's wakes the driver.
@@ -8668,6 +8683,8 @@ static bool trt_wake_sleeper_(trt_runtime *rt, size_t word, uint64_t bits)
     }
     return false;
 }
+
+static bool trt_any_queued_(trt_runtime *rt);
 
 static bool trt_any_idle_(trt_runtime *rt)
 {
@@ -8697,11 +8714,55 @@ static TRT_NOINLINE_ void trt_notify_slow_(trt_runtime *rt)
     } while (trt_any_idle_(rt));
 }
 
-static void trt_notify_(trt_runtime *rt)
+static inline void trt_notify_(trt_runtime *rt)
 {
-    TRT_FENCE_(&rt->sleeping); /* pairs with the one in trt_worker_sleep_ */
+    /* Either pairs with the fence in trt_worker_sleep_, the light one with what follows there. */
+    if (TRT_LOAD_(&rt->calm, relaxed) == TRT_CALM_) TRT_LIGHT_FENCE_(&rt->sleeping);
+    else TRT_FENCE_(&rt->sleeping);
     if (TRT_LOAD_(&rt->sleeping, relaxed) && !TRT_LOAD_(&rt->searchers, relaxed))
         trt_notify_slow_(rt);
+}
+
+/* Behind a fence. False: some may still do without theirs, and what they have made may be missed. */
+static bool trt_calm_end_(trt_runtime *rt)
+{
+    /* order: acquire and release, for what somebody else's fence for all let him see. In the model
+     * that fence is one of all threads at once. */
+    uint32_t calm = TRT_LOAD_(&rt->calm, acquire);
+    if (TRT_LIKELY_(calm == TRT_RESTLESS_)) return true;
+    calm = TRT_CALM_;
+    if (!TRT_CAS_(&rt->calm, &calm, (uint32_t)TRT_UNSURE_, relaxed) || !trt_os_fence_all_())
+        return false;
+    TRT_STORE_(&rt->calm, (uint32_t)TRT_RESTLESS_, release); /* order: as above */
+    return true;
+}
+
+/* From now on nobody has to fence, unless somebody goes to sleep right now: who did not see the
+ * update is seen here, and may have missed the work of those who saw it. */
+static void trt_calm_begin_(trt_runtime *rt)
+{
+    uint32_t restless = TRT_RESTLESS_;
+    if (!TRT_CAS_(&rt->calm, &restless, (uint32_t)TRT_CALM_, relaxed)) return;
+    TRT_FENCE_(&rt->sleeping); /* pairs with the one in trt_worker_sleep_ */
+    if (!TRT_LOAD_(&rt->sleeping, relaxed)) return;
+    if (!trt_calm_end_(rt) || trt_any_queued_(rt)) trt_notify_slow_(rt);
+}
+
+/* Now and then: is it time to be calm? */
+static void trt_calm_(trt_worker_ *w)
+{
+    trt_runtime *rt = w->rt;
+    trt_instant now;
+    if (w->solo || TRT_LOAD_(&rt->calm, relaxed) || (TRT_LOAD_(&trt_sleepers_, relaxed) & 1u))
+        return;
+    now = trt_clock_();
+    if (!w->calm_at || TRT_LOAD_(&rt->sleeping, relaxed)) {
+        w->calm_at = now + TRT_CALM_NS_;
+        return;
+    }
+    if (now < w->calm_at) return;
+    w->calm_at = 0;
+    trt_calm_begin_(rt);
 }
 
 enum { TRT_ASLEEP_, TRT_AWAKE_, TRT_IN_POLLER_ };
@@ -8886,7 +8947,7 @@ static void trt_worker_sleep_(trt_worker_ *w)
     trt_a64_ *bits = &rt->idle_bits[w->index / 64];
     uint64_t mask = (uint64_t)1 << w->index % 64;
     uint32_t nobody = 0;
-    bool closing, nap = false, relied_on = w->searching;
+    bool closing, all_seen, nap = false, relied_on = w->searching;
     if (trt_spin_for_job_(w)) return;
     TRT_STORE_(&w->at_cell, NULL, relaxed);
     /* Takes back the last unpark, and sees what it was for: a `woken` or a gate has no fence. */
@@ -8898,11 +8959,12 @@ static void trt_worker_sleep_(trt_worker_ *w)
         TRT_SUB_(&rt->searchers, 1u, seq_cst); /* order: fences */
     }
     TRT_FENCE_(&rt->sleeping); /* pairs with trt_notify_, and with trt_shutdown_begin_ */
+    all_seen = trt_calm_end_(rt);
     closing = trt_closing_unseen_(w);
     if (!closing && !trt_any_work_(w) && !(rt->virtual_clock && trt_virtual_idle_(w))) {
         trt_instant until = trt_sleep_limit_(rt);
         relied_on = false;
-        nap = trt_fds_unsure_(rt);
+        nap = !all_seen || trt_fds_unsure_(rt);
         if (nap) until = trt_after_(trt_clock_(), TRT_FD_NAP_NS_);
         TRT_COUNT_(&w->parks, 1u);
         if (TRT_CAS_(&rt->driver, &nobody, w->index + 1, seq_cst)) { /* order: fences */
@@ -8977,6 +9039,7 @@ static bool trt_maintain_(trt_worker_ *w)
             trt_run_timers_(w, w, trt_clock_());
     }
     if (TRT_LOAD_(&rt->fds_waiting, relaxed)) trt_fds_round_(w);
+    trt_calm_(w);
     /* Its oldest, so nobody starves; in turns with what comes from elsewhere, as there may always be
      * one. */
     fork = trt_deque_empty_(w) || w->fork_before ? NULL : trt_deque_steal_(w);

@@ -234,23 +234,60 @@ static void works(size_t i)
 }
 static void works_0(void) { works(0); }
 static void works_1(void) { works(1); }
-static void idle_of(size_t workers, uint32_t entries)
+static void calm_begins(void) { trt_calm_begin_(runtime); }
+static void idle_calm(size_t workers, uint32_t entries, bool calm, bool begins)
 {
-    unsigned long t[2];
+    unsigned long t[3];
     bare(workers);
     TRT_STORE_(&done, 0u, relaxed);
+    if (calm) TRT_STORE_(&runtime->calm, (uint32_t)TRT_CALM_, relaxed);
     t[0] = thread(0, works_0);
     if (workers > 1) t[1] = thread(1, works_1);
+    if (begins) t[2] = thread(2, calm_begins);
     for (uint32_t i = 1; i <= entries; i++) trt_inject_(runtime, entry_of(i));
     for (uint32_t n; (n = TRT_LOAD_(&done, acquire)) < entries;) trt_os_wait_(&done, n, TRT_FOREVER_);
     TRT_OR_(&runtime->signals, (uint32_t)TRT_SIGNAL_STOP_, seq_cst);
     for (size_t i = 0; i < workers; i++) trt_unpark_(runtime->workers[i]);
     for (size_t i = 0; i < workers; i++) model_join(t[i]);
+    if (begins) model_join(t[2]);
     bare_free();
 }
+static void idle_of(size_t workers, uint32_t entries) { idle_calm(workers, entries, false, false); }
 static void idle_one(void) { idle_of(1, 2); }
 static void idle_two(void) { idle_of(2, 2); }
 static void idle_two_for_one(void) { idle_of(2, 1); }
+
+/* Nobody fences, until somebody goes to sleep. */
+static void calm_one(void)
+{
+    model_allow_membarrier();
+    idle_calm(1, 2, true, false);
+}
+static void calm_two(void)
+{
+    model_allow_membarrier();
+    idle_calm(2, 2, true, false);
+}
+static void calm_denied(void) { idle_calm(1, 2, true, false); }
+static void calm_denied_two(void) { idle_calm(2, 2, true, false); }
+
+/* That begins as work comes and somebody goes to sleep. */
+static void calm_begin(void)
+{
+    model_allow_membarrier();
+    idle_calm(1, 2, false, true);
+}
+static void calm_begin_two(void)
+{
+    model_allow_membarrier();
+    idle_calm(2, 2, false, true);
+}
+static void calm_begin_again(void)
+{
+    model_allow_membarrier();
+    idle_calm(1, 2, true, true);
+}
+static void calm_begin_denied(void) { idle_calm(1, 2, false, true); }
 
 /* What a worker has queued for itself while it is busy: another one comes for it. */
 static void helps(void)
@@ -964,6 +1001,14 @@ static const model_scenario scenarios[] = {
     {.name = "idle_two_for_one", .run = idle_two_for_one, BOUND(2)},
     {.name = "idle_ring", .run = idle_ring, BOUND(2), WEAK(1)},
     {.name = "idle_deque", .run = idle_deque, BOUND(2), WEAK(1)},
+    {.name = "calm_one", .run = calm_one, BOUND(2), WEAK(1)},
+    {.name = "calm_two", .run = calm_two, .weak = 1},
+    {.name = "calm_denied", .run = calm_denied, BOUND(2), WEAK(1)},
+    {.name = "calm_denied_two", .run = calm_denied_two, .weak = 1},
+    {.name = "calm_begin", .run = calm_begin, BOUND(1), WEAK(1)},
+    {.name = "calm_begin_two", .run = calm_begin_two, .weak = 1},
+    {.name = "calm_begin_again", .run = calm_begin_again, .weak = 1},
+    {.name = "calm_begin_denied", .run = calm_begin_denied, .weak = 1},
     {.name = "idle_relied_on", .run = idle_relied_on, .weak = 1},
     {.name = "watch", .run = watch, BOUND(2), WEAK(1)},
     {.name = "watch_spurious", .run = watch, .weak = 1, .spurious = 1},

@@ -35,7 +35,13 @@ bug no_recheck_before_sleep primitives idle_one 'deadlock' \
 bug no_wake_after_inject primitives idle_one 'deadlock' \
     '/^static void trt_inject_visiting_(/,/^}/s/    trt_notify_(rt);//'
 bug no_fence_in_notify primitives idle_one 'deadlock' \
-    '/^static void trt_notify_(/,/^}/s/TRT_FENCE_(&rt->sleeping);//'
+    '/^static inline void trt_notify_(/,/^}/s/    else TRT_FENCE_(&rt->sleeping);//'
+bug calm_without_fence_for_all primitives calm_one 'deadlock' \
+    '/^static bool trt_calm_end_(/,/^}/s/|| !trt_os_fence_all_()/|| false/'
+bug calm_begins_unseen primitives calm_begin_again 'deadlock' \
+    '/^static void trt_calm_begin_(/,/^}/s/trt_any_queued_(rt)/false/'
+bug unsure_sleeps_on primitives calm_denied 'deadlock' \
+    's/nap = !all_seen || trt_fds_unsure_(rt);/nap = trt_fds_unsure_(rt);/'
 bug ring_tail_relaxed primitives ring 'not true: got' \
     's/TRT_STORE_(&w->ring.tail, tail + 1, release);/TRT_STORE_(\&w->ring.tail, tail + 1, relaxed);/'
 bug deque_pop_without_fence primitives deque 'not true: got' \

@@ -4814,10 +4814,11 @@ static bool trt_forks_left_(trt_co *co)
 
 static inline trt_co *trt_fork_init_(trt_cell_ *c, trt_co *parent, const trt_type_ *type, void *out)
 {
+    uint64_t s = TRT_LOAD_(&c->state, relaxed);
+    TRT_ASSERT_(!(uint32_t)s); /* of a free slot it is the generation alone */
     /* Release: as in trt_cell_free_.
      * order: mostly the same thread has freed it, and in C11 the release of that store goes on */
-    TRT_STORE_(&c->state, (TRT_LOAD_(&c->state, relaxed) & ~(uint64_t)0xFFFFFFFF) | TRT_RUN_STATE_,
-               release);
+    TRT_STORE_(&c->state, s | TRT_RUN_STATE_, release);
     c->kind = TRT_FORK_KIND_;
     c->flags = 0;
     c->cleaning = 0;
@@ -6213,13 +6214,13 @@ static int trt_sync_step_(trt_worker_ *w, trt_cell_ **pc)
         trt_cell_ *child = trt_fork_pop_(w, co);
         int step;
         if (child) {
-            if (TRT_UNLIKELY_(w->budget <= 0)) {
+            if (TRT_UNLIKELY_(--w->budget < 0)) {
+                w->budget = 0;
                 co->forked_++;
                 (void)trt_deque_push_(w, child);
                 *pc = c;
                 return trt_sync_gives_way_(w, pc);
             }
-            w->budget--;
         } else {
             *pc = c;
             if (co->forked_ || TRT_LOAD_(&co->pending_, acquire)) return trt_sync_waits_(w, pc);
@@ -6635,16 +6636,16 @@ TRT_DEF_ trt_ref_ trt_start_(void *frame)
 {
     trt_worker_ *w = trt_here_.worker;
     trt_cell_ *c = (trt_cell_ *)frame - 1;
-    /* What a free slot's state holds beside its generation are no flags. */
-    uint64_t generation = TRT_LOAD_(&c->state, relaxed) >> 32;
+    uint64_t s = TRT_LOAD_(&c->state, relaxed);
     trt_ref_ ref;
     if (TRT_UNLIKELY_(c->wait.args.arg != (TRT_FRESH_ | TRT_LIVE_))) /* of trt_make_task_ it is */
-        return trt_start_any_(c, generation);
+        return trt_start_any_(c, s >> 32);
+    TRT_ASSERT_(!(uint32_t)s); /* of a free slot it is the generation alone */
     ref.cell = c;
-    ref.generation = (uint32_t)generation;
+    ref.generation = TRT_GENERATION_(s);
     ref.failed = TRT_OK;
     /* Release: see trt_start_any_. */
-    TRT_STORE_(&c->state, generation << 32 | TRT_FRESH_ | TRT_LIVE_, release);
+    TRT_STORE_(&c->state, s | TRT_FRESH_ | TRT_LIVE_, release);
     return trt_put_lifo_(w, (uintptr_t)c) ? ref : trt_start_pushed_(w, ref);
 }
 

@@ -2779,7 +2779,9 @@ typedef struct trt_worker_ {
     trt_runtime *rt;
     trt_cell_ *cur;
     const char *stack_base;
-    uint32_t index, tick, lifo_run;
+    uint32_t index;
+    uint32_t turns, looks; /* until the next look at what must not wait; how many there were */
+    uint32_t lifo_run;
     int32_t budget;
     bool solo; /* the only worker: nobody steals */
     bool fifo; /* of a current-thread runtime: it keeps the order, without a LIFO slot */
@@ -8829,7 +8831,7 @@ static void trt_run_all_timers_(trt_worker_ *w)
     for (i = 0; i < w->rt->n_workers; i++) trt_run_timers_(w, w->rt->workers[i], now);
 }
 
-static inline bool trt_stopped_(trt_worker_ *w, const trt_thread_waiter_ *t);
+static bool trt_stopped_(trt_worker_ *w, const trt_thread_waiter_ *t);
 
 /* Is there a strand that any worker could take? */
 static bool trt_any_entry_(trt_runtime *rt)
@@ -9000,7 +9002,6 @@ static void trt_worker_sleep_(trt_worker_ *w)
 static uintptr_t trt_next_local_(trt_worker_ *w)
 {
     uintptr_t entry;
-    if (w->rt->config.seed && w->rt->current_thread) return trt_pop_random_(w);
     if (w->lifo_run < TRT_LIFO_RUN_ && TRT_LOAD_(&w->lifo, relaxed)) {
         entry = trt_lifo_swap_(w, 0);
         if (entry) {
@@ -9008,6 +9009,7 @@ static uintptr_t trt_next_local_(trt_worker_ *w)
             return entry;
         }
     }
+    if (w->rt->config.seed && w->rt->current_thread) return trt_pop_random_(w); /* has no slot */
     w->lifo_run = 0;
     w->budget = TRT_BUDGET_;
     entry = trt_pop_(w);
@@ -9032,9 +9034,10 @@ static bool trt_maintain_(trt_worker_ *w)
     trt_runtime *rt = w->rt;
     uintptr_t entry;
     trt_cell_ *fork;
+    w->turns = TRT_MAINTENANCE_;
     if (trt_closing_unseen_(w)) trt_see_closing_(w);
     if (!rt->virtual_clock) {
-        if (w->tick % (4 * TRT_MAINTENANCE_) == 0) trt_run_all_timers_(w);
+        if (++w->looks % 4 == 0) trt_run_all_timers_(w);
         else if (TRT_LOAD_(&w->wheel.next, relaxed) != TRT_FOREVER_ ||
                  TRT_LOAD_(&w->wheel.fresh_some, relaxed))
             trt_run_timers_(w, w, trt_clock_());
@@ -9114,7 +9117,7 @@ static bool trt_work_(trt_worker_ *w)
 {
     uintptr_t entry;
     trt_cell_ *fork;
-    if (TRT_UNLIKELY_(++w->tick % TRT_MAINTENANCE_ == 0) && trt_maintain_(w)) return true;
+    if (TRT_UNLIKELY_(--w->turns == 0) && trt_maintain_(w)) return true;
     entry = trt_next_local_(w);
     if (TRT_LIKELY_(entry != 0)) {
         if (TRT_UNLIKELY_(w->searching)) trt_found_(w);
@@ -9136,12 +9139,9 @@ static bool trt_work_(trt_worker_ *w)
     return trt_search_(w);
 }
 
-static void trt_pause_point_(trt_worker_ *w);
-
 /* One round; false: there was nothing to do. */
 static bool trt_turn_(trt_worker_ *w)
 {
-    if (TRT_UNLIKELY_(TRT_LOAD_(&w->rt->signals, relaxed) & TRT_SIGNAL_PAUSE_)) trt_pause_point_(w);
     if (trt_work_(w)) return true;
     if (!w->rt->virtual_clock) trt_run_all_timers_(w);
     /* order: who goes to sleep looks at the ring again, but not at the slot */
@@ -9168,19 +9168,25 @@ static TRT_NOINLINE_ bool trt_drive_ends_(trt_runtime *rt, const trt_thread_wait
     return trt_all_ended_(rt) || trt_drive_over_(rt);
 }
 
-static inline bool trt_stopped_(trt_worker_ *w, const trt_thread_waiter_ *t)
+/* A look, on a current-thread runtime: is the loop about to end? */
+static bool trt_stopped_(trt_worker_ *w, const trt_thread_waiter_ *t)
 {
-    trt_runtime *rt = w->rt;
-    if (TRT_LOAD_(&rt->signals, acquire) & TRT_SIGNAL_STOP_) return true;
-    return rt->current_thread && trt_drive_ends_(rt, t);
+    return (TRT_LOAD_(&w->rt->signals, relaxed) & TRT_SIGNAL_STOP_) || trt_drive_ends_(w->rt, t);
 }
 
 /* A function of its own: what is inlined into one that calls setjmp is optimised less, and gcc
  * warns of its variables (-Wclobbered). */
 static TRT_NOINLINE_ void trt_turns_(trt_worker_ *w, const trt_thread_waiter_ *t)
 {
-    while (!trt_stopped_(w, t))
+    for (;;) {
+        uint32_t signals = TRT_LOAD_(&w->rt->signals, acquire); /* pairs with who stops it */
+        if (TRT_UNLIKELY_(w->rt->current_thread) && trt_drive_ends_(w->rt, t)) return;
+        if (TRT_UNLIKELY_(signals)) {
+            if (signals & TRT_SIGNAL_STOP_) return;
+            trt_pause_point_(w);
+        }
         if (!trt_turn_(w)) trt_worker_sleep_(w);
+    }
 }
 
 /* Run until told to stop, or (current thread) until `t` is woken. Panics land here. */
@@ -11349,6 +11355,7 @@ static trt_worker_ *trt_worker_new_(trt_runtime *rt, size_t index)
     w->solo = rt->n_workers == 1;
     w->fifo = rt->current_thread;
     w->budget = TRT_BUDGET_;
+    w->turns = TRT_MAINTENANCE_;
     w->rng = seed + index * 0x9E3779B97F4A7C15u;
     TRT_STORE_(&w->deque.top, 1u, relaxed);
     TRT_STORE_(&w->deque.bottom, 1u, relaxed);

@@ -4147,11 +4147,15 @@ static bool trt_keep_(trt_waiter_ *w, size_t size)
     return true;
 }
 
-static void trt_unkeep_(trt_waiter_ *w)
+static TRT_NOINLINE_ void trt_unkeep_it_(trt_waiter_ *w)
 {
-    if (!w->kept) return;
     w->kept = 0;
     trt_slot_free_(w->args.out);
+}
+
+static inline void trt_unkeep_(trt_waiter_ *w)
+{
+    if (TRT_UNLIKELY_(w->kept)) trt_unkeep_it_(w);
 }
 
 static trt_op trt_op_(uint32_t kind, void *obj, void *out, uint64_t arg)
@@ -6297,6 +6301,16 @@ static int trt_after_wait_(trt_cell_ *c)
                                                                    : TRT_STEP_ENDED_;
 }
 
+/* What has been recorded was over before it could wait. */
+static TRT_NOINLINE_ int trt_over_at_once_(trt_worker_ *w, trt_cell_ *c, trt_status_code status)
+{
+    w->budget--;
+    trt_unkeep_(&c->wait);
+    if (status == TRT_REFUSED_) return TRT_STEP_ABORT_;
+    c->leaf->status_ = (uint8_t)status;
+    return trt_after_wait_(c);
+}
+
 /* Register what the body (or the life of the frame) has recorded. */
 static int trt_commit_(trt_worker_ *w, trt_cell_ **pc)
 {
@@ -6330,19 +6344,14 @@ static int trt_commit_(trt_worker_ *w, trt_cell_ **pc)
         trt_go_async_(c);
     }
     status = trt_kinds_[kind].poll(c->leaf, &c->wait.args, &c->wait);
+    if (!behind) return status == TRT_PENDING ? TRT_STEP_GONE_ : trt_over_at_once_(w, c, status);
     *pc = behind;
-    if (status == TRT_PENDING) return behind ? TRT_STEP_COMMIT_ : TRT_STEP_GONE_;
-    w->budget--; /* over without having waited */
+    if (status == TRT_PENDING) return TRT_STEP_COMMIT_;
+    w->budget--; /* both can go on: the child from the queue */
     trt_unkeep_(&c->wait);
-    if (behind) { /* both can go on: the child from the queue */
-        c->wait.status = (uint8_t)(status == TRT_REFUSED_ ? TRT_PENDING : status);
-        trt_push_(w, (uintptr_t)c | TRT_OWNED_ENTRY_);
-        return TRT_STEP_COMMIT_;
-    }
-    *pc = c;
-    if (status == TRT_REFUSED_) return TRT_STEP_ABORT_;
-    c->leaf->status_ = (uint8_t)status;
-    return trt_after_wait_(c);
+    c->wait.status = (uint8_t)(status == TRT_REFUSED_ ? TRT_PENDING : status);
+    trt_push_(w, (uintptr_t)c | TRT_OWNED_ENTRY_);
+    return TRT_STEP_COMMIT_;
 }
 
 /* An inline child has ended: its outcome goes straight to the strand behind it. */
@@ -6453,11 +6462,61 @@ static TRT_NOINLINE_ void trt_strand_run_(trt_worker_ *w, trt_cell_ *c, int step
     w->cur = NULL;
 }
 
+/* What most strands that are resumed have waited for: one operation, which is over; or they have
+ * yielded. False: whatever else it is, see trt_resume_. */
+static inline bool trt_resume_at_once_(trt_cell_ *c)
+{
+    trt_co *co = c->leaf;
+    trt_status_code status = (trt_status_code)c->wait.status;
+    if (TRT_UNLIKELY_(c->flags != TRT_ASYNC_)) return false;
+    if (c->wait.kind == TRT_KIND_YIELD_ && !(TRT_LOAD_(&c->state, relaxed) & TRT_ABORT_))
+        status = TRT_OK;
+    else if (c->wait.kind <= TRT_KIND_GROUP_ || status == TRT_PENDING ||
+             trt_after_wait_(c) != TRT_STEP_POLL_)
+        return false;
+    co->status_ = (uint8_t)status;
+    return true;
+}
+
+/* And what they do next: they wait again, or yield. Otherwise the step that they are at. */
+static inline int trt_commit_at_once_(trt_worker_ *w, trt_cell_ *c)
+{
+    trt_status_code status;
+    uint32_t kind = c->wait.kind;
+    if (TRT_UNLIKELY_(c->flags != TRT_ASYNC_ || (TRT_LOAD_(&c->state, relaxed) & TRT_ABORT_)))
+        return TRT_STEP_COMMIT_;
+    if (kind > TRT_KIND_JOIN_) {
+        status = trt_kinds_[kind].poll(c->leaf, &c->wait.args, &c->wait);
+        return TRT_LIKELY_(status == TRT_PENDING) ? TRT_STEP_GONE_
+                                                  : trt_over_at_once_(w, c, status);
+    }
+    if (kind != TRT_KIND_YIELD_ || TRT_LOAD_(&w->lifo, relaxed)) return TRT_STEP_COMMIT_;
+    trt_push_(w, (uintptr_t)c | TRT_OWNED_ENTRY_);
+    return TRT_STEP_GONE_;
+}
+
+/* The usual way is straight: poll, commit, gone. */
+static TRT_NOINLINE_ void trt_run_on_(trt_worker_ *w, trt_cell_ *c)
+{
+    int step = trt_poll_leaf_(w, c);
+    if (step == TRT_STEP_COMMIT_) step = trt_commit_at_once_(w, c);
+    if (step == TRT_STEP_GONE_) w->cur = NULL;
+    else trt_strand_run_(w, c, step);
+}
+
+/* A strand that was queued as its owner. */
+static TRT_NOINLINE_ void trt_run_owned_(trt_worker_ *w, trt_cell_ *c)
+{
+    if (TRT_LIKELY_(trt_resume_at_once_(c))) trt_run_on_(w, c);
+    else trt_strand_run_(w, c, TRT_STEP_RESUME_);
+}
+
 /* An entry of a queue: to its owner, or a hint. */
 static inline void trt_run_entry_(trt_worker_ *w, uintptr_t entry)
 {
-    trt_strand_run_(w, (trt_cell_ *)(entry & ~TRT_OWNED_ENTRY_),
-                    entry & TRT_OWNED_ENTRY_ ? TRT_STEP_RESUME_ : TRT_STEP_BEGIN_);
+    trt_cell_ *c = (trt_cell_ *)(entry & ~TRT_OWNED_ENTRY_);
+    if (entry & TRT_OWNED_ENTRY_) trt_run_owned_(w, c);
+    else trt_strand_run_(w, c, TRT_STEP_BEGIN_);
 }
 
 /* A forked child from a deque, own or another's: it is on its own from here. */

@@ -50,7 +50,7 @@ bug oneshot_value_lost \
 bug close_drops_messages \
     's/^    channel->closed = 1;/    channel->closed = 1, channel->len = 0;/'
 bug an_abort_beats_a_completed_await \
-    '/^static int trt_resume_(/,/^}/s/if (c->wait.status == TRT_PENDING) {/if (c->wait.status == TRT_PENDING || ((TRT_LOAD_(\&c->state, relaxed) \& TRT_ABORT_) \&\& !trt_shielded_(c))) {/'
+    's/status == TRT_PENDING || *$/(TRT_LOAD_(\&c->state, relaxed) \& TRT_ABORT_) || &/; /^static int trt_resume_(/,/^}/s/if (c->wait.status == TRT_PENDING) {/if (c->wait.status == TRT_PENDING || ((TRT_LOAD_(\&c->state, relaxed) \& TRT_ABORT_) \&\& !trt_shielded_(c))) {/'
 bug notify_all_keeps_one \
     '/^TRT_DEF_ void trt_notify_all(/,/^}/s/notify_unlatch_(notify, permit)/notify_unlatch_(notify, true)/'
 bug a_cancel_stops_at_the_children \

@@ -2487,26 +2487,35 @@ static uint32_t trt_latch_value_(trt_a32_ *latch)
     return value;
 }
 
-static TRT_NOINLINE_ bool trt_unlatch_slow_(trt_a32_ *latch, uint32_t value)
-{
-    /* Pairs with the acquire of the next holder. */
-    if (TRT_SWAP_(latch, value, release) == 2) trt_os_wake_(latch, 1);
-    return false;
-}
-
-static TRT_NOINLINE_ bool trt_unlatch_late_(trt_a32_ *latch)
-{
-    trt_os_wake_(latch, 1);
-    return false;
-}
+enum { TRT_UNLATCHED_, TRT_UNLATCH_SWAPS_, TRT_UNLATCH_WAKES_ };
 
 /* Returns false: to be the last thing that a function does whose answer that is. */
-TRT_INLINE_ bool trt_unlatch_value_(trt_a32_ *latch, uint32_t value)
+static TRT_NOINLINE_ bool trt_unlatch_rest_(trt_a32_ *latch, uint32_t value, int rest)
 {
-    if (TRT_UNLIKELY_(TRT_LOAD_(&trt_sleepers_, relaxed))) return trt_unlatch_slow_(latch, value);
-    TRT_STORE_(latch, value, release); /* as in trt_unlatch_slow_ */
+    if (rest == TRT_UNLATCH_WAKES_) trt_os_wake_(latch, 1);
+    /* Pairs with the acquire of the next holder. */
+    else if (TRT_SWAP_(latch, value, release) == 2) trt_os_wake_(latch, 1);
+    return false;
+}
+
+/* Returns what is left to do, which is rarely anything, for trt_unlatch_rest_. */
+TRT_ALWAYS_INLINE_ int trt_unlatch_most_(trt_a32_ *latch, uint32_t value)
+{
+    if (TRT_UNLIKELY_(TRT_LOAD_(&trt_sleepers_, relaxed))) return TRT_UNLATCH_SWAPS_;
+    TRT_STORE_(latch, value, release); /* as in trt_unlatch_rest_ */
     TRT_LIGHT_FENCE_(&trt_sleepers_);
-    return TRT_UNLIKELY_(TRT_LOAD_(&trt_sleepers_, relaxed)) && trt_unlatch_late_(latch);
+    return TRT_UNLIKELY_(TRT_LOAD_(&trt_sleepers_, relaxed)) ? TRT_UNLATCH_WAKES_ : TRT_UNLATCHED_;
+}
+
+TRT_ALWAYS_INLINE_ bool trt_unlatch_value_here_(trt_a32_ *latch, uint32_t value)
+{
+    int rest = trt_unlatch_most_(latch, value);
+    return TRT_UNLIKELY_(rest) && trt_unlatch_rest_(latch, value, rest);
+}
+
+static TRT_NOINLINE_ bool trt_unlatch_value_(trt_a32_ *latch, uint32_t value)
+{
+    return trt_unlatch_value_here_(latch, value);
 }
 
 #ifndef TRT_OWN_LATCH_
@@ -2527,6 +2536,17 @@ TRT_INLINE_ bool trt_unlatch_(trt_a32_ *latch)
     TRT_ASSERT_(TRT_LATCHED_(TRT_LOAD_(latch, relaxed)));
     return trt_unlatch_value_(latch, 0);
 }
+
+/* The two in line, for where it pays. */
+TRT_ALWAYS_INLINE_ int trt_unlatch_at_once_(trt_a32_ *latch) { return trt_unlatch_most_(latch, 0); }
+
+TRT_ALWAYS_INLINE_ bool trt_unlatch_here_(trt_a32_ *latch)
+{
+    return trt_unlatch_value_here_(latch, 0);
+}
+#else
+#define trt_unlatch_at_once_(latch) ((int)trt_unlatch_(latch))
+#define trt_unlatch_here_ trt_unlatch_
 #endif
 
 /* ------------------------------------------------------------------------------------------------
@@ -3520,7 +3540,7 @@ static void trt_visitor_comes_(trt_runtime *rt)
 }
 
 /* By a visitor, who leaves with it. */
-static void trt_inject_visiting_(trt_runtime *rt, uintptr_t entry)
+static TRT_NOINLINE_ void trt_inject_visiting_(trt_runtime *rt, uintptr_t entry)
 {
     trt_latch_(&rt->inject_latch);
     trt_inject_put_(rt, entry);
@@ -3852,7 +3872,7 @@ static void trt_deque_free_(trt_worker_ *w)
  * >>wakes: from a claim to the queue
  */
 /* Claimed by trt_claim_, which has made a thread that is no worker here a visitor. */
-static inline void trt_schedule_claimed_(trt_cell_ *c, bool last)
+static TRT_NOINLINE_ void trt_schedule_claimed_(trt_cell_ *c, bool last)
 {
     trt_runtime *rt = trt_rt_of_(c);
     trt_worker_ *w = trt_worker_here_(rt);
@@ -4312,7 +4332,7 @@ static void trt_wheel_remove_(trt_wheel_ *wheel, trt_waiter_ *w)
         TRT_COUNT_(&wheel->waiting, (uint64_t)-1);
         if (!TRT_LOAD_(&wheel->waiting, relaxed)) TRT_STORE_(&wheel->next, TRT_FOREVER_, relaxed);
     }
-    trt_unlatch_(&wheel->latch);
+    trt_unlatch_here_(&wheel->latch);
 }
 
 static void trt_interval_fire_(trt_interval *interval, trt_instant now);
@@ -4644,7 +4664,7 @@ static TRT_NOINLINE_ void trt_task_end_joined_(trt_cell_ *c, trt_status_code sta
             &c->state, &s, (s & ~(uint64_t)(TRT_RUN_STATE_ | TRT_WAITER_)) | TRT_DONE_, release)) {}
     /* Before the latch goes: a joiner that was registering a group passes it, and then goes on. */
     if (claimed || (s & TRT_DETACHED_)) trt_cell_end_(c);
-    trt_unlatch_(&c->latch);
+    trt_unlatch_here_(&c->latch);
     trt_wake_(&wakes);
 }
 
@@ -6884,7 +6904,7 @@ static trt_status_code trt_join_register_(trt_co *co, trt_args_ *args, trt_waite
     }
     c->up = w;
     w->linked = 1;
-    trt_unlatch_(&c->latch);
+    trt_unlatch_here_(&c->latch);
     return TRT_PENDING;
 }
 
@@ -7056,7 +7076,7 @@ static void trt_set_end_(trt_cell_ *c, trt_status_code status)
     trt_latch_(&set->lock);
     if (node->next == node) { /* trt_detach_all waits for those that are about here */
         TRT_SUB_(&set->leaving, 1u, relaxed);
-        trt_unlatch_(&set->lock);
+        trt_unlatch_here_(&set->lock);
         trt_os_wake_(&set->leaving, INT_MAX);
         trt_cell_end_(c);
         return;
@@ -7091,7 +7111,7 @@ static void trt_set_end_(trt_cell_ *c, trt_status_code status)
     } else {
         trt_cell_end_(c); /* before the latch goes, as in trt_task_end_joined_ */
     }
-    trt_unlatch_(&set->lock);
+    trt_unlatch_here_(&set->lock);
     /* Behind the other members that are ready: then it finds several that have ended. */
     if (wakes.first) trt_wake_chain_(wakes.first, true);
 }
@@ -7128,7 +7148,7 @@ static trt_status_code trt_join_next_poll_(trt_co *co, trt_args_ *args, trt_wait
     uint64_t id = 0;
     trt_latch_(&set->lock);
     if (set->waiter) {
-        trt_unlatch_(&set->lock);
+        trt_unlatch_here_(&set->lock);
         return trt_misuse_("trt_join_next", "somebody else awaits this set");
     }
     if (trt_set_has_ended_(set) || !set->len) {
@@ -7142,7 +7162,7 @@ static trt_status_code trt_join_next_poll_(trt_co *co, trt_args_ *args, trt_wait
             status = TRT_REFUSED_;
         }
     }
-    trt_unlatch_(&set->lock);
+    trt_unlatch_here_(&set->lock);
     if (status == TRT_PENDING || status == TRT_REFUSED_) return status;
     if (status == TRT_PANICKED) c->flags |= TRT_SAW_PANIC_;
     if (w) w->args.arg = id;
@@ -7349,13 +7369,13 @@ static trt_status_code trt_timer_register_(trt_waiter_ *w)
     w->args.obj = wheel; /* before the park, which publishes it to whoever cancels */
     trt_latch_(&wheel->latch);
     if (!trt_park_(w)) {
-        trt_unlatch_(&wheel->latch);
+        trt_unlatch_here_(&wheel->latch);
         return TRT_REFUSED_;
     }
     TRT_COUNT_(&wheel->waiting, 1u);
     earlier = w->kind != TRT_KIND_SLEEP_ && trt_wheel_add_(wheel, w);
     if (w->kind == TRT_KIND_SLEEP_) trt_wheel_defer_(wheel, w);
-    trt_unlatch_(&wheel->latch);
+    trt_unlatch_here_(&wheel->latch);
     if (earlier) trt_timer_added_(worker->rt, due);
     return TRT_PENDING;
 }
@@ -10557,7 +10577,7 @@ TRT_DEF_ trt_status_code trt_oneshot_send_(trt_oneshot_ *oneshot, void *place, c
         trt_copy_(place, value, size);
         state = TRT_ONESHOT_FULL_;
     }
-    trt_unlatch_value_(&oneshot->word, state);
+    trt_unlatch_value_here_(&oneshot->word, state);
     trt_wake_(&wakes);
     return status;
 }
@@ -10582,7 +10602,7 @@ static trt_status_code trt_oneshot_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *
         trt_oneshot_take_(o, a->out, a->arg);
         state = TRT_ONESHOT_CLOSED_;
     }
-    trt_unlatch_value_(&o->word, state);
+    trt_unlatch_value_here_(&o->word, state);
     return status;
 }
 
@@ -10802,7 +10822,7 @@ static trt_status_code trt_channel_recv_(trt_channel_ *c, void *out, trt_waiter_
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
     trt_status_code status = trt_channel_get_(c, out, w, &wakes);
-    trt_unlatch_(&c->lock);
+    trt_unlatch_here_(&c->lock);
     trt_wake_(&wakes);
     return status;
 }
@@ -10812,7 +10832,7 @@ static trt_status_code trt_channel_send_(trt_channel_ *c, const void *value, trt
     trt_wakes_ wakes = TRT_NO_WAKES_;
     trt_status_code status = trt_channel_put_(c, value, w, &wakes);
     if (w && status != TRT_PENDING) trt_unkeep_(w);
-    trt_unlatch_(&c->lock);
+    trt_unlatch_here_(&c->lock);
     trt_wake_(&wakes);
     return status;
 }
@@ -10961,7 +10981,7 @@ TRT_DEF_ trt_status_code trt_try_send_(trt_channel_ *channel, const void *value)
     if (TRT_UNLIKELY_(!channel->size || !value || !trt_latch_once_(&channel->lock)))
         return trt_try_send_slow_(channel, value);
     if (!trt_channel_put_quickly_(channel, value)) return trt_try_send_latched_(channel, value);
-    (void)trt_unlatch_(&channel->lock);
+    (void)trt_unlatch_here_(&channel->lock);
     return TRT_OK;
 }
 
@@ -11069,7 +11089,7 @@ TRT_DEF_ trt_status_code trt_broadcast_send_(trt_broadcast_ *broadcast, const vo
             trt_copy_(w->args.out, value, broadcast->size);
         }
     }
-    trt_unlatch_(&broadcast->lock);
+    trt_unlatch_here_(&broadcast->lock);
     trt_wake_(&wakes);
     return status;
 }
@@ -11122,7 +11142,7 @@ static trt_status_code trt_broadcast_poll_(trt_co *co, trt_args_ *a, trt_waiter_
     if (!b || !b->size) return trt_settle_(w, trt_misuse_("trt_broadcast_recv", "not subscribed"));
     trt_latch_(&b->lock);
     status = trt_broadcast_get_(b, s, a->out, w);
-    trt_unlatch_(&b->lock);
+    trt_unlatch_here_(&b->lock);
     return status;
 }
 
@@ -11187,7 +11207,7 @@ TRT_DEF_ trt_status_code trt_watch_send_(trt_watch_ *watch, const void *value)
             trt_copy_(w->args.out, value, watch->size);
         }
     }
-    trt_unlatch_(&watch->lock);
+    trt_unlatch_here_(&watch->lock);
     trt_wake_(&wakes);
     return status;
 }
@@ -11230,7 +11250,7 @@ static trt_status_code trt_watch_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
     } else {
         status = watch->closed ? trt_settle_(w, TRT_CLOSED) : trt_enlist_(&watch->waiters, w);
     }
-    trt_unlatch_(&watch->lock);
+    trt_unlatch_here_(&watch->lock);
     return status;
 }
 

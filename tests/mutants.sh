@@ -74,7 +74,7 @@ trt_pool_leave_@trt_pool_call_(pool, true)@(trt_summons_){NULL, false}
 trt_poller_arm_@TRT_LOAD_(&rt->polling, relaxed)@false
 trt_pause_point_#2@TRT_LOAD_(&rt->signals, seq_cst) & TRT_SIGNAL_PAUSE_@false
 trt_latch_slow_@trt_os_fence_all_()@true
-trt_unlatch_value_#2@TRT_LOAD_(&trt_sleepers_, relaxed)@false
+trt_unlatch_most_#2@TRT_LOAD_(&trt_sleepers_, relaxed)@false
 trt_pause_point_@TRT_LOAD_(&w->stopped, relaxed)@false
 trt_notified_poll_@missed || permit@false
 trt_once_poll_@TRT_LOAD_(&o->state_, relaxed)@TRT_ONCE_BUSY_

@@ -33,7 +33,7 @@ bug() {
 bug no_recheck_before_sleep primitives idle_one 'deadlock' \
     's/if (!closing && !trt_any_work_(w) &&/if (!closing \&\&/'
 bug no_wake_after_inject primitives idle_one 'deadlock' \
-    '/^static void trt_inject_visiting_(/,/^}/s/    trt_notify_(rt);//'
+    '/^static TRT_NOINLINE_ void trt_inject_visiting_(/,/^}/s/    trt_notify_(rt);//'
 bug no_fence_in_notify primitives idle_one 'deadlock' \
     '/^static inline void trt_notify_(/,/^}/s/    else TRT_FENCE_(&rt->sleeping);//'
 bug calm_without_fence_for_all primitives calm_one 'deadlock' \
@@ -59,7 +59,7 @@ bug latch_wakes_nobody latch latch_swap_two 'deadlock' \
 bug latch_without_fence_for_all latch latch_two 'deadlock' \
     's/& 1u) || trt_os_fence_all_();/\& 1u) || true;/'
 bug latch_looks_once latch latch_two 'deadlock' \
-    's/return TRT_UNLIKELY_(TRT_LOAD_(&trt_sleepers_, relaxed)) && trt_unlatch_late_(latch);/return false;/'
+    's/return TRT_UNLIKELY_(TRT_LOAD_(&trt_sleepers_, relaxed)) ? TRT_UNLATCH_WAKES_ : TRT_UNLATCHED_;/return TRT_UNLATCHED_;/'
 bug visitor_not_awaited runtime free_behind_wake 'freed memory\|data race' \
     's/^    trt_visitors_wait_(rt);//'
 bug joiner_leaves_its_waiter runtime shutdown_gives_up 'has been left' \

@@ -4012,7 +4012,27 @@ static int trt_claim_strand_(trt_cell_ *c)
     }
 }
 
+/* One try, for a strand that waits for one thing. */
+static inline bool trt_claim_at_once_(trt_cell_ *c)
+{
+    uint64_t s = TRT_LOAD_(&c->state, relaxed); /* a first guess, the CAS decides */
+    /* order: as in trt_claim_strand_ */
+    return TRT_LIKELY_((s & TRT_WAIT_STATE_) != 0) &&
+           TRT_CAS_(&c->state, &s, (s & ~(uint64_t)TRT_WAITING_STATE_) | TRT_RUN_STATE_, acq_rel);
+}
+
 static bool trt_shielded_(const trt_cell_ *c) { return c->cleaning != 0; }
+
+/* It waits, but its runtime closes. What waits when this worker first sees `closing` is found by
+ * trt_see_closing_, and what begins to wait after that sees it here. (Forks and branches are
+ * aborted by the strand that they belong to.) */
+static TRT_NOINLINE_ bool trt_park_late_(trt_cell_ *c, uint64_t extra)
+{
+    if (c->kind != TRT_TASK_ || trt_claim_strand_(c) == 0) return true;
+    TRT_OR_(&c->state, TRT_ABORT_, relaxed);
+    if (extra & TRT_COMMIT_) TRT_AND_(&c->state, ~(uint64_t)TRT_COMMIT_, relaxed);
+    return false;
+}
 
 /* The strand that runs here, owned, becomes claimable. False: an abort is pending. The release
  * pairs with the claim's acquire: the claimer sees everything that the strand has written. */
@@ -4024,18 +4044,19 @@ static bool trt_park_strand_(trt_cell_ *c, uint64_t extra)
     do {
         if ((s & TRT_ABORT_) && !shielded) return false;
     } while (!TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_RUN_STATE_) | set, release));
-    /* What waits when this worker first sees `closing` is found by trt_see_closing_, and what
-     * begins to wait after that sees it here. (Forks and branches are aborted by the strand that
-     * they belong to.) */
-    if (TRT_UNLIKELY_(TRT_LOAD_(&trt_rt_of_(c)->closing, relaxed)) && !shielded &&
-        c->kind == TRT_TASK_) {
-        if (trt_claim_strand_(c) != 0) {
-            TRT_OR_(&c->state, TRT_ABORT_, relaxed);
-            if (extra & TRT_COMMIT_) TRT_AND_(&c->state, ~(uint64_t)TRT_COMMIT_, relaxed);
-            return false;
-        }
-    }
-    return true;
+    return shielded || TRT_LIKELY_(!TRT_LOAD_(&trt_rt_of_(c)->closing, relaxed)) ||
+           trt_park_late_(c, extra);
+}
+
+/* The same for what most waits are: of the body, while nobody aborts it or closes the runtime.
+ * False: whatever else it is; `*parked` says how far it has come. */
+static inline bool trt_park_at_once_(trt_cell_ *c, bool *parked)
+{
+    uint64_t s = TRT_LOAD_(&c->state, relaxed); /* a first guess, the CAS decides */
+    TRT_ASSERT_((s & (TRT_RUN_STATE_ | TRT_WAIT_STATE_)) == TRT_RUN_STATE_);
+    *parked = TRT_LIKELY_(!(s & TRT_ABORT_) && !trt_shielded_(c)) &&
+              TRT_CAS_(&c->state, &s, s ^ (TRT_RUN_STATE_ | TRT_WAIT_STATE_), release);
+    return *parked && TRT_LIKELY_(!TRT_LOAD_(&trt_rt_of_(c)->closing, relaxed));
 }
 
 static trt_cell_ *trt_waiting_cell_(trt_waiter_ *w) { return TRT_CONTAINER_(trt_cell_, wait, w); }
@@ -5185,10 +5206,10 @@ static int trt_frame_ended_(trt_cell_ *c)
 /* ------------------------------------------------------------------------------------------------
  * >>suspending
  */
-static bool trt_on_stack_(const trt_worker_ *w, const void *p)
+static inline bool trt_on_stack_(const trt_worker_ *w, const void *p)
 {
-    const char *here = (const char *)__builtin_frame_address(0), *at = (const char *)p;
-    return (uintptr_t)at >= (uintptr_t)here && (uintptr_t)at < (uintptr_t)w->stack_base;
+    uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+    return (uintptr_t)p - here < (uintptr_t)w->stack_base - here;
 }
 
 static void trt_check_op_(trt_worker_ *w, trt_co *co, const trt_op *op)
@@ -5330,8 +5351,9 @@ static inline bool trt_record_(trt_worker_ *w, trt_co *co, uint32_t kind, void *
     c->wait.args.obj = obj;
     c->wait.args.out = out;
     c->wait.args.arg = arg;
-    c->wait.kind = (uint8_t)kind;
+    c->wait.kind = (uint8_t)kind; /* where it is a constant, these are two stores */
     c->wait.mode = TRT_MODE_STRAND_;
+    c->wait.index = 0;
     c->wait.status = TRT_PENDING;
     c->wait.linked = c->wait.kept = 0;
     c->flags |= TRT_SUSPENDED_;
@@ -5339,12 +5361,18 @@ static inline bool trt_record_(trt_worker_ *w, trt_co *co, uint32_t kind, void *
 }
 
 /* It cannot complete now: wait, for what keeps nothing of the body's stack. */
-static bool trt_park_on_(trt_worker_ *w, trt_co *co, uint32_t kind, void *obj, void *out,
-                         uint64_t arg)
+TRT_ALWAYS_INLINE_ bool trt_park_here_(trt_worker_ *w, trt_co *co, uint32_t kind, void *obj,
+                                       void *out, uint64_t arg)
 {
-    if (TRT_UNLIKELY_(trt_on_stack_(w, obj) || trt_on_stack_(w, out)))
+    if (TRT_UNLIKELY_(trt_on_stack_(w, obj) || (out && trt_on_stack_(w, out))))
         return trt_await_slowly_(co, kind, obj, out, arg);
     return trt_record_(w, co, kind, obj, out, arg);
+}
+
+static TRT_NOINLINE_ bool trt_park_on_(trt_worker_ *w, trt_co *co, uint32_t kind, void *obj,
+                                       void *out, uint64_t arg)
+{
+    return trt_park_here_(w, co, kind, obj, out, arg);
 }
 
 static TRT_NOINLINE_ bool trt_await_yield_(trt_co *co)
@@ -9572,6 +9600,10 @@ static void *trt_watch_main_(void *arg)
  * is the last thing that the completer does to the object. The exception is trt_once, whose users
  * all have to be gone before it is: the manual asks that of every object anyway.
  *
+ * What most waits and completions are has a way of its own in front of the general one: a strand
+ * that waits for one thing, completed by a worker of its runtime. There all calls are last ones, of
+ * functions that are not in line, so it saves no registers.
+ *
  * A function that expects the latch to be held says "latched".
  */
 
@@ -9584,6 +9616,41 @@ static trt_waiter_ *trt_complete_first_(trt_list_ *list, trt_status_code status,
         if (trt_claim_(w, status, wakes)) return w;
     }
     return NULL;
+}
+
+/* Latched: the same for what most waiters are, a strand of this worker's runtime that waits for one
+ * thing. It is claimed before it is unlinked. NULL: it is something else, nothing has changed. */
+static inline trt_cell_ *trt_claim_first_(trt_worker_ *here, trt_list_ *list,
+                                          trt_status_code status)
+{
+    trt_waiter_ *w = list->head, *next;
+    trt_cell_ *c;
+    if (!w || w->mode != TRT_MODE_STRAND_) return NULL;
+    c = trt_waiting_cell_(w);
+    if (!here || here->rt != trt_rt_of_(c) || !trt_claim_at_once_(c)) return NULL;
+    next = w->next;
+    list->head = next;
+    if (next) next->prev = NULL;
+    else list->tail = NULL;
+    w->linked = 0;
+    w->status = (uint8_t)status;
+    return c;
+}
+
+static TRT_NOINLINE_ void trt_unlatch_rest_and_wake_(trt_a32_ *latch, uint32_t value, int rest,
+                                                     trt_cell_ *c)
+{
+    trt_unlatch_rest_(latch, value, rest);
+    trt_schedule_claimed_(c, false);
+}
+
+/* What trt_claim_first_ has claimed is woken behind the unlatch, which has left `rest`. (All that is
+ * rare here is the last call: so who has this in line saves no registers.) */
+static inline void trt_wake_behind_(trt_a32_ *latch, uint32_t value, int rest, trt_worker_ *here,
+                                    trt_cell_ *c)
+{
+    if (TRT_UNLIKELY_(rest)) trt_unlatch_rest_and_wake_(latch, value, rest, c);
+    else if (!trt_put_lifo_(here, (uintptr_t)c | TRT_OWNED_ENTRY_)) trt_schedule_claimed_(c, false);
 }
 
 /* Latched: complete all, where there is nothing to hand over. */
@@ -9599,6 +9666,22 @@ static trt_status_code trt_enlist_(trt_list_ *list, trt_waiter_ *w)
     if (!trt_park_(w)) return TRT_REFUSED_; /* aborted meanwhile */
     trt_list_push_(list, w);
     return TRT_PENDING;
+}
+
+/* Latched: the same in line, for a strand alone. It is linked first, so that there is nothing left
+ * to do once it is parked. False: on with trt_enlist_late_. */
+static inline bool trt_enlist_at_once_(trt_list_ *list, trt_waiter_ *w, bool *parked)
+{
+    trt_list_push_(list, w);
+    return TRT_LIKELY_(trt_park_at_once_(trt_waiting_cell_(w), parked));
+}
+
+static TRT_NOINLINE_ trt_status_code trt_enlist_late_(trt_list_ *list, trt_waiter_ *w, bool parked)
+{
+    trt_cell_ *c = trt_waiting_cell_(w);
+    if (parked ? trt_park_late_(c, 0) : trt_park_strand_(c, 0)) return TRT_PENDING;
+    trt_list_remove_(list, w);
+    return TRT_REFUSED_;
 }
 
 /* The end of a poll that completes with `status`, before it takes or changes anything: a branch of
@@ -10078,18 +10161,14 @@ static bool trt_notify_take_(trt_notify *n, uint64_t rounds)
            TRT_CAS_(&n->word_, &value, 0u, acquire);
 }
 
-static trt_status_code trt_notified_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
+/* In general. With the latch, there was no notification when it was taken. */
+static TRT_NOINLINE_ trt_status_code trt_notified_settle_(trt_args_ *a, trt_waiter_ *w,
+                                                          bool latched)
 {
     trt_notify *n = a->obj;
     trt_status_code status;
     bool permit, missed;
-    (void)co;
-    if (!w && trt_notify_take_(n, a->arg)) return TRT_OK;
-    /* A look; what it misses, the registration sees under the latch. */
-    if (!w && TRT_LOAD_(&n->word_, relaxed) != TRT_NOTIFY_PERMIT_ &&
-        TRT_LOAD_(&n->rounds_, relaxed) == a->arg)
-        return TRT_PENDING;
-    permit = trt_latch_value_(&n->word_) == TRT_NOTIFY_PERMIT_;
+    permit = !latched && trt_latch_value_(&n->word_) == TRT_NOTIFY_PERMIT_;
     missed = TRT_LOAD_(&n->rounds_, relaxed) != a->arg; /* changes under the latch only */
     if (missed || permit) {
         status = trt_settle_(w, TRT_OK);
@@ -10101,6 +10180,34 @@ static trt_status_code trt_notified_poll_(trt_co *co, trt_args_ *a, trt_waiter_ 
     return status;
 }
 
+static TRT_NOINLINE_ trt_status_code trt_notified_late_(trt_notify *n, trt_waiter_ *w, bool parked)
+{
+    trt_status_code status = trt_enlist_late_(&n->waiters_, w, parked);
+    trt_notify_unlatch_(n, false);
+    return status;
+}
+
+/* In line: most waits are those of a strand that waits for this alone. */
+static trt_status_code trt_notified_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
+{
+    trt_notify *n = a->obj;
+    uint32_t value = TRT_LOAD_(&n->word_, relaxed); /* a first guess, the CAS decides */
+    bool parked;
+    (void)co;
+    if (!w && trt_notify_take_(n, a->arg)) return TRT_OK;
+    /* A look; what it misses, the registration sees under the latch. */
+    if (!w && value != TRT_NOTIFY_PERMIT_ && TRT_LOAD_(&n->rounds_, relaxed) == a->arg)
+        return TRT_PENDING;
+    if (TRT_UNLIKELY_(!w || w->mode != TRT_MODE_STRAND_ || (value & ~TRT_NOTIFY_WAITERS_) ||
+                      !TRT_CAS_(&n->word_, &value, 1u, acquire)))
+        return trt_notified_settle_(a, w, false);
+    if (TRT_UNLIKELY_(TRT_LOAD_(&n->rounds_, relaxed) != a->arg)) /* as above */
+        return trt_notified_settle_(a, w, true);
+    if (!trt_enlist_at_once_(&n->waiters_, w, &parked)) return trt_notified_late_(n, w, parked);
+    trt_unlatch_value_here_(&n->word_, TRT_NOTIFY_WAITERS_);
+    return TRT_PENDING;
+}
+
 static TRT_NOINLINE_ bool trt_await_notified_(trt_co *co, void *notify, uint64_t rounds)
 {
     trt_worker_ *w = trt_here_.worker;
@@ -10108,7 +10215,7 @@ static TRT_NOINLINE_ bool trt_await_notified_(trt_co *co, void *notify, uint64_t
     if (!trt_may_try_(w, co)) return trt_await_slowly_(co, TRT_KIND_NOTIFIED_, n, NULL, rounds);
     if (TRT_LIKELY_(trt_notify_take_(n, rounds))) return trt_done_(w, co, TRT_OK);
     if (TRT_LOAD_(&n->rounds_, relaxed) == rounds)
-        return trt_park_on_(w, co, TRT_KIND_NOTIFIED_, n, NULL, rounds);
+        return trt_park_here_(w, co, TRT_KIND_NOTIFIED_, n, NULL, rounds);
     return trt_await_slowly_(co, TRT_KIND_NOTIFIED_, n, NULL, rounds);
 }
 
@@ -10127,16 +10234,43 @@ TRT_DEF_ trt_op trt_notified(trt_notify *notify)
     return trt_op_(TRT_KIND_NOTIFIED_, notify, NULL, TRT_LOAD_(&notify->rounds_, acquire));
 }
 
-TRT_DEF_ void trt_notify_one(trt_notify *notify)
+/* Latched: hand it to the first that can be claimed, or keep it. */
+static TRT_NOINLINE_ void trt_notify_first_(trt_notify *notify)
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_notify_unlatch_(notify, !trt_complete_first_(&notify->waiters_, TRT_OK, &wakes));
+    trt_wake_(&wakes);
+}
+
+/* In general. */
+static TRT_NOINLINE_ void trt_notify_next_(trt_notify *notify)
+{
     uint32_t value = TRT_LOAD_(&notify->word_, relaxed);
     /* Release pairs with whoever takes it: what is kept already tells of this notifier too. */
     while (!value || value == TRT_NOTIFY_PERMIT_)
         if (TRT_CAS_WEAK_(&notify->word_, &value, TRT_NOTIFY_PERMIT_, release)) return;
     (void)trt_latch_value_(&notify->word_);
-    trt_notify_unlatch_(notify, !trt_complete_first_(&notify->waiters_, TRT_OK, &wakes));
-    trt_wake_(&wakes);
+    trt_notify_first_(notify);
+}
+
+TRT_DEF_ void trt_notify_one(trt_notify *notify)
+{
+    uint32_t value = TRT_LOAD_(&notify->word_, relaxed); /* a first guess, the CAS decides */
+    trt_worker_ *here;
+    trt_cell_ *c;
+    if (value != TRT_NOTIFY_WAITERS_ ||
+        TRT_UNLIKELY_(!TRT_CAS_(&notify->word_, &value, 1u, acquire))) {
+        trt_notify_next_(notify);
+        return;
+    }
+    here = trt_here_.worker;
+    c = trt_claim_first_(here, &notify->waiters_, TRT_OK);
+    if (TRT_UNLIKELY_(!c)) {
+        trt_notify_first_(notify);
+        return;
+    }
+    value = notify->waiters_.head ? TRT_NOTIFY_WAITERS_ : 0u;
+    trt_wake_behind_(&notify->word_, value, trt_unlatch_most_(&notify->word_, value), here, c);
 }
 
 TRT_DEF_ void trt_notify_all(trt_notify *notify)

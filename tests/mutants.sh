@@ -62,6 +62,7 @@ trt_virtual_idle_#2@if (!trt_virtual_quiet_(w)) return false;@
 trt_thread_block_@trt_join_unlink_(c, &t->waiter)@(trt_join_unlink_(c, &t->waiter), true)
 trt_watch_main_@if (!trt_all_asleep_(rt)) trt_watch_wake_(rt);@
 trt_park_strand_@TRT_LOAD_(&trt_rt_of_(c)->closing, relaxed)@false
+trt_park_at_once_@TRT_LOAD_(&trt_rt_of_(c)->closing, relaxed)@false
 trt_join_register_@TRT_LOAD_(&trt_rt_of_(c)->given_up, seq_cst)@false
 trt_count_spawn_@if (!TRT_LOAD_(&rt->closing, seq_cst)) return true;@return true;
 trt_drive_@if (t && TRT_LOAD_(&t->woken, relaxed)) return true;@
@@ -76,7 +77,8 @@ trt_pause_point_#2@TRT_LOAD_(&rt->signals, seq_cst) & TRT_SIGNAL_PAUSE_@false
 trt_latch_slow_@trt_os_fence_all_()@true
 trt_unlatch_most_#2@TRT_LOAD_(&trt_sleepers_, relaxed)@false
 trt_pause_point_@TRT_LOAD_(&w->stopped, relaxed)@false
-trt_notified_poll_@missed || permit@false
+trt_notified_settle_@missed || permit@false
+trt_notified_poll_@TRT_LOAD_(&n->rounds_, relaxed) != a->arg@false
 trt_once_poll_@TRT_LOAD_(&o->state_, relaxed)@TRT_ONCE_BUSY_
 trt_runtime_shutdown@trt_live_(rt) == 0@false
 '

@@ -9815,7 +9815,8 @@ static inline bool trt_permits_quick_(trt_permits_ *p, uint64_t ask)
 
 /* Take what is asked for, if nobody waits and there is enough: TRT_OK, TRT_CLOSED or TRT_PENDING.
  * With `wait` = TRT_QUEUED_ (latched) TRT_PENDING means also that the bit is set now. */
-static trt_status_code trt_permits_take_(trt_permits_ *p, uint64_t ask, uint64_t wait)
+static TRT_NOINLINE_ trt_status_code trt_permits_take_(trt_permits_ *p, uint64_t ask,
+                                                       uint64_t wait)
 {
     uint64_t n = ask >> 2;
     uint64_t word = TRT_LOAD_(&p->word, acquire); /* pairs with the closers' release */
@@ -9866,9 +9867,9 @@ static trt_status_code trt_permits_hand_on_(trt_permits_ *p, uint64_t ask)
     return status;
 }
 
-/* Give back n permits, or to a semaphore new ones. */
-static TRT_NOINLINE_ trt_status_code trt_permits_return_(trt_permits_ *p, uint64_t ask,
-                                                         const char *caller)
+/* In general. */
+static TRT_NOINLINE_ trt_status_code trt_permits_put_(trt_permits_ *p, uint64_t ask,
+                                                      const char *caller)
 {
     uint64_t n = ask >> 2;
     uint64_t word = TRT_LOAD_(&p->word, relaxed); /* a first guess, the CAS decides */
@@ -9884,6 +9885,42 @@ static TRT_NOINLINE_ trt_status_code trt_permits_return_(trt_permits_ *p, uint64
         }
     }
     return status == TRT_OK ? TRT_OK : trt_misuse_(caller, "more given back than there can be");
+}
+
+/* Latched: it is one permit, and who waits first wants one. Then it is handed on, and no other is
+ * free (see Order). NULL: it is not so simple. */
+static inline trt_cell_ *trt_permits_hand_one_(trt_worker_ *here, trt_permits_ *p, uint64_t ask)
+{
+    trt_waiter_ *w = p->waiters.head;
+    trt_cell_ *c = NULL;
+    if (TRT_LIKELY_(w && w->args.arg == ask && ask >> 2 == 1))
+        c = trt_claim_first_(here, &p->waiters, TRT_OK);
+    if (TRT_UNLIKELY_(!c)) return NULL;
+    trt_permits_hand_over_(p, ask, w->args.out);
+    if (!p->waiters.head) /* as in trt_permits_grant_ */
+        TRT_STORE_(&p->word, TRT_LOAD_(&p->word, relaxed) & ~TRT_QUEUED_, release);
+    return c;
+}
+
+static TRT_NOINLINE_ trt_status_code trt_permits_unlatch_(trt_permits_ *p, uint64_t ask,
+                                                          const char *caller)
+{
+    trt_unlatch_(&p->lock);
+    return trt_permits_put_(p, ask, caller);
+}
+
+/* Give back n permits, or to a semaphore new ones. */
+static TRT_NOINLINE_ trt_status_code trt_permits_return_(trt_permits_ *p, uint64_t ask,
+                                                         const char *caller)
+{
+    trt_worker_ *here = trt_here_.worker;
+    trt_cell_ *c;
+    if (!(TRT_LOAD_(&p->word, relaxed) & TRT_QUEUED_) || !trt_latch_once_(&p->lock))
+        return trt_permits_put_(p, ask, caller);
+    c = trt_permits_hand_one_(here, p, ask);
+    if (TRT_UNLIKELY_(!c)) return trt_permits_unlatch_(p, ask, caller);
+    trt_wake_behind_(&p->lock, 0, trt_unlatch_at_once_(&p->lock), here, c);
+    return TRT_OK;
 }
 
 static inline trt_status_code trt_permits_give_(trt_permits_ *p, uint64_t ask, const char *caller)
@@ -9910,36 +9947,75 @@ static trt_status_code trt_permits_wait_(trt_permits_ *p, uint64_t ask, trt_wait
         TRT_AND_(&p->word, ~TRT_QUEUED_, relaxed); /* refused; an RMW carries earlier releases */
     trt_unlatch_(&p->lock);
     if (taken == TRT_OK && status == TRT_REFUSED_)
-        trt_permits_give_(p, ask, trt_permits_caller_(ask));
+        trt_permits_put_(p, ask, trt_permits_caller_(ask));
     return status;
 }
 
-static trt_status_code trt_acquire_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
+static TRT_NOINLINE_ trt_status_code trt_acquire_look_(trt_args_ *a, trt_waiter_ *w)
 {
     trt_permits_ *p = a->obj;
     uint64_t ask = a->arg; /* copies: once it is in the list and the latch open, w may be gone */
     void *out = a->out;
     const char *wrong = trt_permits_wrong_(p, ask, out);
     trt_status_code status;
-    (void)co;
     if (wrong) return trt_settle_(w, trt_misuse_(trt_permits_caller_(ask), wrong));
     status = w ? trt_permits_wait_(p, ask, w) : trt_permits_take_(p, ask, 0);
     if (status == TRT_OK) trt_permits_hand_over_(p, ask, out);
     return status;
 }
 
-/* Not at the first try. */
+static TRT_NOINLINE_ trt_status_code trt_acquire_late_(trt_permits_ *p, trt_waiter_ *w, bool parked)
+{
+    trt_status_code status = trt_enlist_late_(&p->waiters, w, parked);
+    if (!p->waiters.head) TRT_AND_(&p->word, ~TRT_QUEUED_, relaxed); /* as in trt_permits_wait_ */
+    trt_unlatch_(&p->lock);
+    return status;
+}
+
+static TRT_NOINLINE_ trt_status_code trt_acquire_unlatch_(trt_args_ *a, trt_waiter_ *w)
+{
+    trt_permits_ *p = a->obj;
+    trt_unlatch_(&p->lock);
+    return trt_acquire_look_(a, w);
+}
+
+/* Latched: one permit is asked for, and others wait, or there is none. Sets the bit, with the order
+ * of trt_permits_take_. */
+static inline bool trt_permits_none_(trt_permits_ *p, uint64_t ask)
+{
+    uint64_t word;
+    if (p->waiters.head) return true;
+    word = TRT_LOAD_(&p->word, relaxed); /* a first guess, the CAS decides */
+    return !(word & TRT_SHUT_) && !trt_permits_free_(word, ask) &&
+           ((ask & 3) != TRT_IS_SEMAPHORE_ || p->ready) &&
+           TRT_CAS_(&p->word, &word, word | TRT_QUEUED_, acquire);
+}
+
+/* In line: most waits are those of a strand that waits for this alone, and for one permit. */
+static trt_status_code trt_acquire_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
+{
+    trt_permits_ *p = a->obj;
+    uint64_t ask = a->arg;
+    bool parked;
+    (void)co;
+    if (!w || w->mode != TRT_MODE_STRAND_ || ask >> 2 != 1 || !a->out || !trt_latch_once_(&p->lock))
+        return trt_acquire_look_(a, w);
+    if (TRT_UNLIKELY_(!trt_permits_none_(p, ask))) return trt_acquire_unlatch_(a, w);
+    if (!trt_enlist_at_once_(&p->waiters, w, &parked)) return trt_acquire_late_(p, w, parked);
+    trt_unlatch_here_(&p->lock);
+    return TRT_PENDING;
+}
+
+/* Not at the first try: it waits, if it looks as though it had to. */
 static TRT_NOINLINE_ bool trt_await_acquire_again_(trt_co *co, trt_permits_ *p, void *out,
                                                    uint64_t ask)
 {
-    trt_worker_ *w = trt_here_.worker;
-    trt_status_code status = TRT_PENDING;
-    if (trt_permits_wrong_(p, ask, out))
-        return trt_await_slowly_(co, TRT_KIND_ACQUIRE_, p, out, ask);
-    if (ask != TRT_MUTEX_ASK_) status = trt_permits_take_(p, ask, 0);
-    if (status == TRT_PENDING) return trt_park_on_(w, co, TRT_KIND_ACQUIRE_, p, out, ask);
-    if (status == TRT_OK) trt_permits_hand_over_(p, ask, out);
-    return trt_done_(w, co, status);
+    uint64_t word = TRT_LOAD_(&p->word, relaxed); /* a look */
+    if (ask == TRT_MUTEX_ASK_ ||
+        (!(word & TRT_SHUT_) &&
+         ((word & TRT_QUEUED_) || trt_permits_free_(word, ask) < ask >> 2)))
+        return trt_park_here_(trt_here_.worker, co, TRT_KIND_ACQUIRE_, p, out, ask);
+    return trt_await_slowly_(co, TRT_KIND_ACQUIRE_, p, out, ask);
 }
 
 static TRT_NOINLINE_ bool trt_await_acquire_(trt_co *co, void *permits, void *out, uint64_t ask)

@@ -32,7 +32,7 @@ bug() {
 bug waiters_last_in_first_out \
     '/^static trt_waiter_ \*trt_complete_first_(/,/^}/s/w = list->head/w = list->tail/'
 bug acquire_overtakes \
-    '/^static trt_status_code trt_permits_take_(/,/^}/s/(word & TRT_QUEUED_) || //'
+    '/^static TRT_NOINLINE_ trt_status_code trt_permits_take_(/,/^}/s/(word & TRT_QUEUED_) || //'
 bug those_behind_an_aborted_acquire_are_forgotten \
     '/^static void trt_acquire_cancel_(/,/^}/s/trt_permits_grant_(.*);//'
 bug a_lost_claim_ends_the_search \

@@ -382,15 +382,15 @@ trt_async(double, joinset)
 }
 ONCE(joinset_once, trt_block_on(rt, joinset, &figure))
 
-struct sleeper {
+/* It keeps one pointer, as what the twin's captures. */
+struct long_sleeper {
     atomic_size_t *registered;
-    trt_duration duration;
 };
-trt_async(trt_void, sleeper)
+trt_async(trt_void, long_sleeper)
 {
     trt_body {
         atomic_fetch_add_explicit(self->registered, 1, memory_order_relaxed);
-        trt_await_ok(trt_sleep(self->duration));
+        trt_await_ok(trt_sleep(trt_s(3600)));
     }
 }
 
@@ -399,15 +399,14 @@ struct abort_join { /* abort and join a hundred thousand tasks that sleep; not: 
     int64_t start;
     int i;
     atomic_size_t registered;
-    trt_handle(sleeper) *tasks;
+    trt_handle(long_sleeper) *tasks;
 };
 trt_async(double, abort_join)
 {
     trt_body {
         self->tasks = allocate(ABORTED, sizeof *self->tasks);
         for (int i = 0; i < ABORTED; i++)
-            self->tasks[i] =
-                trt_spawn(sleeper, .registered = &self->registered, .duration = trt_s(3600));
+            self->tasks[i] = trt_spawn(long_sleeper, .registered = &self->registered);
         while (atomic_load_explicit(&self->registered, memory_order_relaxed) < ABORTED)
             trt_await_ok(trt_yield());
         trt_await_ok(trt_yield());
@@ -737,13 +736,25 @@ ONCE(matmul_once, trt_block_on(rt, matmul_root, &figure))
 /* ------------------------------------------------------------------------------------------------
  * Timers
  */
+/* It keeps nothing, as the twin's: the counter is static. */
+static atomic_size_t sleepers_registered;
+struct sleeper {
+    trt_void none;
+};
+trt_async(trt_void, sleeper)
+{
+    trt_body {
+        atomic_fetch_add_explicit(&sleepers_registered, 1, memory_order_relaxed);
+        trt_await_ok(trt_sleep(trt_s(10)));
+    }
+}
+
 struct sleepers_figures {
     double bytes, spawn, registered, abort_join; /* a task; ns a task */
 };
 struct sleepers_root {
     int64_t start, spawned, all;
     int i;
-    atomic_size_t registered;
     double before;
     trt_handle(sleeper) *tasks;
     struct sleepers_figures figures;
@@ -755,11 +766,9 @@ trt_async(struct sleepers_figures, sleepers_root)
         memset(self->tasks, 1, MILLION * sizeof *self->tasks); /* so that it is not counted */
         self->before = status_kb("VmRSS");
         self->start = now_ns();
-        for (int i = 0; i < MILLION; i++)
-            self->tasks[i] =
-                trt_spawn(sleeper, .registered = &self->registered, .duration = trt_s(10));
+        for (int i = 0; i < MILLION; i++) self->tasks[i] = trt_spawn(sleeper);
         self->spawned = now_ns();
-        while (atomic_load_explicit(&self->registered, memory_order_relaxed) < MILLION)
+        while (atomic_load_explicit(&sleepers_registered, memory_order_relaxed) < MILLION)
             trt_await_ok(trt_yield());
         self->all = now_ns();
         self->figures.bytes = (status_kb("VmHWM") - self->before) * 1024 / MILLION;

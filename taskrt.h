@@ -2670,7 +2670,10 @@ enum { /* trt_cell_.flags */
 typedef struct trt_cell_ {
     _Alignas(TRT_CELL_ALIGN_) trt_a64_ state;
     trt_co *leaf;       /* innermost frame; of a free slot: the next free one */
-    void *up;           /* task: joining waiter, or set; fork: parent frame; branch: its waiter */
+    union {
+        void *up; /* task: joining waiter, or set; fork: parent frame; branch: its waiter */
+        _Atomic(void *) up_seen; /* the same, for a look: so it is written by trt_set_up_ */
+    };
     trt_a32_ latch;     /* never reset: it outlives the generations */
     uint8_t kind, flags;
     uint16_t cleaning;  /* frames of this strand that are in their cleanup */
@@ -2747,6 +2750,7 @@ typedef struct trt_chunk_ {
     size_t stride;
     uint32_t class_index, capacity, first_number;
     trt_a32_ used; /* slots handed out so far, a prefix */
+    uint32_t part; /* 2^32 / stride, rounded up */
 } trt_chunk_;
 
 typedef struct trt_region_ { struct trt_region_ *next; size_t size; } trt_region_;
@@ -2983,6 +2987,7 @@ static trt_chunk_ *trt_chunk_of_(const void *slot)
 }
 
 static trt_runtime *trt_rt_of_(const trt_cell_ *c) { return trt_chunk_of_(c)->rt; }
+static void trt_set_up_(trt_cell_ *c, void *up) { TRT_STORE_(&c->up_seen, up, relaxed); }
 static trt_co *trt_root_(trt_cell_ *c) { return (trt_co *)(void *)(c + 1); }
 
 static trt_job_ *trt_job_of_(trt_cell_ *c) { return (trt_job_ *)(void *)(c + 1); }
@@ -3040,13 +3045,20 @@ static bool trt_lies_in_(const trt_co *co, const void *object)
     return at >= frame && at < frame + co->type_->size;
 }
 
+/* In which slot of the chunk? (Not a division, which takes longer. It is exact within 64 KiB, and a
+ * larger chunk has one slot.) */
+static uint32_t trt_slot_of_(const trt_chunk_ *chunk, const void *p)
+{
+    size_t offset = (size_t)((const char *)p - (const char *)(chunk + 1));
+    return (uint32_t)((uint64_t)offset * chunk->part >> 32);
+}
+
 /* The cell of the slot in which a tail lies. */
 static trt_cell_ *trt_cell_of_node_(trt_owned_ *node)
 {
     trt_chunk_ *chunk = trt_chunk_of_(node);
-    char *first = (char *)(chunk + 1);
-    size_t slot = (size_t)((char *)node - first) / chunk->stride;
-    return (trt_cell_ *)(void *)(first + slot * chunk->stride);
+    size_t offset = trt_slot_of_(chunk, node) * chunk->stride;
+    return (trt_cell_ *)(void *)((char *)(chunk + 1) + offset);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -3055,8 +3067,7 @@ static trt_cell_ *trt_cell_of_node_(trt_owned_ *node)
 static uint64_t trt_id_of_(const trt_cell_ *c, uint32_t generation)
 {
     const trt_chunk_ *chunk = trt_chunk_of_(c);
-    size_t slot = (size_t)((const char *)c - (const char *)(chunk + 1)) / chunk->stride;
-    return (uint64_t)generation << 32 | (chunk->first_number + (uint32_t)slot);
+    return (uint64_t)generation << 32 | (chunk->first_number + trt_slot_of_(chunk, c));
 }
 
 /* The task that a strand belongs to. */
@@ -3190,6 +3201,7 @@ static trt_chunk_ *trt_chunk_new_(trt_runtime *rt, uint32_t class_index)
         chunk->stride = stride;
         chunk->class_index = class_index;
         chunk->capacity = bytes > TRT_CHUNK_ ? 1 : (uint32_t)((bytes - sizeof *chunk) / stride);
+        chunk->part = chunk->capacity > 1 ? UINT32_MAX / (uint32_t)stride + 1 : 0;
         chunk->first_number = rt->next_number;
         rt->next_number += cells ? chunk->capacity : 0;
         TRT_STORE_(&chunk->used, 0u, relaxed);
@@ -3248,6 +3260,7 @@ static inline trt_cell_ *trt_alloc_again_(trt_cache_ *cache, uint32_t class_inde
     if (TRT_UNLIKELY_(!c)) return NULL;
     cache->free[class_index] = (trt_cell_ *)(void *)c->leaf;
     cache->room[class_index]++;
+    __builtin_prefetch(cache->free[class_index], 1); /* the next one */
     return c;
 }
 
@@ -3266,7 +3279,7 @@ static TRT_NOINLINE_ void trt_spill_(trt_runtime *rt, trt_cache_ *cache, uint32_
     cache->room[class_index] += rt->batch_size[class_index];
     last->leaf = NULL;
     trt_latch_(&rt->memory_latch);
-    first->up = rt->batches[class_index];
+    trt_set_up_(first, rt->batches[class_index]);
     rt->batches[class_index] = first;
     TRT_ADD_(&rt->batch_count[class_index], 1u, relaxed);
     trt_unlatch_(&rt->memory_latch);
@@ -3656,6 +3669,24 @@ static inline void trt_fetch_ahead_(trt_worker_ *w, uint32_t next)
     __builtin_prefetch(cell + 128, 1);
 }
 
+/* By then that has come, and tells what it will need: its innermost frame, and who joins it. It pays
+ * where trees of tasks are run breadth first, more of them than the ring holds (fib27 -25 %,
+ * nqueens12 -10 %), and is right where no other worker can have the entry and write its leaf. */
+static TRT_NOINLINE_ void trt_fetch_behind_(trt_worker_ *w, uint32_t next)
+{
+    uintptr_t entry = TRT_LOAD_(&w->ring.entry[(next + 1) % TRT_RING_], relaxed);
+    trt_cell_ *c = (trt_cell_ *)(entry & ~TRT_OWNED_ENTRY_);
+    if (entry & TRT_OWNED_ENTRY_) {
+        __builtin_prefetch(c->leaf, 1);
+        __builtin_prefetch((const char *)c->leaf + 64, 1);
+    }
+    if (TRT_LOAD_(&c->state, relaxed) & TRT_WAITER_) {
+        const char *wait = (const char *)TRT_LOAD_(&c->up_seen, relaxed);
+        __builtin_prefetch(wait - offsetof(trt_cell_, wait), 1);
+        __builtin_prefetch(wait + 64 - offsetof(trt_cell_, wait), 1);
+    }
+}
+
 static inline uintptr_t trt_pop_(trt_worker_ *w)
 {
     uint64_t head = TRT_LOAD_(&w->ring.head, relaxed); /* the entries are its own */
@@ -3664,7 +3695,11 @@ static inline uintptr_t trt_pop_(trt_worker_ *w)
         uint32_t tail = TRT_LOAD_(&w->ring.tail, relaxed);
         uint64_t to;
         if (next == tail) return 0;
-        if (tail - next > TRT_AHEAD_) trt_fetch_ahead_(w, next);
+        if (tail - next > TRT_AHEAD_) {
+            trt_fetch_ahead_(w, next);
+            if (TRT_UNLIKELY_(w->rt->current_thread) && TRT_LOAD_(&w->rt->inject_len, relaxed))
+                trt_fetch_behind_(w, next);
+        }
         to = (uint64_t)(stolen == next ? next + 1 : stolen) << 32 | (next + 1);
         if (w->solo) {
             TRT_STORE_(&w->ring.head, to, relaxed);
@@ -3677,18 +3712,17 @@ static inline uintptr_t trt_pop_(trt_worker_ *w)
 }
 
 /* With a seed, any runnable entry may be next. One thread only: see trt_config.seed. */
-static uintptr_t trt_pop_random_(trt_worker_ *w)
+static TRT_NOINLINE_ void trt_shuffle_(trt_worker_ *w)
 {
     uint32_t first = (uint32_t)TRT_LOAD_(&w->ring.head, relaxed);
     uint32_t n = TRT_LOAD_(&w->ring.tail, relaxed) - first, pick;
     uintptr_t a, b;
-    if (n < 2) return trt_pop_(w);
+    if (n < 2) return;
     pick = first + (uint32_t)(trt_mix_(&w->rng) % n);
     a = TRT_LOAD_(&w->ring.entry[first % TRT_RING_], relaxed);
     b = TRT_LOAD_(&w->ring.entry[pick % TRT_RING_], relaxed);
     TRT_STORE_(&w->ring.entry[first % TRT_RING_], b, relaxed);
     TRT_STORE_(&w->ring.entry[pick % TRT_RING_], a, relaxed);
-    return trt_pop_(w);
 }
 
 /* Take entries that came from elsewhere: the first is returned, the rest goes to the own ring. */
@@ -4677,7 +4711,7 @@ static TRT_NOINLINE_ void trt_task_end_joined_(trt_cell_ *c, trt_status_code sta
         w->linked = 0;
         claimed = trt_claim_(w, stop ? TRT_OK : status, &wakes);
         if (claimed) trt_deliver_(c, w, status);
-        c->up = NULL;
+        trt_set_up_(c, NULL);
     }
     s = TRT_LOAD_(&c->state, relaxed);
     if (!claimed)
@@ -4869,7 +4903,7 @@ static inline trt_co *trt_fork_init_(trt_cell_ *c, trt_co *parent, const trt_typ
     c->kind = TRT_FORK_KIND_;
     c->flags = 0;
     c->cleaning = 0;
-    c->up = parent;
+    trt_set_up_(c, parent);
     c->wait.kind = TRT_KIND_NONE_;
     trt_tail_of_(c, type)->out = out;
     return trt_root_init_(c, type);
@@ -5636,7 +5670,7 @@ static trt_cell_ *trt_branch_new_(trt_worker_ *w, trt_waiter_ *member, trt_co *c
     c->kind = TRT_BRANCH_;
     c->flags = 0;
     c->cleaning = 0;
-    c->up = member;
+    trt_set_up_(c, member);
     c->leaf = child;
     c->wait.kind = TRT_KIND_NONE_;
     child->cell_ = c;
@@ -6113,7 +6147,7 @@ static void trt_go_async_(trt_cell_ *c)
         trt_group_park_(trt_group_of_((trt_waiter_ *)c->up));
         return;
     }
-    c->up = NULL;
+    trt_set_up_(c, NULL);
     TRT_AND_(&c->state, ~(uint64_t)TRT_JOINED_, release); /* the joiner registers like any other */
 }
 
@@ -6334,7 +6368,7 @@ static bool trt_join_inline_(trt_worker_ *w, trt_cell_ **pc)
                   acquire))
         return false;
     w->budget--;
-    child->up = c;
+    trt_set_up_(child, c);
     child->flags &= (uint8_t)~TRT_ASYNC_;
     *pc = child;
     return true;
@@ -6665,7 +6699,7 @@ static inline void trt_task_init_(trt_cell_ *c, uint32_t kind, void *up, uint64_
     c->kind = (uint8_t)kind;
     c->flags = 0;
     c->cleaning = 0;
-    c->up = up;
+    trt_set_up_(c, up);
     memset(&c->wait.kind, 0, sizeof c->wait - offsetof(trt_waiter_, kind));
     c->wait.args.arg = TRT_FRESH_ | TRT_LIVE_ | state;
 }
@@ -6930,7 +6964,7 @@ static trt_status_code trt_join_register_(trt_co *co, trt_args_ *args, trt_waite
         trt_unlatch_(&c->latch);
         return TRT_REFUSED_;
     }
-    c->up = w;
+    trt_set_up_(c, w);
     w->linked = 1;
     trt_unlatch_here_(&c->latch);
     return TRT_PENDING;
@@ -6984,7 +7018,7 @@ static bool trt_join_unlink_(trt_cell_ *c, trt_waiter_ *w)
     trt_latch_(&c->latch);
     waits = w->linked && c->up == w;
     if (waits) {
-        c->up = NULL;
+        trt_set_up_(c, NULL);
         /* Release: the end that finds no WAITER does without the latch, and may free the slot. */
         TRT_AND_(&c->state, ~(uint64_t)TRT_WAITER_, release);
     }
@@ -7117,7 +7151,7 @@ static void trt_set_end_(trt_cell_ *c, trt_status_code status)
         taken = trt_claim_(w, status, &wakes);
         if (taken) {
             set->len--;
-            w->args.arg = trt_cell_id_(c);
+            w->args.arg = trt_id_of_(c, TRT_GENERATION_(TRT_LOAD_(&c->state, relaxed)));
             trt_deliver_(c, w, status);
         }
     } else if (w && set->len == 1) { /* trt_set_shutdown: this was the last */
@@ -7144,6 +7178,15 @@ static void trt_set_end_(trt_cell_ *c, trt_status_code status)
     if (wakes.first) trt_wake_chain_(wakes.first, true);
 }
 
+/* The one behind the next is fetched now: of a great many, none is in the cache any more. */
+static inline void trt_fetch_member_(const trt_waiter_ *next)
+{
+    const char *wait = next ? (const char *)next->next : NULL;
+    if (!wait) return;
+    __builtin_prefetch(wait - offsetof(trt_cell_, wait), 1);
+    __builtin_prefetch(wait + 64 - offsetof(trt_cell_, wait), 1);
+}
+
 /* Latch held, not empty of ended members: the next one's outcome. */
 static trt_status_code trt_set_pop_(trt_set_ *set, void *out, trt_cell_ *joiner, uint64_t *id)
 {
@@ -7155,7 +7198,8 @@ static trt_status_code trt_set_pop_(trt_set_ *set, void *out, trt_cell_ *joiner,
     if (w) {
         trt_cell_ *c = trt_waiting_cell_(w);
         trt_list_remove_(&set->ready, w);
-        *id = trt_cell_id_(c);
+        trt_fetch_member_(set->ready.head);
+        *id = trt_id_of_(c, TRT_GENERATION_(TRT_LOAD_(&c->state, relaxed)));
         return trt_consume_(c, out, joiner);
     }
     for (i = 0; !set->unmade[i]; i++) {}
@@ -9116,9 +9160,9 @@ static uintptr_t trt_next_local_(trt_worker_ *w)
             return entry;
         }
     }
-    if (w->rt->config.seed && w->rt->current_thread) return trt_pop_random_(w); /* has no slot */
     w->lifo_run = 0;
     w->budget = TRT_BUDGET_;
+    if (TRT_UNLIKELY_(w->fifo && w->rt->config.seed)) trt_shuffle_(w); /* it has no slot */
     entry = trt_pop_(w);
     if (entry || !TRT_LOAD_(&w->lifo, relaxed)) return entry;
     return trt_lifo_swap_(w, 0);
@@ -11781,7 +11825,7 @@ static bool trt_give_up_visit_(trt_cell_ *c, uint64_t state, void *context)
     w = TRT_LOAD_(&c->state, relaxed) & TRT_WAITER_ ? (trt_waiter_ *)c->up : NULL;
     joiner = w ? trt_waiter_cell_(w) : NULL;
     if (w && (!joiner || trt_rt_of_(joiner) != trt_rt_of_(c))) {
-        c->up = NULL;
+        trt_set_up_(c, NULL);
         TRT_AND_(&c->state, ~(uint64_t)TRT_WAITER_, relaxed);
         w->linked = 0;
         trt_claim_(w, TRT_CANCELLED, &wakes);

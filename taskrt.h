@@ -3321,6 +3321,9 @@ static inline void trt_slot_free_(void *slot)
     else trt_free_outside_(chunk, slot);
 }
 
+/* Where it is rare. */
+static TRT_NOINLINE_ void trt_slot_unused_(void *slot) { trt_slot_free_(slot); }
+
 /* A block that is no cell, aligned to 16 bytes: at least 32, as a free slot needs its links. */
 static void *trt_block_alloc_(trt_runtime *rt, size_t size)
 {
@@ -4225,7 +4228,7 @@ static bool trt_keep_(trt_waiter_ *w, size_t size)
 static TRT_NOINLINE_ void trt_unkeep_it_(trt_waiter_ *w)
 {
     w->kept = 0;
-    trt_slot_free_(w->args.out);
+    trt_slot_unused_(w->args.out);
 }
 
 static inline void trt_unkeep_(trt_waiter_ *w)
@@ -5256,7 +5259,7 @@ static void trt_check_op_(trt_worker_ *w, trt_co *co, const trt_op *op)
                    trt_kinds_[op->kind_].name);
 }
 
-static void trt_check_ops_(trt_worker_ *w, trt_co *co, const trt_op *op)
+static TRT_NOINLINE_ void trt_check_ops_(trt_worker_ *w, trt_co *co, const trt_op *op)
 {
     size_t i;
     if (op->kind_ != TRT_KIND_GROUP_) {
@@ -5691,8 +5694,8 @@ static void trt_member_clear_(trt_waiter_ *m)
     if (!m->kept) return;
     m->kept = 0;
     if (call && ((struct trt_bounded_ *)m->args.obj)->kept)
-        trt_slot_free_(((struct trt_bounded_ *)m->args.obj)->kept);
-    trt_slot_free_(call ? m->args.obj : m->args.out);
+        trt_slot_unused_(((struct trt_bounded_ *)m->args.obj)->kept);
+    trt_slot_unused_(call ? m->args.obj : m->args.out);
 }
 
 static void trt_group_free_(trt_group_ *g)
@@ -5700,6 +5703,12 @@ static void trt_group_free_(trt_group_ *g)
     uint32_t i;
     for (i = 0; i < g->n; i++) trt_member_clear_(&g->member[i]);
     trt_slot_free_(g);
+}
+
+static TRT_COLD_ trt_group_ *trt_group_unmade_(trt_group_ *g)
+{
+    trt_group_free_(g);
+    return NULL;
 }
 
 /* A branch of `all` with a deadline, and a yield: the member calls a coroutine that awaits the
@@ -5716,7 +5725,7 @@ static bool trt_member_bound_(trt_worker_ *w, trt_waiter_ *m, const trt_op *op, 
     if (op->kind_ == TRT_KIND_SYNC_) frame->op.args_.obj = trt_group_of_(m)->cell->leaf;
     if (op->kind_ == TRT_KIND_SEND_) {
         if (!trt_kinds_[op->kind_].keep(m)) {
-            trt_slot_free_(frame);
+            trt_slot_unused_(frame);
             return false;
         }
         frame->small = m->args.arg;
@@ -5792,9 +5801,7 @@ static trt_group_ *trt_deadline_new_(trt_worker_ *w, trt_co *co, const trt_op *o
     g->deadline = true;
     g->n = g->timers = 1;
     trt_member_timer_(w, &g->member[1], 1, &g->member[0], op);
-    if (trt_member_init_(w, g, 0, op)) return g;
-    trt_group_free_(g);
-    return NULL;
+    return trt_member_init_(w, g, 0, op) ? g : trt_group_unmade_(g);
 }
 
 static trt_group_ *trt_group_new_(trt_worker_ *w, trt_co *co, const trt_op *op)
@@ -5809,9 +5816,7 @@ static trt_group_ *trt_group_new_(trt_worker_ *w, trt_co *co, const trt_op *op)
     if (!(flags & TRT_GROUP_BIASED_)) g->first = (uint8_t)(trt_mix_(&w->rng) % n);
     for (i = 0; i < n; i++) {
         g->n++;
-        if (trt_member_init_(w, g, i, &ops[i])) continue;
-        trt_group_free_(g);
-        return NULL;
+        if (!trt_member_init_(w, g, i, &ops[i])) return trt_group_unmade_(g);
     }
     g->timers = (uint8_t)timers;
     for (i = 0; i < n && timers; i++) {
@@ -6620,11 +6625,11 @@ static void trt_recover_(trt_worker_ *w)
  * >>spawn
  */
 static void trt_set_unmade_(trt_set_ *set, trt_status_code why);
-static void trt_set_add_(trt_set_ *set, trt_cell_ *c);
+static inline void trt_set_add_(trt_set_ *set, trt_cell_ *c);
 static bool trt_pool_submit_(trt_runtime *rt, trt_job_ *job, bool set);
 
 /* Debug builds: an argument that points into the spawner's stack dangles as soon as it returns. */
-static void trt_check_args_(const trt_worker_ *w, const trt_type_ *type, const void *args,
+static TRT_COLD_ void trt_check_args_(const trt_worker_ *w, const trt_type_ *type, const void *args,
                             const char *where)
 {
     const char *words = (const char *)args;
@@ -6679,7 +6684,7 @@ static bool trt_count_spawn_(trt_runtime *rt)
     return false;
 }
 
-static bool trt_name_copy_(trt_cell_ *c, const trt_type_ *type, const char *label)
+static TRT_NOINLINE_ bool trt_name_copy_(trt_cell_ *c, const trt_type_ *type, const char *label)
 {
     size_t n = label ? strlen(label) + 1 : 0;
     void *copy = n ? TASKRT_MALLOC(n) : NULL;
@@ -6715,7 +6720,7 @@ static trt_cell_ *trt_task_new_(trt_runtime *rt, const trt_type_ *type, const tr
                        (how & TRT_HOW_SET_ ? TRT_SET_ : 0u) |
                        (how & TRT_HOW_DETACHED_ ? TRT_DETACHED_ : 0u));
     if ((how & TRT_HOW_NAMED_) && !trt_name_copy_(c, type, (const char *)from->extra)) {
-        trt_slot_free_(c);
+        trt_slot_unused_(c);
         return NULL;
     }
     if (type->job) {
@@ -6730,8 +6735,21 @@ static trt_cell_ *trt_task_new_(trt_runtime *rt, const trt_type_ *type, const tr
     return c;
 }
 
-TRT_DEF_ void *trt_make_(const trt_type_ *type, const trt_how_ *how, trt_ref_ *unmade,
-                         const void *args)
+/* A member of a set, likewise: see trt_make_task_. */
+static TRT_NOINLINE_ void *trt_make_member_(const trt_type_ *type, void *set)
+{
+    trt_worker_ *w = trt_here_.worker;
+    trt_cell_ *c;
+    if (!w || TRT_LOAD_(&w->rt->closing, relaxed)) return NULL;
+    c = trt_alloc_again_(&w->cache, type->tail_slot);
+    if (!c) return NULL;
+    TRT_COUNT_(&w->spawned, 1u);
+    trt_task_init_(c, TRT_TASK_, set, TRT_SET_);
+    return trt_root_init_(c, type);
+}
+
+static TRT_NOINLINE_ void *trt_make_any_(const trt_type_ *type, const trt_how_ *how,
+                                         trt_ref_ *unmade, const void *args)
 {
     trt_status_code why;
     trt_cell_ *c = NULL;
@@ -6753,6 +6771,14 @@ TRT_DEF_ void *trt_make_(const trt_type_ *type, const trt_how_ *how, trt_ref_ *u
     return NULL;
 }
 
+TRT_DEF_ void *trt_make_(const trt_type_ *type, const trt_how_ *how, trt_ref_ *unmade,
+                         const void *args)
+{
+    bool member = how->flags == TRT_HOW_SET_ && !how->rt && !how->where && !type->job;
+    void *frame = member ? trt_make_member_(type, how->extra) : NULL;
+    return frame ? frame : trt_make_any_(type, how, unmade, args);
+}
+
 /* What most spawns are, a plain task from a task, without the questions that the others need. NULL:
  * there is something unusual, and trt_make_ sees what. */
 TRT_DEF_ void *trt_make_task_(const trt_type_ *type)
@@ -6767,7 +6793,7 @@ TRT_DEF_ void *trt_make_task_(const trt_type_ *type)
     return trt_root_init_(c, type);
 }
 
-static trt_ref_ trt_start_any_(trt_cell_ *c, uint64_t generation);
+static trt_ref_ trt_start_any_(trt_ref_ ref);
 
 static TRT_NOINLINE_ trt_ref_ trt_start_pushed_(trt_worker_ *w, trt_ref_ ref)
 {
@@ -6781,40 +6807,64 @@ TRT_DEF_ trt_ref_ trt_start_(void *frame)
     trt_cell_ *c = (trt_cell_ *)frame - 1;
     uint64_t s = TRT_LOAD_(&c->state, relaxed);
     trt_ref_ ref;
-    if (TRT_UNLIKELY_(c->wait.args.arg != (TRT_FRESH_ | TRT_LIVE_))) /* of trt_make_task_ it is */
-        return trt_start_any_(c, s >> 32);
-    TRT_ASSERT_(!(uint32_t)s); /* of a free slot it is the generation alone */
     ref.cell = c;
     ref.generation = TRT_GENERATION_(s);
     ref.failed = TRT_OK;
+    if (TRT_UNLIKELY_(c->wait.args.arg != (TRT_FRESH_ | TRT_LIVE_))) return trt_start_any_(ref);
+    TRT_ASSERT_(!(uint32_t)s); /* of a free slot it is the generation alone */
     /* Release: see trt_start_any_. */
     TRT_STORE_(&c->state, s | TRT_FRESH_ | TRT_LIVE_, release);
     return trt_put_lifo_(w, (uintptr_t)c) ? ref : trt_start_pushed_(w, ref);
 }
 
-static TRT_NOINLINE_ trt_ref_ trt_start_any_(trt_cell_ *c, uint64_t generation)
+static TRT_NOINLINE_ trt_ref_ trt_start_elsewhere_(trt_ref_ ref)
 {
+    trt_inject_(trt_rt_of_(ref.cell), (uintptr_t)ref.cell);
+    return ref;
+}
+
+/* A member of a set. What the latch lets others find in it can be aborted, and let go. */
+static TRT_NOINLINE_ trt_ref_ trt_start_in_(trt_worker_ *w, trt_ref_ ref)
+{
+    trt_cell_ *c = ref.cell;
+    trt_set_ *set = (trt_set_ *)c->up;
+    trt_latch_(&set->lock);
+    trt_set_add_(set, c);
+    /* Release: see trt_start_any_. */
+    TRT_STORE_(&c->state, (uint64_t)ref.generation << 32 | (uint32_t)c->wait.args.arg, release);
+    trt_unlatch_(&set->lock);
+    return w ? trt_start_pushed_(w, ref) : trt_start_elsewhere_(ref);
+}
+
+/* From the store on others know of the job, and may skip it: they wait until it is queued. */
+static TRT_NOINLINE_ trt_ref_ trt_start_job_(trt_ref_ ref)
+{
+    trt_cell_ *c = ref.cell;
     trt_runtime *rt = trt_rt_of_(c);
-    trt_worker_ *w = trt_worker_here_(rt);
-    trt_ref_ ref = {c, (uint32_t)generation, TRT_OK};
-    uint64_t flags = c->wait.args.arg;
-    bool job = (flags & TRT_JOB_STATE_) != 0;
-    trt_set_ *set = flags & TRT_SET_ ? (trt_set_ *)c->up : NULL;
+    trt_set_ *set = c->wait.args.arg & TRT_SET_ ? (trt_set_ *)c->up : NULL;
     if (set) {
         trt_latch_(&set->lock);
         trt_set_add_(set, c);
     }
-    /* From the store on others know of the job, and may skip it: they wait until it is queued. */
-    if (job) trt_latch_(&rt->pool.latch);
-    /* The release publishes the frame: a stale hint, or a joiner, may find the task without a
-     * queue. And what a set's latch lets others find in it can be aborted, and let go. */
-    TRT_STORE_(&c->state, generation << 32 | (uint32_t)c->wait.args.arg, release);
+    trt_latch_(&rt->pool.latch);
+    /* Release: see trt_start_any_. */
+    TRT_STORE_(&c->state, (uint64_t)ref.generation << 32 | (uint32_t)c->wait.args.arg, release);
     if (set) trt_unlatch_(&set->lock);
-    if (job) /* without a thread: as if it had never been spawned */
-        return trt_pool_submit_(rt, trt_job_of_(c), set) ? ref : trt_unmade_ref_(TRT_NO_MEMORY);
-    if (TRT_LIKELY_(w != NULL)) trt_push_lifo_(w, (uintptr_t)c);
-    else trt_inject_(rt, (uintptr_t)c);
-    return ref;
+    /* Without a thread: as if it had never been spawned. */
+    return trt_pool_submit_(rt, trt_job_of_(c), set) ? ref : trt_unmade_ref_(TRT_NO_MEMORY);
+}
+
+static TRT_NOINLINE_ trt_ref_ trt_start_any_(trt_ref_ ref)
+{
+    trt_cell_ *c = ref.cell;
+    trt_worker_ *w = trt_worker_here_(trt_rt_of_(c));
+    uint32_t flags = (uint32_t)c->wait.args.arg;
+    if (flags & TRT_JOB_STATE_) return trt_start_job_(ref);
+    if (flags & TRT_SET_) return trt_start_in_(w, ref);
+    /* The release publishes the frame: a stale hint, or a joiner, may find the task without a
+     * queue. */
+    TRT_STORE_(&c->state, (uint64_t)ref.generation << 32 | flags, release);
+    return w ? trt_start_pushed_(w, ref) : trt_start_elsewhere_(ref);
 }
 
 TRT_DEF_ void *trt_label_(const char *label)
@@ -7062,7 +7112,7 @@ static uint32_t trt_unmade_index_(trt_status_code why)
 
 /* Which frame does the set lie in? The frames of this strand are looked at, and those that it was
  * forked from or is a branch of: these wait for it, so they stay. Set's latch held. */
-static void trt_set_register_(trt_set_ *set)
+static TRT_NOINLINE_ void trt_set_register_(trt_set_ *set)
 {
     trt_worker_ *w = trt_here_.worker;
     trt_cell_ *c = w ? w->cur : NULL;
@@ -7096,7 +7146,7 @@ static void trt_set_forget_(trt_set_ *set)
     trt_unlatch_(&co->cell_->latch);
 }
 
-static void trt_set_add_(trt_set_ *set, trt_cell_ *c) /* latch held */
+static inline void trt_set_add_(trt_set_ *set, trt_cell_ *c) /* latch held */
 {
     if (!set->owner) trt_set_register_(set);
     trt_own_(&set->live, &trt_tail_of_(c, trt_type_of_(c))->node);
@@ -7240,6 +7290,25 @@ static trt_status_code trt_join_next_poll_(trt_co *co, trt_args_ *args, trt_wait
     if (w) w->args.arg = id;
     else c->wait.args.arg = id;
     return status;
+}
+
+/* The short way: a member has ended, and nobody else is at the set. */
+static TRT_NOINLINE_ bool trt_await_join_next_(trt_co *co, void *obj, void *out)
+{
+    trt_worker_ *w = trt_here_.worker;
+    trt_cell_ *c = co->cell_;
+    trt_set_ *set = (trt_set_ *)obj;
+    trt_status_code status;
+    if (!trt_may_try_(w, co) || !trt_latch_once_(&set->lock))
+        return trt_await_slowly_(co, TRT_KIND_JOIN_NEXT_, set, out, 0);
+    if (!set->ready.head || set->waiter) {
+        trt_unlatch_(&set->lock);
+        return trt_await_slowly_(co, TRT_KIND_JOIN_NEXT_, set, out, 0);
+    }
+    status = trt_set_pop_(set, out, c, &c->wait.args.arg);
+    trt_unlatch_(&set->lock);
+    if (TRT_UNLIKELY_(status == TRT_PANICKED)) c->flags |= TRT_SAW_PANIC_;
+    return trt_done_(w, co, status);
 }
 
 static void trt_set_cancel_(trt_waiter_ *w)
@@ -11577,6 +11646,7 @@ TRT_ALWAYS_INLINE_ bool trt_wait_kind_(trt_co *co, trt_op *op)
     if (kind == TRT_KIND_CALL_) return trt_await_call_(co, obj);
     if (kind == TRT_KIND_SYNC_) return trt_await_sync_(co);
     if (kind == TRT_KIND_YIELD_) return trt_await_yield_(co);
+    if (kind == TRT_KIND_JOIN_NEXT_) return trt_await_join_next_(co, obj, out);
     return trt_wait_any_kind_(co, op);
 }
 

@@ -2757,8 +2757,8 @@ typedef struct trt_region_ { struct trt_region_ *next; size_t size; } trt_region
 
 /* Free slots of one worker (or of all threads that are none, under a latch). */
 typedef struct trt_cache_ {
-    trt_cell_ *free[TRT_CLASSES_];
-    uint32_t room[TRT_CLASSES_]; /* for so many more, then half of the list is passed on */
+    trt_cell_ *free[TRT_CLASSES_], *full[TRT_CLASSES_]; /* full: a batch, or NULL */
+    uint32_t room[TRT_CLASSES_]; /* in free: until it is a batch and one more */
     trt_chunk_ *chunk[TRT_CLASSES_];
 } trt_cache_;
 
@@ -3130,10 +3130,10 @@ static TRT_COLD_ trt_status_code trt_misuse_(const char *function, const char *w
  *
  * Memory for cells and groups comes in chunks of 64 KiB, aligned, so that a slot finds its chunk,
  * and with it its runtime and size class, by masking its own address. A worker frees into its own
- * list, whoever allocated (no return path, no read-modify-write); a list that grows too long passes
- * half of itself on through one stack a class, and an empty one takes a batch from there
- * (magazines: Bonwick and Adams 2001). Nothing goes back to malloc before the runtime is freed:
- * that is what lets a stale handle look at its slot.
+ * list, whoever allocated (no return path, no read-modify-write). When that is a batch, it is put
+ * by, and the one that was before passed on through one stack a class; an empty list takes the one
+ * put by, or a batch from the stack (magazines: Bonwick and Adams 2001). Nothing goes back to malloc
+ * before the runtime is freed: that is what lets a stale handle look at its slot.
  *
  * Groups and other plain blocks use classes of their own half of the table: a slot that once was a
  * cell stays one, because stale queue entries and handles read its state word, and a late unlatch
@@ -3237,8 +3237,9 @@ static trt_cell_ *trt_carve_(trt_runtime *rt, trt_cache_ *cache, uint32_t class_
 static TRT_NOINLINE_ trt_cell_ *trt_alloc_slow_(trt_runtime *rt, trt_cache_ *cache,
                                                 uint32_t class_index)
 {
-    trt_cell_ *c = NULL;
-    if (TRT_LOAD_(&rt->batch_count[class_index], relaxed)) {
+    trt_cell_ *c = cache->full[class_index];
+    cache->full[class_index] = NULL;
+    if (!c && TRT_LOAD_(&rt->batch_count[class_index], relaxed)) {
         trt_latch_(&rt->memory_latch);
         c = rt->batches[class_index];
         if (c) {
@@ -3249,7 +3250,7 @@ static TRT_NOINLINE_ trt_cell_ *trt_alloc_slow_(trt_runtime *rt, trt_cache_ *cac
     }
     if (!c) return trt_carve_(rt, cache, class_index);
     cache->free[class_index] = (trt_cell_ *)(void *)c->leaf;
-    cache->room[class_index] = rt->batch_size[class_index] + 1; /* of two batches */
+    cache->room[class_index] = 2; /* it holds a batch but one */
     return c;
 }
 
@@ -3270,14 +3271,14 @@ static inline trt_cell_ *trt_alloc_from_(trt_runtime *rt, trt_cache_ *cache, uin
     return TRT_LIKELY_(c != NULL) ? c : trt_alloc_slow_(rt, cache, class_index);
 }
 
+/* Behind the first, the list is a batch: it is put by, and the one before it passed on. */
 static TRT_NOINLINE_ void trt_spill_(trt_runtime *rt, trt_cache_ *cache, uint32_t class_index)
 {
-    uint32_t n = rt->batch_size[class_index];
-    trt_cell_ *first = cache->free[class_index], *last = first;
-    while (--n) last = (trt_cell_ *)(void *)last->leaf;
-    cache->free[class_index] = (trt_cell_ *)(void *)last->leaf;
-    cache->room[class_index] += rt->batch_size[class_index];
-    last->leaf = NULL;
+    trt_cell_ *c = cache->free[class_index], *first = cache->full[class_index];
+    cache->full[class_index] = (trt_cell_ *)(void *)c->leaf;
+    c->leaf = NULL;
+    cache->room[class_index] = rt->batch_size[class_index];
+    if (!first) return;
     trt_latch_(&rt->memory_latch);
     trt_set_up_(first, rt->batches[class_index]);
     rt->batches[class_index] = first;
@@ -3352,7 +3353,7 @@ static inline void trt_cell_free_here_(trt_worker_ *w, trt_cell_ *c)
 static void trt_cache_init_(trt_cache_ *cache, const trt_runtime *rt)
 {
     uint32_t i;
-    for (i = 0; i < TRT_CLASSES_; i++) cache->room[i] = 2 * rt->batch_size[i];
+    for (i = 0; i < TRT_CLASSES_; i++) cache->room[i] = rt->batch_size[i] + 1;
 }
 
 static void trt_memory_init_(trt_runtime *rt)

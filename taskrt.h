@@ -4054,7 +4054,7 @@ static int trt_claim_strand_(trt_cell_ *c)
 static inline bool trt_claim_at_once_(trt_cell_ *c)
 {
     uint64_t s = TRT_LOAD_(&c->state, relaxed); /* a first guess, the CAS decides */
-    /* order: as in trt_claim_strand_ */
+    /* order: as in trt_claim_strand_; the latch, under which it has parked, acquires too */
     return TRT_LIKELY_((s & TRT_WAIT_STATE_) != 0) &&
            TRT_CAS_(&c->state, &s, (s & ~(uint64_t)TRT_WAITING_STATE_) | TRT_RUN_STATE_, acq_rel);
 }
@@ -10011,7 +10011,8 @@ static inline trt_cell_ *trt_permits_hand_one_(trt_worker_ *here, trt_permits_ *
         c = trt_claim_first_(here, &p->waiters, TRT_OK);
     if (TRT_UNLIKELY_(!c)) return NULL;
     trt_permits_hand_over_(p, ask, w->args.out);
-    if (!p->waiters.head) /* as in trt_permits_grant_ */
+    /* order: as in trt_permits_grant_; but none is free, and who gives back next is woken after */
+    if (!p->waiters.head)
         TRT_STORE_(&p->word, TRT_LOAD_(&p->word, relaxed) & ~TRT_QUEUED_, release);
     return c;
 }
@@ -10100,6 +10101,7 @@ static inline bool trt_permits_none_(trt_permits_ *p, uint64_t ask)
     uint64_t word;
     if (p->waiters.head) return true;
     word = TRT_LOAD_(&p->word, relaxed); /* a first guess, the CAS decides */
+    /* order: none is free, so who gave one back is seen by who has it now, and hands it on */
     return !(word & TRT_SHUT_) && !trt_permits_free_(word, ask) &&
            ((ask & 3) != TRT_IS_SEMAPHORE_ || p->ready) &&
            TRT_CAS_(&p->word, &word, word | TRT_QUEUED_, acquire);

@@ -1240,19 +1240,35 @@ static void shutdown_races(void)
     MODEL_CHECK(COUNTED(cleanups) >= 1);
 }
 
+/* Waits for ever, for a thing whose waits are registered in line, or for one whose are not. */
+struct stays { trt_permit permit; };
+static int stays_for;
+trt_async(int, stays)
+{
+    trt_body {
+        if (stays_for == 0) trt_await(trt_sleep_until(INT64_MAX));
+        else if (stays_for == 1) trt_await(trt_notified(&bell));
+        else trt_await(trt_acquire(&none, &self->permit));
+    }
+    trt_cleanup {
+        trt_await(trt_yield());
+        COUNT(cleanups);
+    }
+}
+
 /* What another thread spawns meanwhile, or a task of it, is aborted, or refused. */
 struct spawns_too { int x; };
 trt_async(int, spawns_too)
 {
-    trt_body { trt_detach(trt_spawn(lingers)); }
+    trt_body { trt_detach(trt_spawn(stays)); }
 }
 static bool made_lingering; /* then it is aborted, and waited for */
 static void spawns_lingering(void)
 {
     int what = model_choose(3);
-    trt_handle(lingers) h;
+    trt_handle(stays) h;
     if (what == 0) {
-        h = trt_spawn_on(runtime, lingers);
+        h = trt_spawn_on(runtime, stays);
         made_lingering = trt_spawned(h);
         trt_detach(h);
     }
@@ -1263,6 +1279,9 @@ static void shutdown_unseen_of(int memory)
 {
     unsigned long a;
     made_lingering = false;
+    stays_for = model_choose(3);
+    memset(&bell, 0, sizeof bell);
+    MODEL_CHECK(trt_semaphore_init(&none, 0) == TRT_OK);
     start_workers(1);
     model_refuse_memory(memory);
     a = thread(0, spawns_lingering);

@@ -3132,8 +3132,8 @@ static TRT_COLD_ trt_status_code trt_misuse_(const char *function, const char *w
  * and with it its runtime and size class, by masking its own address. A worker frees into its own
  * list, whoever allocated (no return path, no read-modify-write). When that is a batch, it is put
  * by, and the one that was before passed on through one stack a class; an empty list takes the one
- * put by, or a batch from the stack (magazines: Bonwick and Adams 2001). Nothing goes back to malloc
- * before the runtime is freed: that is what lets a stale handle look at its slot.
+ * put by, or a batch from the stack (magazines: Bonwick and Adams 2001). Nothing goes back to
+ * malloc before the runtime is freed: that is what lets a stale handle look at its slot.
  *
  * Groups and other plain blocks use classes of their own half of the table: a slot that once was a
  * cell stays one, because stale queue entries and handles read its state word, and a late unlatch
@@ -4597,20 +4597,21 @@ TRT_DEF_ TRT_COLD_ void trt_panic_(const char *file, int line, const char *forma
  */
 static TRT_NOINLINE_ void trt_cell_end_slow_(trt_cell_ *c)
 {
+    trt_runtime *rt = trt_rt_of_(c);
+    void *name = NULL;
+    bool named = (TRT_LOAD_(&c->state, relaxed) & TRT_NAMED_STATE_) != 0;
     if (c->flags & (TRT_OWN_PANIC_ | TRT_SAW_PANIC_)) {
         trt_panic_drop_(c, TRT_PANIC_OWN_);
         trt_panic_drop_(c, TRT_PANIC_SEEN_);
     }
-    if (TRT_LOAD_(&c->state, relaxed) & TRT_NAMED_STATE_) {
-        trt_runtime *rt = trt_rt_of_(c);
-        void *name = trt_tail_of_(c, trt_type_of_(c))->out;
+    if (named) {
+        name = trt_tail_of_(c, trt_type_of_(c))->out;
         trt_latch_(&rt->names_latch); /* the watch thread may be about to read it, or a dump */
-        trt_cell_free_(c);
-        TASKRT_FREE(name);
-        trt_unlatch_(&rt->names_latch);
-        return;
     }
     trt_cell_free_(c);
+    if (!named) return;
+    TASKRT_FREE(name);
+    trt_unlatch_(&rt->names_latch);
 }
 
 static inline void trt_cell_end_(trt_cell_ *c)
@@ -6831,7 +6832,7 @@ static TRT_NOINLINE_ trt_ref_ trt_start_in_(trt_worker_ *w, trt_ref_ ref)
     trt_set_ *set = (trt_set_ *)c->up;
     trt_latch_(&set->lock);
     trt_set_add_(set, c);
-    /* Release: see trt_start_any_. */
+    /* order: for a stale hint, see trt_start_any_; others come by the latch, or the queue */
     TRT_STORE_(&c->state, (uint64_t)ref.generation << 32 | (uint32_t)c->wait.args.arg, release);
     trt_unlatch_(&set->lock);
     return w ? trt_start_pushed_(w, ref) : trt_start_elsewhere_(ref);
@@ -6848,7 +6849,7 @@ static TRT_NOINLINE_ trt_ref_ trt_start_job_(trt_ref_ ref)
         trt_set_add_(set, c);
     }
     trt_latch_(&rt->pool.latch);
-    /* Release: see trt_start_any_. */
+    /* order: others come by one of the two latches */
     TRT_STORE_(&c->state, (uint64_t)ref.generation << 32 | (uint32_t)c->wait.args.arg, release);
     if (set) trt_unlatch_(&set->lock);
     /* Without a thread: as if it had never been spawned. */

@@ -598,12 +598,14 @@ extern "C" {
 #define TRT_ALIGNOF_(type) alignof(type)
 #define TRT_STATIC_ASSERT_(condition, text) static_assert(condition, text)
 typedef uint32_t trt_a32_;
+typedef unsigned char *trt_abytes_;
 typedef uint64_t trt_a64_ __attribute__((aligned(8))); /* as in C, also where a uint64_t has 4 */
 #else
 #define TRT_INLINE_ static inline TRT_UNUSED_
 #define TRT_ALIGNOF_(type) _Alignof(type)
 #define TRT_STATIC_ASSERT_(condition, text) _Static_assert(condition, text)
 typedef _Atomic(uint32_t) trt_a32_;
+typedef _Atomic(unsigned char *) trt_abytes_;
 typedef _Atomic(uint64_t) trt_a64_ __attribute__((aligned(8)));
 #endif
 
@@ -1860,16 +1862,21 @@ extern "C" {
  * trt_channel_free(&c) - close and free; afterwards it is as before init. Both no-ops before init.
  */
 struct trt_block_;
-typedef struct trt_channel_ {
+typedef struct trt_channel_end_ { /* of the senders, or of the receivers */
+    trt_a32_ latch;
+    trt_abytes_ at, until; /* the place of the next message; how far without the other's latch */
+    size_t size;           /* bytes a message; both ends have it */
+    trt_abytes_ stuck;     /* where the other is, if that is also how far with both latches */
+} trt_channel_end_;
+typedef struct trt_channel_ { /* what lies between keeps the ends on different cache lines */
+    trt_channel_end_ put;
     trt_list_ senders, receivers;
-    trt_a32_ lock;
-    trt_a32_ some;                    /* a message, or the end: looked at without the latch */
-    uint32_t closed;
-    size_t size, len, capacity;       /* bytes a message; messages, and at most */
-    size_t head, tail, end;           /* bytes: where to take, where to put, size of ring or block */
-    unsigned char *ring;              /* bounded */
-    struct trt_block_ *first, *last;  /* unbounded: a list of blocks, and one kept for later */
-    struct trt_block_ *spare;
+    struct trt_block_ *first, *last; /* a list of blocks; bounded: one, the ring */
+    struct trt_block_ *spare;        /* one kept for later */
+    size_t bytes, used;              /* of a block; of messages, see trt_channel_enter_ */
+    trt_a32_ closed;
+    bool bounded;
+    trt_channel_end_ take;
 } trt_channel_;
 #define trt_channel(T) union { trt_channel_ base_; T *elem_; }
 #define trt_channel_init(c, capacity)                                                              \
@@ -2553,15 +2560,6 @@ TRT_ALWAYS_INLINE_ bool trt_unlatch_here_(trt_a32_ *latch)
  * >>util
  */
 /* Sizes 4 and 8 are most results and messages: two instructions instead of a call. */
-static inline bool trt_small_(size_t n) { return n == 8 || n == 4; }
-
-static inline void trt_copy_small_(void *to, const void *from, size_t n)
-{
-    if (!to) return;
-    if (n == 8) memcpy(to, from, 8);
-    else memcpy(to, from, 4);
-}
-
 static inline void trt_copy_(void *to, const void *from, size_t n)
 {
     if (!to) return;
@@ -10859,7 +10857,7 @@ TRT_DEF_ void trt_arc_drop_(void *p)
  * waiters, and a copy of the message under the latch, straight to a waiter if there is one.
  *
  *     oneshot    one message, one time           the object holds it
- *     channel    each message to one receiver    a ring, or blocks when unbounded
+ *     channel    each message to one receiver    a ring, or blocks when unbounded; two latches
  *     broadcast  each message to everyone        a ring; each subscriber has a cursor
  *     watch      the latest value to everyone    the object holds it; each follower a version
  *
@@ -10979,17 +10977,26 @@ TRT_DEF_ void trt_oneshot_close_(trt_oneshot_ *oneshot)
 
 /* ---- channel
  *
- * Bounded: a ring of `capacity` messages. Unbounded (no ring): blocks of `capacity` messages each,
+ * A list of blocks of `bytes` each:
  *
- *     first -> | taken | head ... full | -> | full | -> last | ... tail | free |      spare
+ *     first -> | taken | take.at ... full | -> | full | -> last | ... put.at | free |      spare
  *
- * of which one that was used up is kept for the next. A block that is empty and alone starts again.
+ * of which one that was used up is kept for the next. A bounded channel has one, which is a ring.
  *
- * At every unlatch: receivers wait only if there is no message, senders only if there is no room. A
- * receiver that takes a message lets the first waiting sender put its own behind the others. So a
- * message overtakes no other, and nobody who comes fresh overtakes a waiter. A waiting sender keeps
- * its message with its waiter (see trt_keep_): nothing of it is in the channel before the claim,
- * and a send that loses has sent nothing.
+ * Each end has a latch of its own, and a stretch of places, from `at` until `until`, for which that
+ * latch is enough: free places that senders fill, messages that receivers take. So the ends of a
+ * busy channel seldom meet. Whoever finds its stretch empty, and everybody who waits, wakes or
+ * closes, takes both latches, that of the senders first; then all is as with one latch, and at the
+ * end the stretches are made anew.
+ *
+ * At every unlatch of both: receivers wait only if there is no message, senders only if there is no
+ * room. While a receiver waits the senders' stretch is empty, and it is handed what comes. While a
+ * sender waits that of the receivers is, and who takes a message lets the first of them put its own
+ * behind the others. So a message overtakes no other, and nobody who comes fresh overtakes a
+ * waiter. A waiting sender keeps its message with its waiter (see trt_keep_): nothing of it is in
+ * the channel before the claim, and a send that loses has sent nothing.
+ *
+ * Lifetime: trt_channel_free passes both latches.
  */
 #define TRT_BLOCK_BYTES_ ((size_t)4096 - 32) /* a page, less the link and malloc's own header */
 
@@ -10998,202 +11005,278 @@ typedef struct trt_block_ {
     unsigned char data[];
 } trt_block_;
 
+static trt_block_ *trt_block_new_(size_t bytes)
+{
+    trt_block_ *block = TASKRT_MALLOC(sizeof *block + bytes);
+    if (block) block->next = NULL;
+    return block;
+}
+
+/* The senders' latch is held. Take the other too, and see what has been done: then `used` is what
+ * the messages take; at other times it counts both stretches as used up. */
+static void trt_channel_enter_(trt_channel_ *c)
+{
+    unsigned char *to, *from;
+    trt_block_ *first = c->first;
+    trt_latch_(&c->take.latch);
+    to = TRT_LOAD_(&c->put.at, relaxed);
+    from = TRT_LOAD_(&c->take.at, relaxed);
+    c->used += (size_t)(TRT_LOAD_(&c->take.until, relaxed) - from) -
+               (size_t)(TRT_LOAD_(&c->put.until, relaxed) - to);
+    if (!first) return;
+    if (c->bounded && to == first->data + c->bytes) to = first->data;
+    if (from == first->data + c->bytes) {
+        if (first != c->last) { /* used up */
+            c->first = first->next;
+            if (c->spare) TASKRT_FREE(first);
+            else c->spare = first;
+        }
+        from = c->first->data;
+    }
+    if (!c->used) to = from = c->last->data; /* empty and alone: starts again */
+    TRT_STORE_(&c->put.at, to, relaxed);
+    TRT_STORE_(&c->take.at, from, relaxed);
+}
+
+static void trt_channel_leave_(trt_channel_ *c)
+{
+    unsigned char *to = TRT_LOAD_(&c->put.at, relaxed), *from = TRT_LOAD_(&c->take.at, relaxed);
+    if (c->last) {
+        size_t used = c->used, left = c->bytes - used;
+        size_t room = (size_t)(c->last->data + c->bytes - to);
+        size_t ready = (size_t)(c->first->data + c->bytes - from);
+        if (c->bounded && room > left) room = left;
+        if (ready > used) ready = used;
+        if (c->receivers.head || TRT_LOAD_(&c->closed, relaxed)) room = 0;
+        if (c->senders.head) ready = 0;
+        TRT_STORE_(&c->put.stuck, room == left ? from : NULL, relaxed);
+        TRT_STORE_(&c->take.stuck, ready == used ? to : NULL, relaxed);
+        TRT_STORE_(&c->put.until, to + room, relaxed);
+        TRT_STORE_(&c->take.until, from + ready, relaxed);
+        c->used = used + room - ready;
+    }
+    trt_unlatch_(&c->put.latch);
+    trt_unlatch_(&c->take.latch);
+}
+
+static TRT_NOINLINE_ void trt_channel_latch_(trt_channel_ *c)
+{
+    trt_latch_(&c->put.latch);
+    trt_channel_enter_(c);
+}
+
 TRT_DEF_ trt_status_code trt_channel_init_(trt_channel_ *channel, size_t size, size_t capacity)
 {
-    unsigned char *ring = NULL;
+    trt_block_ *ring = NULL;
     if (!capacity) return trt_misuse_("trt_channel_init", "capacity 0");
     if (capacity != TRT_UNBOUNDED) {
-        if (capacity > (size_t)PTRDIFF_MAX / size) return TRT_NO_MEMORY;
-        ring = TASKRT_MALLOC(capacity * size);
+        if (capacity > ((size_t)PTRDIFF_MAX - sizeof *ring) / size) return TRT_NO_MEMORY;
+        ring = trt_block_new_(capacity * size);
         if (!ring) return TRT_NO_MEMORY;
     }
     memset((void *)channel, 0, sizeof *channel);
-    channel->size = size;
-    channel->ring = ring;
-    channel->capacity = capacity;
-    if (ring) channel->end = capacity * size;
-    else channel->end = size < TRT_BLOCK_BYTES_ ? TRT_BLOCK_BYTES_ / size * size : size;
+    channel->put.size = channel->take.size = size;
+    channel->first = channel->last = ring;
+    channel->bounded = ring != NULL;
+    if (ring) channel->bytes = capacity * size;
+    else channel->bytes = size < TRT_BLOCK_BYTES_ ? TRT_BLOCK_BYTES_ / size * size : size;
+    trt_channel_latch_(channel);
+    trt_channel_leave_(channel);
     return TRT_OK;
 }
 
-/* Latched: one more block at the end. */
+/* Both latched: one more block at the end. */
 static bool trt_channel_grow_(trt_channel_ *c)
 {
     trt_block_ *block = c->spare;
-    if (!block) block = TASKRT_MALLOC(sizeof *block + c->end);
+    if (!block) block = trt_block_new_(c->bytes);
     if (!block) return false;
     c->spare = NULL;
     block->next = NULL;
-    if (c->last) c->last->next = block;
-    else c->first = block;
+    if (c->last) {
+        c->last->next = block;
+    } else {
+        c->first = block;
+        TRT_STORE_(&c->take.at, block->data, relaxed);
+    }
     c->last = block;
-    c->tail = 0;
+    TRT_STORE_(&c->put.at, block->data, relaxed);
     return true;
 }
 
-/* Latched: put a message behind the others; there is room in the ring, or the last block. (What is
- * read again after the copy would have to wait for it, as it might be what was copied to: so all is
- * written before.) */
-TRT_ALWAYS_INLINE_ unsigned char *trt_channel_place_(trt_channel_ *c)
+/* Latched: is there something in this end's stretch? Others may look. */
+static inline bool trt_stretch_(const trt_channel_end_ *end)
 {
-    unsigned char *to = c->ring;
-    size_t tail = c->tail, next = tail + c->size;
-    if (!to) to = c->last->data;
-    else if (next == c->end) next = 0;
-    c->tail = next;
-    if (!c->len++) TRT_STORE_(&c->some, 1u, relaxed);
-    return to + tail;
+    return TRT_LOAD_(&end->at, relaxed) != TRT_LOAD_(&end->until, relaxed);
 }
 
-static inline bool trt_channel_grows_(const trt_channel_ *c)
+/* The quickest way, latched: a small message, to its place or from there. False: nothing was done. */
+TRT_ALWAYS_INLINE_ bool trt_channel_quick_(trt_channel_end_ *end, void *value, bool put)
 {
-    return !c->ring && (!c->last || c->tail == c->end);
+    unsigned char *at = TRT_LOAD_(&end->at, relaxed);
+    size_t size = end->size;
+    if (TRT_UNLIKELY_(at == TRT_LOAD_(&end->until, relaxed))) return false;
+    if (TRT_LIKELY_(size == 8)) memcpy(put ? at : value, put ? value : at, 8);
+    else if (TRT_LIKELY_(size == 4)) memcpy(put ? at : value, put ? value : at, 4);
+    else return false;
+    TRT_STORE_(&end->at, at + size, relaxed);
+    return true;
 }
 
+/* Latched: a message of any size. */
+static TRT_NOINLINE_ void trt_channel_step_(trt_channel_end_ *end, void *out, const void *in)
+{
+    unsigned char *at = TRT_LOAD_(&end->at, relaxed);
+    TRT_STORE_(&end->at, at + end->size, relaxed);
+    if (in) memcpy(at, in, end->size);
+    else if (out) memcpy(out, at, end->size);
+}
+
+/* Both latched: the place of the next message, which is filled or taken. */
+static inline unsigned char *trt_channel_place_(trt_channel_ *c, trt_channel_end_ *end)
+{
+    unsigned char *at = TRT_LOAD_(&end->at, relaxed), *next = at + end->size;
+    if (c->bounded && next == c->first->data + c->bytes) next = c->first->data;
+    TRT_STORE_(&end->at, next, relaxed);
+    return at;
+}
+
+/* Both latched: put a message behind the others. A ring has a free place. */
 static trt_status_code trt_channel_store_(trt_channel_ *c, const void *value)
 {
-    size_t size = c->size;
-    if (trt_channel_grows_(c) && !trt_channel_grow_(c)) return TRT_NO_MEMORY;
-    trt_copy_(trt_channel_place_(c), value, size);
+    if (!c->last || TRT_LOAD_(&c->put.at, relaxed) == c->last->data + c->bytes)
+        if (!trt_channel_grow_(c)) return TRT_NO_MEMORY;
+    c->used += c->put.size;
+    trt_copy_(trt_channel_place_(c, &c->put), value, c->put.size);
     return TRT_OK;
 }
 
-/* Latched: the first block is used up, and there are more. */
-static void trt_channel_shrink_(trt_channel_ *c)
+/* Is there no message, or no room? With the latch of the other end it is certain, and stays so.
+ * Else it is a look before the wait, and what it misses, the registration sees. */
+static TRT_NOINLINE_ bool trt_channel_stuck_(const trt_channel_ *c, const trt_channel_end_ *end,
+                                             const trt_channel_end_ *other)
 {
-    trt_block_ *block = c->first;
-    c->first = block->next;
-    c->head = 0;
-    if (c->spare) TASKRT_FREE(block);
-    else c->spare = block;
+    return !trt_stretch_(end) && !TRT_LOAD_(&c->closed, relaxed) &&
+           TRT_LOAD_(&other->at, relaxed) == TRT_LOAD_(&end->stuck, relaxed);
 }
 
-/* Latched: the place of the first message, which is taken; there is one. */
-TRT_ALWAYS_INLINE_ const unsigned char *trt_channel_first_(trt_channel_ *c)
-{
-    const unsigned char *from = c->ring;
-    size_t head = c->head, next = head + c->size, len = c->len - 1;
-    if (!from) {
-        from = c->first->data;
-        if (!len) next = c->tail = 0; /* first and last are the same block */
-    } else if (next == c->end) {
-        next = 0;
-    }
-    c->head = next;
-    c->len = len;
-    if (!len && !c->closed) TRT_STORE_(&c->some, 0u, relaxed);
-    return from + head;
-}
-
-/* Will the next message that is taken use a block up that is not the last one? */
-static inline bool trt_channel_shrinks_(const trt_channel_ *c)
-{
-    return !c->ring && c->len > 1 && c->head + c->size == c->end;
-}
-
-static void trt_channel_fetch_(trt_channel_ *c, void *out)
-{
-    bool used_up = trt_channel_shrinks_(c);
-    trt_copy_(out, trt_channel_first_(c), c->size);
-    if (TRT_UNLIKELY_(used_up)) trt_channel_shrink_(c);
-}
-
-/* Latched. */
-static inline bool trt_channel_full_(const trt_channel_ *c)
-{
-    return c->ring && c->len == c->capacity;
-}
-
-/* A look before the wait: what it misses, the registration sees under the latch. */
 static inline bool trt_channel_dry_(const trt_channel_ *c)
 {
-    return !TRT_LOAD_(&c->some, relaxed);
+    return trt_channel_stuck_(c, &c->take, &c->put);
 }
 
-/* Latched: send, or wait to. */
-static trt_status_code trt_channel_put_(trt_channel_ *c, const void *value, trt_waiter_ *w,
-                                        trt_wakes_ *wakes)
+static inline bool trt_channel_full_(const trt_channel_ *c)
 {
-    trt_waiter_ *receiver;
-    trt_status_code status;
-    if (c->closed) return trt_settle_(w, TRT_CLOSED);
-    if (trt_channel_full_(c)) return trt_enlist_(&c->senders, w);
-    status = trt_settle_(w, TRT_OK);
-    if (status != TRT_OK) return status;
-    receiver = trt_complete_first_(&c->receivers, TRT_OK, wakes);
-    if (!receiver) return trt_channel_store_(c, value);
-    trt_copy_(receiver->args.out, value, c->size);
-    return TRT_OK;
+    return c->bounded && trt_channel_stuck_(c, &c->put, &c->take);
 }
 
-/* Latched: receive, or wait to. */
+/* Latched, and unlatches: send, or wait to. Who hands over needs one latch: while a receiver waits
+ * there is nothing to take. */
+static trt_status_code trt_channel_send_(trt_channel_ *c, const void *value, trt_waiter_ *w)
+{
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_status_code status;
+    trt_waiter_ *receiver = NULL;
+    bool both = !c->receivers.head;
+    if (both) {
+        if (!w && trt_stretch_(&c->put)) {
+            trt_channel_step_(&c->put, NULL, value);
+            trt_unlatch_(&c->put.latch);
+            return TRT_OK;
+        }
+        trt_channel_enter_(c);
+    }
+    if (TRT_LOAD_(&c->closed, relaxed)) {
+        status = trt_settle_(w, TRT_CLOSED);
+    } else if (both && c->bounded && c->used == c->bytes) {
+        status = trt_enlist_(&c->senders, w);
+    } else if ((status = trt_settle_(w, TRT_OK)) == TRT_OK) {
+        receiver = trt_complete_first_(&c->receivers, TRT_OK, &wakes);
+        if (receiver) {
+            trt_copy_(receiver->args.out, value, c->put.size);
+        } else {
+            if (!both) trt_channel_enter_(c);
+            both = true;
+            status = trt_channel_store_(c, value);
+        }
+    }
+    if (w && status != TRT_PENDING) trt_unkeep_(w);
+    if (both) trt_channel_leave_(c);
+    else trt_unlatch_(&c->put.latch);
+    trt_wake_(&wakes);
+    return status;
+}
+
+/* Both latched: receive. */
 static trt_status_code trt_channel_get_(trt_channel_ *c, void *out, trt_waiter_ *w,
                                         trt_wakes_ *wakes)
 {
     trt_waiter_ *sender;
-    trt_status_code status;
-    if (!c->len) return c->closed ? trt_settle_(w, TRT_CLOSED) : trt_enlist_(&c->receivers, w);
-    status = trt_settle_(w, TRT_OK);
+    trt_status_code status = trt_settle_(w, c->used ? TRT_OK : TRT_CLOSED);
     if (status != TRT_OK) return status;
-    trt_channel_fetch_(c, out);
+    c->used -= c->take.size;
+    trt_copy_(out, trt_channel_place_(c, &c->take), c->take.size);
     sender = trt_complete_first_(&c->senders, TRT_OK, wakes);
     if (sender) {
-        (void)trt_channel_store_(c, sender->args.out); /* cannot fail: a ring with a free place */
+        (void)trt_channel_store_(c, sender->args.out); /* cannot fail */
         trt_unkeep_(sender);
     }
     return TRT_OK;
 }
 
-/* Latched, and unlatches. */
+/* Latched for senders, and unlatches: there is nothing to take. So it stays without the other
+ * latch. Wait, and close the senders' stretch. */
+static trt_status_code trt_channel_await_(trt_channel_ *c, trt_waiter_ *w)
+{
+    trt_status_code status = trt_enlist_(&c->receivers, w);
+    if (c->receivers.head) {
+        TRT_STORE_(&c->put.until, TRT_LOAD_(&c->put.at, relaxed), relaxed);
+        TRT_STORE_(&c->put.stuck, NULL, relaxed);
+        c->used = 0;
+    }
+    trt_unlatch_(&c->put.latch);
+    return status;
+}
+
+/* Latched for receivers, and unlatches: a message of any size, if there is one for this latch. */
+static bool trt_channel_take_(trt_channel_ *c, void *out)
+{
+    bool some = trt_stretch_(&c->take);
+    if (some) trt_channel_step_(&c->take, out, NULL);
+    trt_unlatch_(&c->take.latch);
+    return some;
+}
+
 static trt_status_code trt_channel_recv_(trt_channel_ *c, void *out, trt_waiter_ *w)
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
-    trt_status_code status = trt_channel_get_(c, out, w, &wakes);
-    trt_unlatch_here_(&c->lock);
+    trt_status_code status;
+    if (!w && trt_stretch_(&c->take)) {
+        trt_latch_(&c->take.latch);
+        if (trt_channel_take_(c, out)) return TRT_OK;
+    }
+    trt_latch_(&c->put.latch);
+    if (trt_channel_dry_(c)) return trt_channel_await_(c, w);
+    trt_channel_enter_(c);
+    status = trt_channel_get_(c, out, w, &wakes);
+    trt_channel_leave_(c);
     trt_wake_(&wakes);
     return status;
-}
-
-static trt_status_code trt_channel_send_(trt_channel_ *c, const void *value, trt_waiter_ *w)
-{
-    trt_wakes_ wakes = TRT_NO_WAKES_;
-    trt_status_code status = trt_channel_put_(c, value, w, &wakes);
-    if (w && status != TRT_PENDING) trt_unkeep_(w);
-    trt_unlatch_here_(&c->lock);
-    trt_wake_(&wakes);
-    return status;
-}
-
-/* Latched: nobody waits on the other side, there is room, or a message, and it is a small one. */
-TRT_ALWAYS_INLINE_ bool trt_channel_put_quickly_(trt_channel_ *c, const void *value)
-{
-    if (TRT_UNLIKELY_(c->closed || trt_channel_full_(c) || c->receivers.head ||
-                      !trt_small_(c->size) || trt_channel_grows_(c)))
-        return false;
-    trt_copy_small_(trt_channel_place_(c), value, c->size);
-    return true;
-}
-
-TRT_ALWAYS_INLINE_ bool trt_channel_get_quickly_(trt_channel_ *c, void *out)
-{
-    if (TRT_UNLIKELY_(!c->len || c->senders.head || !trt_small_(c->size) ||
-                      trt_channel_shrinks_(c)))
-        return false;
-    trt_copy_small_(out, trt_channel_first_(c), c->size);
-    return true;
 }
 
 /* Latched, and unlatches. */
 static TRT_NOINLINE_ bool trt_await_send_latched_(trt_co *co, trt_channel_ *c, void *value)
 {
-    trt_status_code status = trt_channel_send_(c, value, NULL);
+    trt_status_code status = TRT_PENDING;
+    if (c->put.size && !trt_channel_full_(c)) status = trt_channel_send_(c, value, NULL);
+    else trt_unlatch_(&c->put.latch);
     if (status == TRT_PENDING) return trt_await_slowly_(co, TRT_KIND_SEND_, c, value, 0);
     return trt_done_(trt_here_.worker, co, status);
 }
 
 static TRT_NOINLINE_ bool trt_await_send_latch_(trt_co *co, trt_channel_ *c, void *value)
 {
-    trt_latch_(&c->lock);
+    trt_latch_(&c->put.latch);
     return trt_await_send_latched_(co, c, value);
 }
 
@@ -11202,81 +11285,81 @@ static TRT_NOINLINE_ bool trt_await_send_(trt_co *co, void *channel, void *value
 {
     trt_worker_ *w = trt_here_.worker;
     trt_channel_ *c = (trt_channel_ *)channel;
-    if (!trt_may_try_(w, co) || !c->size || !value)
-        return trt_await_slowly_(co, TRT_KIND_SEND_, channel, value, 0);
-    if (!trt_latch_once_(&c->lock)) return trt_await_send_latch_(co, c, value);
-    if (!trt_channel_put_quickly_(c, value)) return trt_await_send_latched_(co, c, value);
+    if (!trt_may_try_(w, co)) return trt_await_slowly_(co, TRT_KIND_SEND_, channel, value, 0);
+    if (!trt_latch_once_(&c->put.latch)) return trt_await_send_latch_(co, c, value);
+    if (!trt_channel_quick_(&c->put, value, true)) return trt_await_send_latched_(co, c, value);
     (void)trt_done_(w, co, TRT_OK);
-    return trt_unlatch_(&c->lock);
+    return trt_unlatch_(&c->put.latch);
+}
+
+static TRT_NOINLINE_ bool trt_await_recv_again_(trt_co *co, trt_channel_ *c, void *out)
+{
+    trt_worker_ *w = trt_here_.worker;
+    trt_status_code status = TRT_PENDING;
+    if (!c->take.size) return trt_await_slowly_(co, TRT_KIND_RECV_, c, out, 0);
+    if (!trt_channel_dry_(c)) status = trt_channel_recv_(c, out, NULL);
+    if (status == TRT_PENDING) return trt_park_on_(w, co, TRT_KIND_RECV_, c, out, 0);
+    return trt_done_(w, co, status);
 }
 
 /* Latched, and unlatches. */
 static TRT_NOINLINE_ bool trt_await_recv_latched_(trt_co *co, trt_channel_ *c, void *out)
 {
-    trt_worker_ *w = trt_here_.worker;
-    trt_status_code status = trt_channel_recv_(c, out, NULL);
-    if (status == TRT_PENDING) return trt_park_on_(w, co, TRT_KIND_RECV_, c, out, 0);
-    return trt_done_(w, co, status);
-}
-
-static TRT_NOINLINE_ bool trt_await_recv_latch_(trt_co *co, trt_channel_ *c, void *out)
-{
-    trt_latch_(&c->lock);
-    return trt_await_recv_latched_(co, c, out);
+    if (trt_channel_take_(c, out)) return trt_done_(trt_here_.worker, co, TRT_OK);
+    return trt_await_recv_again_(co, c, out);
 }
 
 static TRT_NOINLINE_ bool trt_await_recv_(trt_co *co, void *channel, void *out)
 {
     trt_worker_ *w = trt_here_.worker;
     trt_channel_ *c = (trt_channel_ *)channel;
-    if (!trt_may_try_(w, co) || !c->size)
-        return trt_await_slowly_(co, TRT_KIND_RECV_, channel, out, 0);
-    if (trt_channel_dry_(c)) return trt_park_on_(w, co, TRT_KIND_RECV_, channel, out, 0);
-    if (!trt_latch_once_(&c->lock)) return trt_await_recv_latch_(co, c, out);
-    if (!trt_channel_get_quickly_(c, out)) return trt_await_recv_latched_(co, c, out);
+    if (!trt_may_try_(w, co)) return trt_await_slowly_(co, TRT_KIND_RECV_, channel, out, 0);
+    if (!trt_stretch_(&c->take) || !trt_latch_once_(&c->take.latch))
+        return trt_await_recv_again_(co, c, out);
+    if (!trt_channel_quick_(&c->take, out, false)) return trt_await_recv_latched_(co, c, out);
     (void)trt_done_(w, co, TRT_OK);
-    return trt_unlatch_(&c->lock);
+    return trt_unlatch_(&c->take.latch);
 }
 
 static trt_status_code trt_send_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
 {
     trt_channel_ *c = a->obj;
     (void)co;
-    if (!c->size || !a->out) /* size never changes between init and free */
+    if (!c->put.size || !a->out) /* size never changes between init and free */
         return trt_settle_(w, trt_misuse_("trt_send", a->out ? "before trt_channel_init" : "NULL"));
-    trt_latch_(&c->lock);
+    if (!w && trt_channel_full_(c)) return TRT_PENDING;
+    trt_latch_(&c->put.latch);
     return trt_channel_send_(c, a->out, w);
 }
 
 static bool trt_send_keep_(trt_waiter_ *w)
 {
     const trt_channel_ *c = w->args.obj;
-    return !w->args.out || !c->size || trt_keep_(w, c->size); /* misuse: the poll says so */
+    return !w->args.out || !c->put.size || trt_keep_(w, c->put.size); /* misuse: the poll says so */
 }
 
 static void trt_send_cancel_(trt_waiter_ *w)
 {
     trt_channel_ *c = w->args.obj;
-    trt_latch_(&c->lock);
+    trt_channel_latch_(c);
     if (w->linked) trt_list_remove_(&c->senders, w);
     trt_unkeep_(w);
-    trt_unlatch_(&c->lock);
+    trt_channel_leave_(c);
 }
 
 static trt_status_code trt_recv_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
 {
     trt_channel_ *c = a->obj;
     (void)co;
-    if (!c->size) return trt_settle_(w, trt_misuse_("trt_recv", "before trt_channel_init"));
+    if (!c->take.size) return trt_settle_(w, trt_misuse_("trt_recv", "before trt_channel_init"));
     if (!w && trt_channel_dry_(c)) return TRT_PENDING;
-    trt_latch_(&c->lock);
     return trt_channel_recv_(c, a->out, w);
 }
 
 static void trt_recv_cancel_(trt_waiter_ *w)
 {
     trt_channel_ *c = w->args.obj;
-    trt_unlist_(&c->lock, &c->receivers, w);
+    trt_unlist_(&c->put.latch, &c->receivers, w);
 }
 
 TRT_DEF_ trt_op trt_send_(trt_channel_ *channel, const void *value)
@@ -11305,18 +11388,19 @@ static TRT_NOINLINE_ trt_status_code trt_try_send_slow_(trt_channel_ *c, const v
 
 TRT_DEF_ trt_status_code trt_try_send_(trt_channel_ *channel, const void *value)
 {
-    if (TRT_UNLIKELY_(!channel->size || !value || !trt_latch_once_(&channel->lock)))
+    if (TRT_UNLIKELY_(!channel->put.size || !value || !trt_latch_once_(&channel->put.latch)))
         return trt_try_send_slow_(channel, value);
-    if (!trt_channel_put_quickly_(channel, value)) return trt_try_send_latched_(channel, value);
-    (void)trt_unlatch_here_(&channel->lock);
+    if (!trt_channel_quick_(&channel->put, trt_unconst_(value), true))
+        return trt_try_send_latched_(channel, value);
+    (void)trt_unlatch_here_(&channel->put.latch);
     return TRT_OK;
 }
 
 TRT_DEF_ trt_status_code trt_try_recv_(trt_channel_ *channel, void *out)
 {
     trt_status_code status;
-    if (!channel->size) return trt_misuse_("trt_try_recv", "before trt_channel_init");
-    trt_latch_(&channel->lock); /* no look before: callers may rely on its order */
+    if (!channel->take.size) return trt_misuse_("trt_try_recv", "before trt_channel_init");
+    /* No answer without a latch: callers may rely on its order. */
     status = trt_channel_recv_(channel, out, NULL);
     return status == TRT_PENDING ? TRT_EMPTY : status;
 }
@@ -11335,31 +11419,33 @@ TRT_DEF_ void trt_channel_close_(trt_channel_ *channel)
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
     trt_waiter_ *sender;
-    if (!channel->size) return;
-    trt_latch_(&channel->lock);
-    channel->closed = 1;
-    TRT_STORE_(&channel->some, 1u, relaxed);
+    if (!channel->put.size) return;
+    trt_channel_latch_(channel);
+    TRT_STORE_(&channel->closed, 1u, relaxed);
     while ((sender = trt_complete_first_(&channel->senders, TRT_CLOSED, &wakes)) != NULL)
         trt_unkeep_(sender);
     trt_complete_all_(&channel->receivers, TRT_CLOSED, &wakes); /* if any: there is no message */
-    trt_unlatch_(&channel->lock);
+    trt_channel_leave_(channel);
     trt_wake_(&wakes);
 }
 
 TRT_DEF_ size_t trt_channel_len_(trt_channel_ *channel)
 {
     size_t len;
-    if (!channel->size) trt_misuse_("trt_channel_len", "before trt_channel_init");
-    trt_latch_(&channel->lock);
-    len = channel->len;
-    trt_unlatch_(&channel->lock);
+    if (!channel->put.size) {
+        trt_misuse_("trt_channel_len", "before trt_channel_init");
+        return 0;
+    }
+    trt_channel_latch_(channel);
+    len = channel->used / channel->put.size;
+    trt_channel_leave_(channel);
     return len;
 }
 
 /* Closes first: a waiter is a mistake of the caller, and this answer does the least harm. */
 TRT_DEF_ void trt_channel_free_(trt_channel_ *channel)
 {
-    if (!channel->size) return;
+    if (!channel->put.size) return;
     trt_channel_close_(channel);
     while (channel->first) {
         trt_block_ *block = channel->first;
@@ -11367,7 +11453,6 @@ TRT_DEF_ void trt_channel_free_(trt_channel_ *channel)
         TASKRT_FREE(block);
     }
     TASKRT_FREE(channel->spare);
-    TASKRT_FREE(channel->ring);
     memset((void *)channel, 0, sizeof *channel);
 }
 
@@ -11641,8 +11726,8 @@ TRT_ALWAYS_INLINE_ bool trt_wait_kind_(trt_co *co, trt_op *op)
     uint64_t arg = op->args_.arg;
     uint32_t kind = op->kind_;
     if (TRT_UNLIKELY_(trt_deadline_(op))) return trt_wait_any_kind_(co, op);
-    if (kind == TRT_KIND_RECV_) return trt_await_recv_(co, obj, out);
-    if (kind == TRT_KIND_SEND_) return trt_await_send_(co, obj, out);
+    if (kind == TRT_KIND_RECV_ && out) return trt_await_recv_(co, obj, out);
+    if (kind == TRT_KIND_SEND_ && out) return trt_await_send_(co, obj, out);
     if (kind == TRT_KIND_ACQUIRE_) return trt_await_acquire_(co, obj, out, arg);
     if (kind == TRT_KIND_NOTIFIED_) return trt_await_notified_(co, obj, arg);
     if (kind == TRT_KIND_ONESHOT_) return trt_await_oneshot_(co, obj, out, arg);

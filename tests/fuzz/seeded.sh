@@ -48,7 +48,7 @@ bug no_cleanup_of_what_never_ran \
 bug oneshot_value_lost \
     '/^TRT_DEF_ trt_status_code trt_oneshot_send_(/,/^}/s/state = TRT_ONESHOT_FULL_/state = TRT_ONESHOT_CLOSED_/'
 bug close_drops_messages \
-    's/^    channel->closed = 1;/    channel->closed = 1, channel->len = 0;/'
+    's/^    TRT_STORE_(&channel->closed, 1u, relaxed);/&\n    channel->used = 0;/'
 bug an_abort_beats_a_completed_await \
     's/status == TRT_PENDING || *$/(TRT_LOAD_(\&c->state, relaxed) \& TRT_ABORT_) || &/; /^static int trt_resume_(/,/^}/s/if (c->wait.status == TRT_PENDING) {/if (c->wait.status == TRT_PENDING || ((TRT_LOAD_(\&c->state, relaxed) \& TRT_ABORT_) \&\& !trt_shielded_(c))) {/'
 bug notify_all_keeps_one \

@@ -2559,7 +2559,16 @@ TRT_ALWAYS_INLINE_ bool trt_unlatch_here_(trt_a32_ *latch)
 /* ------------------------------------------------------------------------------------------------
  * >>util
  */
-/* Sizes 4 and 8 are most results and messages: two instructions instead of a call. */
+/* Sizes 4 and 8 are most results and messages: two instructions instead of a call. False: another
+ * size. */
+TRT_ALWAYS_INLINE_ bool trt_copy_small_(void *to, const void *from, size_t n)
+{
+    if (TRT_LIKELY_(n == 8)) memcpy(to, from, 8);
+    else if (TRT_LIKELY_(n == 4)) memcpy(to, from, 4);
+    else return false;
+    return true;
+}
+
 static inline void trt_copy_(void *to, const void *from, size_t n)
 {
     if (!to) return;
@@ -5340,7 +5349,7 @@ static TRT_NOINLINE_ bool trt_wait_untried_(trt_worker_ *w, trt_co *co, const tr
 static TRT_NOINLINE_ bool trt_wait_any_kind_(trt_co *co, trt_op *op)
 {
     trt_cell_ *c = co->cell_;
-    trt_worker_ *w = trt_here_.worker;
+    trt_worker_ *w = trt_here_.worker; /* after the poll it is looked up again, not kept */
     trt_status_code status;
     if (TRT_UNLIKELY_(c->flags & TRT_SAW_PANIC_)) trt_forget_panic_(c);
     TRT_STORE_(&w->at_pc, co->pc_, relaxed);
@@ -5348,8 +5357,8 @@ static TRT_NOINLINE_ bool trt_wait_any_kind_(trt_co *co, trt_op *op)
                                          !trt_shielded_(c))))
         return trt_wait_untried_(w, co, op);
     status = trt_kinds_[op->kind_].poll(co, &op->args_, NULL);
-    if (status == TRT_PENDING) return trt_suspend_(w, co, op);
-    w->budget--;
+    if (status == TRT_PENDING) return trt_suspend_(trt_here_.worker, co, op);
+    trt_here_.worker->budget--;
     co->status_ = (uint8_t)status;
     return false;
 }
@@ -10883,14 +10892,15 @@ static void *trt_unconst_(const void *p) { return (void *)(uintptr_t)p; }
 #define TRT_ONESHOT_EMPTY_ 0u
 #define TRT_ONESHOT_FULL_ 4u
 #define TRT_ONESHOT_CLOSED_ 8u
-#define TRT_ONESHOT_SIZE_BITS_ 48 /* of the op's arg; the offset of the value is in the rest */
+#define TRT_ONESHOT_OFFSET_BITS_ 16 /* of the op's arg, the offset of the value; then its size */
 
-TRT_DEF_ trt_status_code trt_oneshot_send_(trt_oneshot_ *oneshot, void *place, const void *value,
-                                           size_t size)
+/* Latched, and unlatches. */
+static TRT_NOINLINE_ trt_status_code trt_oneshot_send_latched_(trt_oneshot_ *oneshot, void *place,
+                                                               const void *value, size_t size,
+                                                               uint32_t state)
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
     trt_status_code status = TRT_OK;
-    uint32_t state = trt_latch_value_(&oneshot->word);
     trt_waiter_ *w;
     if (state != TRT_ONESHOT_EMPTY_) {
         status = TRT_CLOSED;
@@ -10907,12 +10917,35 @@ TRT_DEF_ trt_status_code trt_oneshot_send_(trt_oneshot_ *oneshot, void *place, c
     return status;
 }
 
+static TRT_NOINLINE_ trt_status_code trt_oneshot_send_slow_(trt_oneshot_ *oneshot, void *place,
+                                                            const void *value, size_t size)
+{
+    uint32_t state = trt_latch_value_(&oneshot->word);
+    return trt_oneshot_send_latched_(oneshot, place, value, size, state);
+}
+
+/* Quick, as in trt_await_send_: it is empty, nobody waits, and the value is a small one. */
+TRT_DEF_ trt_status_code trt_oneshot_send_(trt_oneshot_ *oneshot, void *place, const void *value,
+                                           size_t size)
+{
+    uint32_t state = TRT_ONESHOT_EMPTY_;
+    if (TRT_UNLIKELY_(!TRT_CAS_(&oneshot->word, &state, 1u, acquire))) /* as trt_latch_once_ */
+        return trt_oneshot_send_slow_(oneshot, place, value, size);
+    if (oneshot->waiters.head || !trt_copy_small_(place, value, size))
+        return trt_oneshot_send_latched_(oneshot, place, value, size, state);
+    trt_unlatch_value_(&oneshot->word, TRT_ONESHOT_FULL_);
+    return TRT_OK;
+}
+
+static inline void *trt_oneshot_place_(trt_oneshot_ *o, uint64_t arg)
+{
+    return (unsigned char *)(void *)o + (arg & ((1u << TRT_ONESHOT_OFFSET_BITS_) - 1));
+}
+
 /* It is this receiver's value, and stays where it is. */
 static inline void trt_oneshot_take_(trt_oneshot_ *o, void *out, uint64_t arg)
 {
-    size_t offset = (size_t)(arg >> TRT_ONESHOT_SIZE_BITS_);
-    size_t size = (size_t)(arg & (((uint64_t)1 << TRT_ONESHOT_SIZE_BITS_) - 1));
-    trt_copy_(out, (unsigned char *)(void *)o + offset, size);
+    trt_copy_(out, trt_oneshot_place_(o, arg), (size_t)(arg >> TRT_ONESHOT_OFFSET_BITS_));
 }
 
 static trt_status_code trt_oneshot_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
@@ -10931,6 +10964,13 @@ static trt_status_code trt_oneshot_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *
     return status;
 }
 
+static TRT_NOINLINE_ bool trt_await_oneshot_value_(trt_co *co, trt_oneshot_ *o, void *out,
+                                                   uint64_t arg)
+{
+    trt_oneshot_take_(o, out, arg);
+    return trt_done_(trt_here_.worker, co, TRT_OK);
+}
+
 static TRT_NOINLINE_ bool trt_await_oneshot_(trt_co *co, void *oneshot, void *out, uint64_t arg)
 {
     trt_worker_ *w = trt_here_.worker;
@@ -10944,7 +10984,9 @@ static TRT_NOINLINE_ bool trt_await_oneshot_(trt_co *co, void *oneshot, void *ou
     /* Acquire pairs with the send's unlatch. */
     if (state != TRT_ONESHOT_FULL_ || !TRT_CAS_(&o->word, &state, TRT_ONESHOT_CLOSED_, acquire))
         return trt_await_slowly_(co, TRT_KIND_ONESHOT_, oneshot, out, arg);
-    trt_oneshot_take_(o, out, arg);
+    if (!trt_copy_small_(out, trt_oneshot_place_(o, arg),
+                         (size_t)(arg >> TRT_ONESHOT_OFFSET_BITS_)))
+        return trt_await_oneshot_value_(co, o, out, arg);
     return trt_done_(w, co, TRT_OK);
 }
 
@@ -10960,7 +11002,7 @@ TRT_DEF_ trt_op trt_oneshot_recv_(trt_oneshot_ *oneshot, void *value, size_t siz
 {
     size_t offset = (size_t)((unsigned char *)value - (unsigned char *)(void *)oneshot);
     return trt_op_(TRT_KIND_ONESHOT_, oneshot, out,
-                   (uint64_t)offset << TRT_ONESHOT_SIZE_BITS_ | size);
+                   (uint64_t)size << TRT_ONESHOT_OFFSET_BITS_ | offset);
 }
 
 TRT_DEF_ void trt_oneshot_close_(trt_oneshot_ *oneshot)
@@ -11116,9 +11158,7 @@ TRT_ALWAYS_INLINE_ bool trt_channel_quick_(trt_channel_end_ *end, void *value, b
     unsigned char *at = TRT_LOAD_(&end->at, relaxed);
     size_t size = end->size;
     if (TRT_UNLIKELY_(at == TRT_LOAD_(&end->until, relaxed))) return false;
-    if (TRT_LIKELY_(size == 8)) memcpy(put ? at : value, put ? value : at, 8);
-    else if (TRT_LIKELY_(size == 4)) memcpy(put ? at : value, put ? value : at, 4);
-    else return false;
+    if (!trt_copy_small_(put ? at : value, put ? value : at, size)) return false;
     TRT_STORE_(&end->at, at + size, relaxed);
     return true;
 }
@@ -11151,7 +11191,7 @@ static trt_status_code trt_channel_store_(trt_channel_ *c, const void *value)
     return TRT_OK;
 }
 
-/* Is there no message, or no room? With the latch of the other end it is certain, and stays so.
+/* Is there no message, or no room? With the latch of the other end a yes is certain, and stays so.
  * Else it is a look before the wait, and what it misses, the registration sees. */
 static TRT_NOINLINE_ bool trt_channel_stuck_(const trt_channel_ *c, const trt_channel_end_ *end,
                                              const trt_channel_end_ *other)
@@ -11207,12 +11247,14 @@ static trt_status_code trt_channel_send_(trt_channel_ *c, const void *value, trt
     return status;
 }
 
-/* Both latched: receive. */
+/* Both latched: receive, or wait to: another may just have taken the last. */
 static trt_status_code trt_channel_get_(trt_channel_ *c, void *out, trt_waiter_ *w,
                                         trt_wakes_ *wakes)
 {
     trt_waiter_ *sender;
-    trt_status_code status = trt_settle_(w, c->used ? TRT_OK : TRT_CLOSED);
+    trt_status_code status;
+    if (!c->used && !TRT_LOAD_(&c->closed, relaxed)) return trt_enlist_(&c->receivers, w);
+    status = trt_settle_(w, c->used ? TRT_OK : TRT_CLOSED);
     if (status != TRT_OK) return status;
     c->used -= c->take.size;
     trt_copy_(out, trt_channel_place_(c, &c->take), c->take.size);
@@ -11730,7 +11772,7 @@ TRT_ALWAYS_INLINE_ bool trt_wait_kind_(trt_co *co, trt_op *op)
     if (kind == TRT_KIND_SEND_ && out) return trt_await_send_(co, obj, out);
     if (kind == TRT_KIND_ACQUIRE_) return trt_await_acquire_(co, obj, out, arg);
     if (kind == TRT_KIND_NOTIFIED_) return trt_await_notified_(co, obj, arg);
-    if (kind == TRT_KIND_ONESHOT_) return trt_await_oneshot_(co, obj, out, arg);
+    if (kind == TRT_KIND_ONESHOT_ && out) return trt_await_oneshot_(co, obj, out, arg);
     if (kind == TRT_KIND_JOIN_) return trt_await_join_(co, obj, out, arg);
     if (kind == TRT_KIND_CALL_) return trt_await_call_(co, obj);
     if (kind == TRT_KIND_SYNC_) return trt_await_sync_(co);

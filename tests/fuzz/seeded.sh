@@ -46,7 +46,7 @@ bug cleanup_twice \
 bug no_cleanup_of_what_never_ran \
     '/^static int trt_leave_(/,/^}/s/    return TRT_STEP_ENDED_;/    if (!co->pc_ \&\& !(co->phase_ \& 7u) \&\& how == TRT_LEFT_ABORTED_) { co->phase_ |= 4; c->cleaning++; }\n    return TRT_STEP_ENDED_;/'
 bug oneshot_value_lost \
-    '/^TRT_DEF_ trt_status_code trt_oneshot_send_(/,/^}/s/state = TRT_ONESHOT_FULL_/state = TRT_ONESHOT_CLOSED_/'
+    's/trt_unlatch_value_(&oneshot->word, TRT_ONESHOT_FULL_);/trt_unlatch_value_(\&oneshot->word, TRT_ONESHOT_CLOSED_);/'
 bug close_drops_messages \
     's/^    TRT_STORE_(&channel->closed, 1u, relaxed);/&\n    channel->used = 0;/'
 bug an_abort_beats_a_completed_await \

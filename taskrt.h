@@ -10894,13 +10894,13 @@ static void *trt_unconst_(const void *p) { return (void *)(uintptr_t)p; }
 #define TRT_ONESHOT_CLOSED_ 8u
 #define TRT_ONESHOT_OFFSET_BITS_ 16 /* of the op's arg, the offset of the value; then its size */
 
-/* Latched, and unlatches. */
-static TRT_NOINLINE_ trt_status_code trt_oneshot_send_latched_(trt_oneshot_ *oneshot, void *place,
-                                                               const void *value, size_t size,
-                                                               uint32_t state)
+static TRT_NOINLINE_ trt_status_code trt_oneshot_send_slow_(trt_oneshot_ *oneshot, void *place,
+                                                            const void *value, size_t size,
+                                                            bool latched) /* and empty */
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
     trt_status_code status = TRT_OK;
+    uint32_t state = latched ? TRT_ONESHOT_EMPTY_ : trt_latch_value_(&oneshot->word);
     trt_waiter_ *w;
     if (state != TRT_ONESHOT_EMPTY_) {
         status = TRT_CLOSED;
@@ -10917,22 +10917,15 @@ static TRT_NOINLINE_ trt_status_code trt_oneshot_send_latched_(trt_oneshot_ *one
     return status;
 }
 
-static TRT_NOINLINE_ trt_status_code trt_oneshot_send_slow_(trt_oneshot_ *oneshot, void *place,
-                                                            const void *value, size_t size)
-{
-    uint32_t state = trt_latch_value_(&oneshot->word);
-    return trt_oneshot_send_latched_(oneshot, place, value, size, state);
-}
-
 /* Quick, as in trt_await_send_: it is empty, nobody waits, and the value is a small one. */
 TRT_DEF_ trt_status_code trt_oneshot_send_(trt_oneshot_ *oneshot, void *place, const void *value,
                                            size_t size)
 {
     uint32_t state = TRT_ONESHOT_EMPTY_;
     if (TRT_UNLIKELY_(!TRT_CAS_(&oneshot->word, &state, 1u, acquire))) /* as trt_latch_once_ */
-        return trt_oneshot_send_slow_(oneshot, place, value, size);
+        return trt_oneshot_send_slow_(oneshot, place, value, size, false);
     if (oneshot->waiters.head || !trt_copy_small_(place, value, size))
-        return trt_oneshot_send_latched_(oneshot, place, value, size, state);
+        return trt_oneshot_send_slow_(oneshot, place, value, size, true);
     trt_unlatch_value_(&oneshot->word, TRT_ONESHOT_FULL_);
     return TRT_OK;
 }
@@ -10964,8 +10957,8 @@ static trt_status_code trt_oneshot_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *
     return status;
 }
 
-static TRT_NOINLINE_ bool trt_await_oneshot_value_(trt_co *co, trt_oneshot_ *o, void *out,
-                                                   uint64_t arg)
+static TRT_COLD_ bool trt_await_oneshot_value_(trt_co *co, trt_oneshot_ *o, void *out,
+                                               uint64_t arg)
 {
     trt_oneshot_take_(o, out, arg);
     return trt_done_(trt_here_.worker, co, TRT_OK);
@@ -11128,7 +11121,7 @@ TRT_DEF_ trt_status_code trt_channel_init_(trt_channel_ *channel, size_t size, s
 }
 
 /* Both latched: one more block at the end. */
-static bool trt_channel_grow_(trt_channel_ *c)
+static TRT_COLD_ bool trt_channel_grow_(trt_channel_ *c)
 {
     trt_block_ *block = c->spare;
     if (!block) block = trt_block_new_(c->bytes);
@@ -11281,7 +11274,7 @@ static trt_status_code trt_channel_await_(trt_channel_ *c, trt_waiter_ *w)
 }
 
 /* Latched for receivers, and unlatches: a message of any size, if there is one for this latch. */
-static bool trt_channel_take_(trt_channel_ *c, void *out)
+static TRT_NOINLINE_ bool trt_channel_take_(trt_channel_ *c, void *out)
 {
     bool some = trt_stretch_(&c->take);
     if (some) trt_channel_step_(&c->take, out, NULL);

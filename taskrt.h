@@ -2559,12 +2559,13 @@ TRT_ALWAYS_INLINE_ bool trt_unlatch_here_(trt_a32_ *latch)
 /* ------------------------------------------------------------------------------------------------
  * >>util
  */
-/* Sizes 4 and 8 are most results and messages: two instructions instead of a call. False: another
- * size. */
+/* These sizes are most results and messages (1: trt_void): two instructions instead of a call.
+ * False: another size. */
 TRT_ALWAYS_INLINE_ bool trt_copy_small_(void *to, const void *from, size_t n)
 {
     if (TRT_LIKELY_(n == 8)) memcpy(to, from, 8);
-    else if (TRT_LIKELY_(n == 4)) memcpy(to, from, 4);
+    else if (n == 4) memcpy(to, from, 4);
+    else if (n == 1) memcpy(to, from, 1);
     else return false;
     return true;
 }
@@ -10977,8 +10978,8 @@ static TRT_NOINLINE_ bool trt_await_oneshot_(trt_co *co, void *oneshot, void *ou
     /* Acquire pairs with the send's unlatch. */
     if (state != TRT_ONESHOT_FULL_ || !TRT_CAS_(&o->word, &state, TRT_ONESHOT_CLOSED_, acquire))
         return trt_await_slowly_(co, TRT_KIND_ONESHOT_, oneshot, out, arg);
-    if (!trt_copy_small_(out, trt_oneshot_place_(o, arg),
-                         (size_t)(arg >> TRT_ONESHOT_OFFSET_BITS_)))
+    if (out && !trt_copy_small_(out, trt_oneshot_place_(o, arg),
+                                (size_t)(arg >> TRT_ONESHOT_OFFSET_BITS_)))
         return trt_await_oneshot_value_(co, o, out, arg);
     return trt_done_(w, co, TRT_OK);
 }
@@ -11151,7 +11152,7 @@ TRT_ALWAYS_INLINE_ bool trt_channel_quick_(trt_channel_end_ *end, void *value, b
     unsigned char *at = TRT_LOAD_(&end->at, relaxed);
     size_t size = end->size;
     if (TRT_UNLIKELY_(at == TRT_LOAD_(&end->until, relaxed))) return false;
-    if (!trt_copy_small_(put ? at : value, put ? value : at, size)) return false;
+    if ((put || value) && !trt_copy_small_(put ? at : value, put ? value : at, size)) return false;
     TRT_STORE_(&end->at, at + size, relaxed);
     return true;
 }
@@ -11761,11 +11762,11 @@ TRT_ALWAYS_INLINE_ bool trt_wait_kind_(trt_co *co, trt_op *op)
     uint64_t arg = op->args_.arg;
     uint32_t kind = op->kind_;
     if (TRT_UNLIKELY_(trt_deadline_(op))) return trt_wait_any_kind_(co, op);
-    if (kind == TRT_KIND_RECV_ && out) return trt_await_recv_(co, obj, out);
+    if (kind == TRT_KIND_RECV_) return trt_await_recv_(co, obj, out);
     if (kind == TRT_KIND_SEND_ && out) return trt_await_send_(co, obj, out);
     if (kind == TRT_KIND_ACQUIRE_) return trt_await_acquire_(co, obj, out, arg);
     if (kind == TRT_KIND_NOTIFIED_) return trt_await_notified_(co, obj, arg);
-    if (kind == TRT_KIND_ONESHOT_ && out) return trt_await_oneshot_(co, obj, out, arg);
+    if (kind == TRT_KIND_ONESHOT_) return trt_await_oneshot_(co, obj, out, arg);
     if (kind == TRT_KIND_JOIN_) return trt_await_join_(co, obj, out, arg);
     if (kind == TRT_KIND_CALL_) return trt_await_call_(co, obj);
     if (kind == TRT_KIND_SYNC_) return trt_await_sync_(co);

@@ -47,7 +47,7 @@ bug ring_tail_relaxed primitives ring 'not true: got' \
 bug deque_pop_without_fence primitives deque 'not true: got' \
     '/^static inline trt_cell_ \*trt_deque_pop_(/,/^}/s/TRT_FENCE_(&d->bottom);//'
 bug unlink_without_latch primitives wheel_cancel 'data race' \
-    '/^static void trt_wheel_remove_(/,/^}/s/trt_u*n*latch_(&wheel->latch);//'
+    '/^static void trt_wheel_remove_(/,/^}/s/trt_u*n*latch_\(here_\)*(&wheel->latch);//'
 bug end_relaxed runtime spawn_join 'data race' \
     '/^static inline void trt_task_end_(/,/^}/s/acq_rel/relaxed/'
 bug cancel_wakes_nobody runtime permits 'deadlock\|livelock' \

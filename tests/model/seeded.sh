@@ -39,7 +39,7 @@ bug no_fence_in_notify primitives idle_one 'deadlock' \
 bug calm_without_fence_for_all primitives calm_one 'deadlock' \
     '/^static bool trt_calm_end_(/,/^}/s/|| !trt_os_fence_all_()/|| false/'
 bug calm_begins_unseen primitives calm_begin_again 'deadlock' \
-    '/^static void trt_calm_begin_(/,/^}/s/trt_any_queued_(rt)/false/'
+    '/^static void trt_calm_begin_(/,/^}/s/TRT_LOAD_(&rt->sleeping, relaxed) ? TRT_RESTLESS_ : //'
 bug unsure_sleeps_on primitives calm_denied 'deadlock' \
     's/nap = !all_seen || trt_fds_unsure_(rt);/nap = trt_fds_unsure_(rt);/'
 bug ring_tail_relaxed primitives ring 'not true: got' \

@@ -669,6 +669,7 @@ typedef struct trt_type_ {
     uint32_t debug;
     uint16_t slot, tail_slot; /* size class of a cell with such a frame, without and with a tail */
     uint32_t wide;            /* the result does not lie in the 16 bytes behind the header */
+    int32_t tail;             /* where in its slot the tail lies, from the cell on */
     trt_a32_ *plain;          /* 1 as soon as it is known that it has no cleanup */
 } trt_type_;
 
@@ -682,6 +683,11 @@ typedef struct trt_type_ {
 #define TRT_SLOT_(size, tail)                                                                      \
     TRT_ROUND_(TRT_CELL_BYTES_ + TRT_ROUND_((uint32_t)(size), 8) + (tail),                         \
                16 - ((uint32_t)(size) & (16 - TRT_CELL_ALIGN_)))
+/* Behind a large frame the tail would not lie in the first 64 KiB of its chunk: see >>slabs. */
+#define TRT_TAIL_(size)                                                                            \
+    (TRT_SLOT_(size, TRT_TAIL_BYTES_) <= 32768                                                     \
+         ? (int32_t)(TRT_CELL_BYTES_ + TRT_ROUND_((uint32_t)(size), 8))                            \
+         : -(int32_t)TRT_TAIL_BYTES_)
 
 /* The size class of a slot: 64 in steps of 8 bytes, then four a doubling. */
 #define TRT_LOG2_(n) (63u - (uint32_t)__builtin_clzll((unsigned long long)(n)))
@@ -1227,7 +1233,8 @@ TRT_ALWAYS_INLINE_ void trt_args_copy_(void *to, const void *from, size_t n)
             (uint32_t)offsetof(record, self), (uint32_t)sizeof(struct name), TRT_DEBUG_,           \
             (uint16_t)TRT_CLASS_(TRT_SLOT_(sizeof(record), 0u)),                                   \
             (uint16_t)TRT_CLASS_(TRT_SLOT_(sizeof(record), TRT_TAIL_BYTES_)),                      \
-            offsetof(record, out) != sizeof(trt_co) || sizeof(((record *)0)->out) > 16, plain_     \
+            offsetof(record, out) != sizeof(trt_co) || sizeof(((record *)0)->out) > 16,            \
+            TRT_TAIL_(sizeof(record)), plain_                                                      \
     }
 
 #define TRT_DEFINE_CO_(linkage, name)                                                              \
@@ -2604,6 +2611,8 @@ TRT_DEF_ const char *trt_strerror(trt_status_code status)
  *     slot of a task:   | cell 80 | frame header 48 | result | struct of the user | tail? |
  *     slot of a job:    | cell 80 | job header 64   | result | struct of the user | tail? |
  *
+ * (The tail of a large frame lies in front of the cell instead, see >>slabs.)
+ *
  * The state word decides every race about a strand. Its upper half is the generation of the slot:
  * it ends when the strand's result has been consumed, and makes every older handle stale. The lower
  * half holds flags:
@@ -2707,7 +2716,7 @@ typedef struct trt_thread_wait_state_ {
     trt_runtime *drives; /* the current-thread runtime that it may have to drive meanwhile */
 } trt_thread_waiter_;
 
-/* Behind the frame of set members, forks and named tasks. */
+/* Behind the frame of set members, forks and named tasks; of a large one, in front of its cell. */
 typedef struct trt_tail_ {
     trt_owned_ node; /* in the list of the set, or of the forking frame */
     void *out;       /* where a fork's result goes; a named task's name */
@@ -2758,7 +2767,7 @@ typedef struct trt_chunk_ {
     size_t stride;
     uint32_t class_index, capacity, first_number;
     trt_a32_ used; /* slots handed out so far, a prefix */
-    uint32_t part; /* 2^32 / stride, rounded up */
+    uint32_t part; /* 2^32 / stride, rounded up; 0: there is one slot only */
 } trt_chunk_;
 
 typedef struct trt_region_ { struct trt_region_ *next; size_t size; } trt_region_;
@@ -3005,14 +3014,9 @@ static const trt_type_ *trt_type_of_(trt_cell_ *c)
     return c->kind == TRT_JOB_ ? trt_job_of_(c)->type : trt_root_(c)->type_;
 }
 
-static size_t trt_tail_offset_(const trt_type_ *type)
-{
-    return sizeof(trt_cell_) + type->size;
-}
-
 static trt_tail_ *trt_tail_of_(trt_cell_ *c, const trt_type_ *type)
 {
-    return (trt_tail_ *)(void *)((char *)c + trt_tail_offset_(type));
+    return (trt_tail_ *)(void *)((char *)c + type->tail);
 }
 
 /* All but the first two members of a new frame's header: one copy takes fewer stores. */
@@ -3053,6 +3057,13 @@ static bool trt_lies_in_(const trt_co *co, const void *object)
     return at >= frame && at < frame + co->type_->size;
 }
 
+/* Where the first slot begins. The only one of a chunk has room for its tail in front of it. */
+#define TRT_FRONT_ TRT_ROUND_(TRT_TAIL_BYTES_, 16)
+static char *trt_slots_of_(trt_chunk_ *chunk)
+{
+    return (char *)(chunk + 1) + (chunk->part ? 0 : TRT_FRONT_);
+}
+
 /* In which slot of the chunk? (Not a division, which takes longer. It is exact within 64 KiB, and a
  * larger chunk has one slot.) */
 static uint32_t trt_slot_of_(const trt_chunk_ *chunk, const void *p)
@@ -3066,7 +3077,7 @@ static trt_cell_ *trt_cell_of_node_(trt_owned_ *node)
 {
     trt_chunk_ *chunk = trt_chunk_of_(node);
     size_t offset = trt_slot_of_(chunk, node) * chunk->stride;
-    return (trt_cell_ *)(void *)((char *)(chunk + 1) + offset);
+    return (trt_cell_ *)(void *)(trt_slots_of_(chunk) + offset);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -3143,6 +3154,10 @@ static TRT_COLD_ trt_status_code trt_misuse_(const char *function, const char *w
  * put by, or a batch from the stack (magazines: Bonwick and Adams 2001). Nothing goes back to
  * malloc before the runtime is freed: that is what lets a stale handle look at its slot.
  *
+ * A slot of 32 KiB or more has a chunk to itself, of several times 64 KiB if need be. What is to
+ * find the chunk has to lie in its first 64 KiB: the slot's own address does, and so does the tail
+ * of such a slot, in front of it.
+ *
  * Groups and other plain blocks use classes of their own half of the table: a slot that once was a
  * cell stays one, because stale queue entries and handles read its state word, and a late unlatch
  * writes its latch.
@@ -3201,7 +3216,8 @@ static trt_chunk_ *trt_chunk_new_(trt_runtime *rt, uint32_t class_index)
     size_t stride = trt_class_size_(cells ? class_index : class_index - TRT_CELL_CLASSES_), bytes;
     trt_chunk_ *chunk;
     if (cells && stride > sizeof(trt_cell_) && stride < TRT_CELL_LEAST_) stride = TRT_CELL_LEAST_;
-    bytes = (stride + sizeof(trt_chunk_) + TRT_CHUNK_ - 1) & ~(TRT_CHUNK_ - 1);
+    bytes = stride + sizeof *chunk + TRT_FRONT_;
+    bytes = (bytes + TRT_CHUNK_ - 1) & ~(TRT_CHUNK_ - 1);
     trt_latch_(&rt->memory_latch);
     chunk = (trt_chunk_ *)(void *)trt_fresh_chunks_(rt, bytes);
     if (chunk) {
@@ -3231,8 +3247,10 @@ static trt_cell_ *trt_carve_(trt_runtime *rt, trt_cache_ *cache, uint32_t class_
         if (!chunk) return NULL;
         cache->chunk[class_index] = chunk;
         used = 0;
+        c = (trt_cell_ *)(void *)trt_slots_of_(chunk);
+    } else {
+        c = (trt_cell_ *)(void *)((char *)(chunk + 1) + (size_t)used * chunk->stride);
     }
-    c = (trt_cell_ *)(void *)((char *)(chunk + 1) + (size_t)used * chunk->stride);
     if (class_index < TRT_CELL_CLASSES_) {
         TRT_STORE_(&c->state, 0u, relaxed);
         TRT_STORE_(&c->latch, 0u, relaxed);
@@ -5636,6 +5654,7 @@ static const trt_type_ trt_bounded_type_ = {trt_bounded_poll_,
                                             0,
                                             0,
                                             0, /* it is called, and so has no slot of its own */
+                                            0,
                                             0,
                                             &trt_bounded_plain_};
 
@@ -11996,10 +12015,12 @@ static void trt_cells_(trt_runtime *rt, trt_visit_ visit, void *context)
     trt_chunk_ *chunk = TRT_LOAD_(&rt->chunks, acquire);
     for (; chunk; chunk = chunk->next) {
         uint32_t used = TRT_LOAD_(&chunk->used, acquire), i; /* order: as in trt_carve_ */
+        char *slot = trt_slots_of_(chunk);
         if (chunk->class_index >= TRT_CELL_CLASSES_) continue;
         for (i = 0; i < used; i++) {
-            trt_cell_ *c = (trt_cell_ *)(void *)((char *)(chunk + 1) + (size_t)i * chunk->stride);
+            trt_cell_ *c = (trt_cell_ *)(void *)slot;
             uint64_t s = TRT_LOAD_(&c->state, acquire);
+            slot += chunk->stride;
             if (!visit(c, s, context)) return;
         }
     }

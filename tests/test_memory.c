@@ -436,4 +436,272 @@ TEST(structs_and_results_lie_where_their_alignment_asks)
     CHECK_EQ(trt_run(all_tiny, NULL), TRT_OK);
 }
 
+/* ---- large frames and messages ---- */
+
+static int count_in(const char *text, const char *part)
+{
+    int n = 0;
+    for (; (text = strstr(text, part)) != NULL; text++)
+        n++;
+    return n;
+}
+static char *dump_here(void)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    trt_dump(trt_current(), f);
+    fclose(f);
+    return text;
+}
+
+/* Slots of 64 KiB and more have a chunk of their own, which is several times as large. Members of sets, forks and named
+ * tasks have to be found there too, and nobody else may write to their frames. */
+typedef trt_join_set_of(int) large_set;
+struct large_kind {
+    trt_any_handle (*member)(large_set *set, trt_duration after, atomic_int *lives);
+    trt_any_handle (*named)(const char *label, atomic_int *lives);
+    trt_any_handle (*forks)(atomic_int *lives);
+    void (*job)(large_set *set, atomic_bool *runs, atomic_bool *release);
+};
+
+struct set_of_large {
+    const struct large_kind *kind;
+    large_set set;
+    trt_any_handle h[3];
+    atomic_int *lives;
+    int i, n, out;
+};
+trt_async(int, set_of_large)
+{
+    trt_body {
+        self->h[0] = self->kind->member(&self->set, trt_ms(1), self->lives);
+        self->h[1] = self->kind->member(&self->set, 0, self->lives);
+        self->h[2] = self->kind->member(&self->set, 0, self->lives);
+        trt_await_ok(trt_join_next(&self->set, &self->out));
+        CHECK_EQ(self->out, 7);
+        CHECK_EQ(trt_joined(), trt_task_id(self->h[0]));
+        AWAIT_UNTIL(atomic_load(self->lives) == 2);
+        trt_abort_all(&self->set);
+        while (trt_set_len(&self->set)) {
+            trt_await(trt_within(trt_s(5), trt_join_next(&self->set, &self->out)));
+            CHECK_EQ(trt_status(), TRT_CANCELLED);
+            if (trt_status() == TRT_TIMED_OUT)
+                break;
+        }
+        CHECK_EQ(atomic_load(self->lives), 0);
+
+        for (self->i = 0; self->i < 3; self->i++)
+            self->kind->member(&self->set, 0, self->lives);
+        AWAIT_UNTIL(atomic_load(self->lives) == 3);
+        trt_await(trt_within(trt_s(5), trt_set_shutdown(&self->set)));
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK_EQ(atomic_load(self->lives), 0);
+
+        for (self->i = 0; self->i < 3; self->i++)
+            self->h[self->i] = self->kind->member(&self->set, 0, self->lives);
+        AWAIT_UNTIL(atomic_load(self->lives) == 3);
+        trt_detach_all(&self->set);
+        CHECK_EQ(trt_set_len(&self->set), 0);
+        for (self->i = 0; self->i < 3; self->i++)
+            trt_abort(self->h[self->i]);
+        AWAIT_UNTIL(atomic_load(self->lives) == 0);
+
+        for (self->i = 0; self->i < 3; self->i++) /* left in the set */
+            self->kind->member(&self->set, 0, self->lives);
+        AWAIT_UNTIL(atomic_load(self->lives) == 3);
+        trt_return(1);
+    }
+}
+
+struct dumps_large {
+    const struct large_kind *kind;
+    trt_any_handle named, forks;
+    const char *at;
+    atomic_int *lives;
+    char *text;
+};
+trt_async(int, dumps_large)
+{
+    trt_body {
+        self->forks = self->kind->forks(self->lives);
+        trt_await(trt_sleep(trt_ms(20)));
+        AWAIT_UNTIL(atomic_load(self->lives) == 3);
+        self->named = self->kind->named("a large one", self->lives);
+        AWAIT_UNTIL(atomic_load(self->lives) == 4);
+        self->text = dump_here();
+        CHECK_EQ(count_in(self->text, "a large one: "), 1);
+        if (trt_current()->virtual_clock) {
+            CHECK_EQ(count_in(self->text, "fork:\n"), 3);
+            CHECK_EQ(count_in(self->text, self->at), 4);
+        }
+        free(self->text);
+        trt_abort(self->named);
+        trt_await(trt_join(self->named, NULL));
+        CHECK_EQ(trt_status(), TRT_CANCELLED);
+        trt_abort(self->forks);
+        trt_await(trt_within(trt_s(5), trt_join(self->forks, NULL)));
+        CHECK_EQ(trt_status(), TRT_CANCELLED);
+        CHECK_EQ(atomic_load(self->lives), 0);
+        trt_return(1);
+    }
+}
+
+struct large_jobs { const struct large_kind *kind; large_set set; atomic_bool runs, release; int i, out; };
+trt_async(int, large_jobs)
+{
+    trt_body {
+        for (self->i = 0; self->i < 3; self->i++)
+            self->kind->job(&self->set, &self->runs, &self->release);
+        AWAIT_UNTIL(atomic_load(&self->runs));
+        trt_abort_all(&self->set); /* one runs, two are queued */
+        for (self->i = 0; self->i < 2; self->i++) {
+            trt_await(trt_within(trt_s(5), trt_join_next(&self->set, NULL)));
+            CHECK_EQ(trt_status(), TRT_CANCELLED);
+        }
+        atomic_store(&self->release, true);
+        trt_await(trt_join_next(&self->set, &self->out));
+        trt_return(self->out);
+    }
+}
+
+static void run_large(const struct large_kind *kind, const trt_config *config, const char *at)
+{
+    atomic_int lives = 0;
+    int out = 0;
+    CHECK_EQ(trt_run_with(config, set_of_large, &out, .kind = kind, .lives = &lives), TRT_OK);
+    CHECK_EQ(out, 1);
+    CHECK_EQ(atomic_load(&lives), 0);
+    out = 0;
+    CHECK_EQ(trt_run_with(config, dumps_large, &out, .kind = kind, .lives = &lives, .at = at), TRT_OK);
+    CHECK_EQ(out, 1);
+}
+
+#define LARGE(name, bytes)                                                                                             \
+    struct name { trt_duration after; atomic_int *lives; char filled[bytes]; };                                        \
+    trt_async(int, name)                                                                                               \
+    {                                                                                                                  \
+        trt_body {                                                                                                     \
+            memset(self->filled, 0x5a, sizeof self->filled);                                                           \
+            atomic_fetch_add(self->lives, 1);                                                                          \
+            trt_await(trt_sleep_until(self->after ? trt_now() + self->after : INT64_MAX));                             \
+            trt_return(7);                                                                                             \
+        }                                                                                                              \
+        trt_cleanup {                                                                                                  \
+            CHECK(self->filled[0] == 0x5a && !memcmp(self->filled, self->filled + 1, sizeof self->filled - 1));        \
+            atomic_fetch_sub(self->lives, 1);                                                                          \
+        }                                                                                                              \
+    }                                                                                                                  \
+    struct job_##name { atomic_bool *runs, *release; char filled[bytes]; };                                            \
+    trt_blocking_fn(int, job_##name)                                                                                   \
+    {                                                                                                                  \
+        atomic_store(self->runs, true);                                                                                \
+        while (!atomic_load(self->release)) harness_pause();                                                           \
+        return 8;                                                                                                      \
+    }                                                                                                                  \
+    struct forks_##name { atomic_int *lives; int i, out[3]; };                                                         \
+    trt_async(int, forks_##name)                                                                                       \
+    {                                                                                                                  \
+        trt_body {                                                                                                     \
+            for (self->i = 0; self->i < 3; self->i++)                                                                  \
+                trt_fork(name, &self->out[self->i], .lives = self->lives, .after = trt_ms(1));                         \
+            trt_await_ok(trt_sync());                                                                                  \
+            CHECK_EQ(self->out[0] + self->out[1] + self->out[2], 21);                                                  \
+            for (self->i = 0; self->i < 3; self->i++) trt_fork(name, NULL, .lives = self->lives);                      \
+            trt_await_at(1, trt_sync());                                                                               \
+        }                                                                                                              \
+        trt_cleanup { CHECK_EQ(atomic_load(self->lives), 0); }                                                         \
+    }                                                                                                                  \
+    static trt_any_handle member_##name(large_set *set, trt_duration after, atomic_int *lives)                         \
+    {                                                                                                                  \
+        return trt_any(trt_spawn_in(set, name, .after = after, .lives = lives));                                       \
+    }                                                                                                                  \
+    static trt_any_handle named_##name(const char *label, atomic_int *lives)                                           \
+    {                                                                                                                  \
+        return trt_any(trt_spawn_named(label, name, .lives = lives));                                                  \
+    }                                                                                                                  \
+    static trt_any_handle spawn_forks_##name(atomic_int *lives)                                                        \
+    {                                                                                                                  \
+        return trt_any(trt_spawn(forks_##name, .lives = lives));                                                       \
+    }                                                                                                                  \
+    static void spawn_job_##name(large_set *set, atomic_bool *runs, atomic_bool *release)                              \
+    {                                                                                                                  \
+        trt_spawn_blocking_in(set, job_##name, .runs = runs, .release = release);                                      \
+    }                                                                                                                  \
+    static const struct large_kind kind_##name = {member_##name, named_##name, spawn_forks_##name, spawn_job_##name};  \
+    TEST(sets_forks_names_and_jobs_with_frames_of_##bytes##_bytes)                                                     \
+    {                                                                                                                  \
+        int out = 0;                                                                                                   \
+        run_large(&kind_##name, &on_virtual_clock, "at " #name " (");                                                  \
+        run_large(&kind_##name, &on_two_workers, "at " #name " (");                                                    \
+        CHECK_EQ(trt_run_with((&(trt_config){.workers = 1, .max_blocking_threads = 1}), large_jobs, &out,              \
+                              .kind = &kind_##name),                                                                   \
+                 TRT_OK);                                                                                              \
+        CHECK_EQ(out, 8);                                                                                              \
+    }
+LARGE(large_1, 28400)
+LARGE(large_2, 32400)
+LARGE(large_3, 32760)
+LARGE(large_4, 57100)
+LARGE(large_5, 65200)
+LARGE(large_6, 65536)
+LARGE(large_7, 100000)
+LARGE(large_8, 1000000)
+
+/* Messages that wait with their senders. */
+struct large_message { char filled[100000]; };
+typedef trt_channel(struct large_message) large_messages;
+struct sends_large { large_messages *c; atomic_bool *lost; struct large_message m; int i; };
+trt_async(int, sends_large)
+{
+    trt_body {
+        for (self->i = 1; self->i <= 3; self->i++) {
+            memset(&self->m, self->i, sizeof self->m);
+            trt_await_ok(trt_send(self->c, &self->m));
+        }
+        memset(&self->m, 0x77, sizeof self->m);
+        trt_await(trt_within(trt_ms(1), trt_send(self->c, &self->m)));
+        CHECK_EQ(trt_status(), TRT_TIMED_OUT);
+        trt_await_any(trt_send(self->c, &self->m), trt_sleep(trt_ms(1)));
+        CHECK_EQ(trt_chosen(), 1);
+        trt_await_all(trt_within(trt_ms(1), trt_send(self->c, &self->m)), trt_yield());
+        CHECK_EQ(trt_status_of(0), TRT_TIMED_OUT);
+        atomic_store(self->lost, true);
+        memset(&self->m, 4, sizeof self->m);
+        trt_await_all(trt_within(trt_s(9), trt_send(self->c, &self->m)), trt_yield());
+        CHECK_EQ(trt_status_of(0), TRT_OK);
+        trt_await(trt_send(self->c, &self->m)); /* aborted here */
+    }
+}
+struct large_messages_pass {
+    large_messages c;
+    trt_handle(sends_large) h;
+    struct large_message m;
+    atomic_bool lost;
+    int i;
+};
+trt_async(int, large_messages_pass)
+{
+    trt_body {
+        CHECK_EQ(trt_channel_init(&self->c, 2), TRT_OK);
+        self->h = trt_spawn_named("sends", sends_large, .c = &self->c, .lost = &self->lost);
+        for (self->i = 1; self->i <= 4; self->i++) {
+            do trt_await(trt_sleep(trt_ms(1)));
+            while (self->i > 1 && !atomic_load(&self->lost));
+            trt_await_ok(trt_recv(&self->c, &self->m));
+            CHECK(self->m.filled[0] == self->i && !memcmp(&self->m, self->m.filled + 1, sizeof self->m - 1));
+        }
+    }
+    trt_cleanup {
+        trt_await(trt_stop(self->h));
+        trt_channel_free(&self->c);
+    }
+}
+
+TEST(messages_larger_than_a_chunk)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, large_messages_pass, NULL), TRT_OK);
+    CHECK_EQ(trt_run_with(&on_two_workers, large_messages_pass, NULL), TRT_OK);
+}
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

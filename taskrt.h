@@ -11328,11 +11328,15 @@ static trt_status_code trt_channel_recv_(trt_channel_ *c, void *out, trt_waiter_
 /* Latched, and unlatches. */
 static TRT_NOINLINE_ bool trt_await_send_latched_(trt_co *co, trt_channel_ *c, void *value)
 {
+    trt_op op = trt_op_(TRT_KIND_SEND_, c, value, 0);
     trt_status_code status = TRT_PENDING;
-    if (c->put.size && !trt_channel_full_(c)) status = trt_channel_send_(c, value, NULL);
+    bool ready = c->put.size != 0;
+    if (ready && !trt_channel_full_(c)) status = trt_channel_send_(c, value, NULL);
     else trt_unlatch_(&c->put.latch);
-    if (status == TRT_PENDING) return trt_await_slowly_(co, TRT_KIND_SEND_, c, value, 0);
-    return trt_done_(trt_here_.worker, co, status);
+    if (!ready) return trt_wait_any_kind_(co, &op); /* misuse */
+    if (status != TRT_PENDING) return trt_done_(trt_here_.worker, co, status);
+    TRT_STORE_(&trt_here_.worker->at_pc, co->pc_, relaxed);
+    return trt_suspend_(trt_here_.worker, co, &op);
 }
 
 static TRT_NOINLINE_ bool trt_await_send_latch_(trt_co *co, trt_channel_ *c, void *value)
@@ -11388,7 +11392,8 @@ static trt_status_code trt_send_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
     (void)co;
     if (!c->put.size || !a->out) /* size never changes between init and free */
         return trt_settle_(w, trt_misuse_("trt_send", a->out ? "before trt_channel_init" : "NULL"));
-    if (!w && trt_channel_full_(c)) return TRT_PENDING;
+    /* No answer by a look, not even without `w`: it may be of several moments, and a try, or an any
+     * that is biased, must not miss what was done before. */
     trt_latch_(&c->put.latch);
     return trt_channel_send_(c, a->out, w);
 }
@@ -11413,7 +11418,6 @@ static trt_status_code trt_recv_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
     trt_channel_ *c = a->obj;
     (void)co;
     if (!c->take.size) return trt_settle_(w, trt_misuse_("trt_recv", "before trt_channel_init"));
-    if (!w && trt_channel_dry_(c)) return TRT_PENDING;
     return trt_channel_recv_(c, a->out, w);
 }
 

@@ -280,7 +280,7 @@ check-model)
     if [ "$(uname -s) $(uname -m)" = 'Linux x86_64' ] && have gcc; then
         echo "$SCHEDULES schedules of each scenario, seed $SEED"
         [ "$SEEDED" = no ] || step seeded "sh tests/model/seeded.sh '$out/seeded'"
-        for program in primitives runtime latch; do
+        for program in primitives runtime latch channel; do
             sh tests/model/build.sh "$out" tests/model/$program.c >"$out/$program.build" 2>&1 &
         done
         wait
@@ -295,7 +295,7 @@ check-model)
             build="sh tests/model/build.sh '$out' tests/model/runtime.c runtime-$way -DTASKRT_$way"
             step "runtime-$way" "$build && '$out/runtime-$way' -n $((SCHEDULES / 10)) -s $SEED"
         done
-        for program in primitives runtime latch; do
+        for program in primitives runtime latch channel; do
             if [ ! -x "$out/$program" ]; then
                 step "$program" "cat '$out/$program.build'"
                 continue

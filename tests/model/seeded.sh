@@ -60,6 +60,10 @@ bug latch_without_fence_for_all latch latch_two 'deadlock' \
     's/& 1u) || trt_os_fence_all_();/\& 1u) || true;/'
 bug latch_looks_once latch latch_two 'deadlock' \
     's/return TRT_UNLIKELY_(TRT_LOAD_(&trt_sleepers_, relaxed)) ? TRT_UNLATCH_WAKES_ : TRT_UNLATCHED_;/return TRT_UNLATCHED_;/'
+bug full_by_a_look channel tries_two 'no order explains' \
+    '/^static trt_status_code trt_send_poll_(/,/^}/s/    trt_latch_(.*/    if (!w \&\& trt_channel_full_(c)) return TRT_PENDING;\n&/'
+bug channel_freed_behind_one_latch channel freed_by_last 'freed memory\|data race' \
+    '/^TRT_DEF_ void trt_channel_free_(/,/^}/s/trt_channel_close_(channel);/trt_latch_(\&channel->put.latch), (void)trt_unlatch_(\&channel->put.latch);/'
 bug visitor_not_awaited runtime free_behind_wake 'freed memory\|data race' \
     's/^    trt_visitors_wait_(rt);//'
 bug joiner_leaves_its_waiter runtime shutdown_gives_up 'has been left' \

@@ -3358,21 +3358,24 @@ static void *trt_block_alloc_(trt_runtime *rt, size_t size)
     return trt_slot_alloc_(rt, TRT_CELL_CLASSES_ + TRT_CLASS_(size));
 }
 
-/* The generation ends: handles to it are stale from here on. */
-static inline void trt_cell_free_(trt_cell_ *c)
+/* Handles to it are stale from here on. */
+static inline void trt_generation_ends_(trt_cell_ *c)
 {
     uint64_t s = TRT_LOAD_(&c->state, relaxed);
     /* Release: who finds its handle stale, in trt_is_finished, sees what the task has done. */
     TRT_STORE_(&c->state, (uint64_t)(TRT_GENERATION_(s) + 1) << 32, release);
+}
+
+static inline void trt_cell_free_(trt_cell_ *c)
+{
+    trt_generation_ends_(c);
     trt_slot_free_(c);
 }
 
-/* The same on a worker of its runtime. */
+/* On a worker of its runtime. */
 static inline void trt_cell_free_here_(trt_worker_ *w, trt_cell_ *c)
 {
-    uint64_t s = TRT_LOAD_(&c->state, relaxed);
-    /* order: of a fork it is as in trt_fork_make_ */
-    TRT_STORE_(&c->state, (uint64_t)(TRT_GENERATION_(s) + 1) << 32, release); /* as above */
+    trt_generation_ends_(c);
     trt_free_to_(w->rt, &w->cache, c, trt_chunk_of_(c)->class_index);
 }
 
@@ -3699,8 +3702,8 @@ static inline void trt_fetch_ahead_(trt_worker_ *w, uint32_t next)
     __builtin_prefetch(cell + 128, 1);
 }
 
-/* By then that has come, and tells what it will need: its innermost frame, and who joins it. It pays
- * where trees of tasks are run breadth first, more of them than the ring holds (fib27 -25 %,
+/* By then that has come, and tells what it will need: its innermost frame, and who joins it. It
+ * pays where trees of tasks are run breadth first, more of them than the ring holds (fib27 -25 %,
  * nqueens12 -10 %), and is right where no other worker can have the entry and write its leaf. */
 static TRT_NOINLINE_ void trt_fetch_behind_(trt_worker_ *w, uint32_t next)
 {
@@ -3727,7 +3730,7 @@ static inline uintptr_t trt_pop_(trt_worker_ *w)
         if (next == tail) return 0;
         if (tail - next > TRT_AHEAD_) {
             trt_fetch_ahead_(w, next);
-            if (TRT_UNLIKELY_(w->rt->current_thread) && TRT_LOAD_(&w->rt->inject_len, relaxed))
+            if (TRT_UNLIKELY_(w->fifo) && TRT_LOAD_(&w->rt->inject_len, relaxed))
                 trt_fetch_behind_(w, next);
         }
         to = (uint64_t)(stolen == next ? next + 1 : stolen) << 32 | (next + 1);
@@ -4928,7 +4931,7 @@ static inline trt_co *trt_fork_init_(trt_cell_ *c, trt_co *parent, const trt_typ
 {
     uint64_t s = TRT_LOAD_(&c->state, relaxed);
     TRT_ASSERT_(!(uint32_t)s); /* of a free slot it is the generation alone */
-    /* Release: as in trt_cell_free_.
+    /* Release: as in trt_generation_ends_.
      * order: mostly the same thread has freed it, and in C11 the release of that store goes on */
     TRT_STORE_(&c->state, s | TRT_RUN_STATE_, release);
     c->kind = TRT_FORK_KIND_;
@@ -5695,7 +5698,7 @@ static trt_cell_ *trt_branch_new_(trt_worker_ *w, trt_waiter_ *member, trt_co *c
 {
     trt_cell_ *c = trt_alloc_from_(w->rt, &w->cache, TRT_CLASS_(sizeof *c));
     if (!c) return NULL;
-    /* Release: as in trt_cell_free_.
+    /* Release: as in trt_generation_ends_.
      * order: as in trt_fork_make_ */
     TRT_STORE_(&c->state, (TRT_LOAD_(&c->state, relaxed) & ~(uint64_t)0xFFFFFFFF) | TRT_RUN_STATE_,
                release);
@@ -6215,7 +6218,7 @@ static TRT_NOINLINE_ int trt_requeue_slow_(trt_worker_ *w, trt_cell_ **pc)
         trt_go_async_(c);
     }
     trt_push_(w, (uintptr_t)c | TRT_OWNED_ENTRY_);
-    if (!w->solo && !w->rt->current_thread && (behind || TRT_LOAD_(&w->lifo, relaxed)) &&
+    if (!w->solo && (behind || TRT_LOAD_(&w->lifo, relaxed)) &&
         !(exhausted && trt_soon_(w)))
         trt_notify_(w->rt);
     *pc = behind;
@@ -6764,17 +6767,22 @@ static trt_cell_ *trt_task_new_(trt_runtime *rt, const trt_type_ *type, const tr
     return c;
 }
 
-/* A member of a set, likewise: see trt_make_task_. */
-static TRT_NOINLINE_ void *trt_make_member_(const trt_type_ *type, void *set)
+/* On a worker, without the questions that others need. NULL: there is something unusual. */
+static inline void *trt_make_here_(const trt_type_ *type, uint32_t slot, void *up, uint64_t state)
 {
     trt_worker_ *w = trt_here_.worker;
     trt_cell_ *c;
-    if (!w || TRT_LOAD_(&w->rt->closing, relaxed)) return NULL;
-    c = trt_alloc_again_(&w->cache, type->tail_slot);
-    if (!c) return NULL;
+    if (TRT_UNLIKELY_(!w || TRT_LOAD_(&w->rt->closing, relaxed))) return NULL;
+    c = trt_alloc_again_(&w->cache, slot);
+    if (TRT_UNLIKELY_(!c)) return NULL;
     TRT_COUNT_(&w->spawned, 1u);
-    trt_task_init_(c, TRT_TASK_, set, TRT_SET_);
+    trt_task_init_(c, TRT_TASK_, up, state);
     return trt_root_init_(c, type);
+}
+
+static TRT_NOINLINE_ void *trt_make_member_(const trt_type_ *type, void *set)
+{
+    return trt_make_here_(type, type->tail_slot, set, TRT_SET_);
 }
 
 static TRT_NOINLINE_ void *trt_make_any_(const trt_type_ *type, const trt_how_ *how,
@@ -6808,18 +6816,10 @@ TRT_DEF_ void *trt_make_(const trt_type_ *type, const trt_how_ *how, trt_ref_ *u
     return frame ? frame : trt_make_any_(type, how, unmade, args);
 }
 
-/* What most spawns are, a plain task from a task, without the questions that the others need. NULL:
- * there is something unusual, and trt_make_ sees what. */
+/* What most spawns are, a plain task from a task. */
 TRT_DEF_ void *trt_make_task_(const trt_type_ *type)
 {
-    trt_worker_ *w = trt_here_.worker;
-    trt_cell_ *c;
-    if (TRT_UNLIKELY_(!w || TRT_LOAD_(&w->rt->closing, relaxed))) return NULL;
-    c = trt_alloc_again_(&w->cache, type->slot);
-    if (TRT_UNLIKELY_(!c)) return NULL;
-    TRT_COUNT_(&w->spawned, 1u);
-    trt_task_init_(c, TRT_TASK_, NULL, 0);
-    return trt_root_init_(c, type);
+    return trt_make_here_(type, type->slot, NULL, 0);
 }
 
 static trt_ref_ trt_start_any_(trt_ref_ ref);
@@ -8979,7 +8979,7 @@ static inline void trt_notify_(trt_runtime *rt)
         trt_notify_slow_(rt);
 }
 
-/* Behind a fence. False: some may still do without theirs, and what they have made may be missed. */
+/* Behind a fence. False: some may still do without theirs, and what they made may be missed. */
 static bool trt_calm_end_(trt_runtime *rt)
 {
     /* order: acquire and release, for what somebody else's fence for all let him see. In the model
@@ -8987,7 +8987,8 @@ static bool trt_calm_end_(trt_runtime *rt)
     uint32_t calm = TRT_LOAD_(&rt->calm, acquire);
     if (TRT_LIKELY_(calm == TRT_RESTLESS_)) return true;
     calm = TRT_SOON_CALM_;
-    if (TRT_CAS_(&rt->calm, &calm, (uint32_t)TRT_RESTLESS_, acquire)) return true; /* order: as above */
+    /* order: as above */
+    if (TRT_CAS_(&rt->calm, &calm, (uint32_t)TRT_RESTLESS_, acquire)) return true;
     if (calm != TRT_CALM_) return calm == TRT_RESTLESS_;
     if (!TRT_CAS_(&rt->calm, &calm, (uint32_t)TRT_UNSURE_, relaxed) || !trt_os_fence_all_())
         return false;
@@ -9435,7 +9436,7 @@ static TRT_NOINLINE_ void trt_turns_(trt_worker_ *w, const trt_thread_waiter_ *t
 {
     for (;;) {
         uint32_t signals = TRT_LOAD_(&w->rt->signals, acquire); /* pairs with who stops it */
-        if (TRT_UNLIKELY_(w->rt->current_thread) && trt_drive_ends_(w->rt, t)) return;
+        if (TRT_UNLIKELY_(w->fifo) && trt_drive_ends_(w->rt, t)) return;
         if (TRT_UNLIKELY_(signals)) {
             if (signals & TRT_SIGNAL_STOP_) return;
             trt_pause_point_(w);
@@ -9792,8 +9793,8 @@ static TRT_NOINLINE_ void trt_unlatch_rest_and_wake_(trt_a32_ *latch, uint32_t v
     trt_schedule_claimed_(c, false);
 }
 
-/* What trt_claim_first_ has claimed is woken behind the unlatch, which has left `rest`. (All that is
- * rare here is the last call: so who has this in line saves no registers.) */
+/* What trt_claim_first_ has claimed is woken behind the unlatch, which has left `rest`. (All that
+ * is rare here is the last call: so who has this in line saves no registers.) */
 static inline void trt_wake_behind_(trt_a32_ *latch, uint32_t value, int rest, trt_worker_ *here,
                                     trt_cell_ *c)
 {
@@ -11171,7 +11172,7 @@ static inline bool trt_stretch_(const trt_channel_end_ *end)
     return TRT_LOAD_(&end->at, relaxed) != TRT_LOAD_(&end->until, relaxed);
 }
 
-/* The quickest way, latched: a small message, to its place or from there. False: nothing was done. */
+/* The quickest way, latched: a small message, to its place or from there. False: nothing done. */
 TRT_ALWAYS_INLINE_ bool trt_channel_quick_(trt_channel_end_ *end, void *value, bool put)
 {
     unsigned char *at = TRT_LOAD_(&end->at, relaxed);

@@ -14,7 +14,7 @@ command="$CC -std=c11 ${MODEL_OPTIMISE:--O2} -g -fno-omit-frame-pointer -no-pie 
 stamp="$command $* $TASKRT"
 if [ -x "$program" ] && [ "$(cat "$program.command" 2>/dev/null)" = "$stamp" ]; then
     current=yes
-    for input in "$TASKRT" tests/model/model.h tests/model/model.c tests/model/things.h tests/test_matrix.c "$source"; do
+    for input in "$TASKRT" tests/model/model.h tests/model/model.c tests/model/things.h tests/model/small.h tests/test_matrix.c "$source"; do
         [ -z "$(find "$input" -newer "$program")" ] || current=no
     done
     [ $current = yes ] && exit 0

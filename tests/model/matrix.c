@@ -2,11 +2,7 @@
 #define _GNU_SOURCE /* setenv */
 #include "model.h"
 #define TASKRT_IMPLEMENTATION
-#define TASKRT_TEST_RING 4
-#define TASKRT_TEST_BUDGET 4
-#define TASKRT_TEST_DEQUE 2
-#define TASKRT_TEST_BATCH 2
-#define TASKRT_TEST_MAINTENANCE 7
+#include "small.h"
 #include TASKRT_H_PATH
 
 /* ---- what harness.h gives there ---- */

@@ -2493,6 +2493,47 @@ static TRT_NOINLINE_ uint32_t trt_latch_slow_(trt_a32_ *latch)
     return value;
 }
 
+/* Spinning before a sleep, for about as long as a sleep and a wake take: that costs at most twice
+ * what the better of the two would have (Karlin et al. 1991, Empirical studies of competitive
+ * spinning), and less with what was learnt: after each time in vain it is left out twice as often.
+ * On the way it gives way to other threads: one of them may be the waker. */
+#define TRT_SPIN_NS_ 50000
+typedef struct trt_spin_ {
+    uint8_t in_vain, left_out;
+} trt_spin_;
+
+static bool trt_spin_pays_(trt_spin_ *spin)
+{
+    if (!spin->left_out) return true;
+    spin->left_out--;
+    return false;
+}
+
+static void trt_spin_learn_(trt_spin_ *spin, bool paid)
+{
+    if (paid) {
+        spin->in_vain = 0;
+        return;
+    }
+    if (spin->in_vain < 7) spin->in_vain++;
+    spin->left_out = (uint8_t)((1u << spin->in_vain) - 1);
+}
+
+/* Until *word is no longer `value`: true. */
+static bool trt_spin_while_(const trt_a32_ *word, uint32_t value)
+{
+    trt_instant until = trt_after_(trt_clock_(), TRT_SPIN_NS_);
+    int spins, i;
+    for (spins = 1; spins <= TASKRT_TEST_SPINS; spins++) {
+        if (TRT_LOAD_(word, acquire) != value) return true;
+        for (i = 0; i < (TASKRT_TEST_SPINS < 16 ? 1 : 4); i++) TRT_PAUSE_();
+        if (spins % 16) continue;
+        if (trt_clock_() >= until) break;
+        TRT_SYS_(sched_yield)();
+    }
+    return TRT_LOAD_(word, acquire) != value;
+}
+
 static uint32_t trt_latch_value_(trt_a32_ *latch)
 {
     uint32_t value = TRT_LOAD_(latch, relaxed);
@@ -2711,7 +2752,7 @@ typedef struct trt_group_ { /* several operations awaited as one: see >>groups *
 
 typedef struct trt_thread_wait_state_ {
     trt_waiter_ waiter;
-    trt_a32_ woken;
+    trt_a32_ woken;      /* 1; or 0, and the thread spins; or 2, and it sleeps */
     bool job;            /* joins a job, which ends on a thread of its own, whoever drives */
     trt_runtime *drives; /* the current-thread runtime that it may have to drive meanwhile */
 } trt_thread_waiter_;
@@ -2809,12 +2850,6 @@ typedef struct trt_wheel_ {
     trt_list_ slot[TRT_WHEEL_LEVELS_][64];
 } trt_wheel_;
 
-/* Does it pay to spin for a moment before a sleep? Learnt: after each time in vain it is left out
- * twice as often. */
-typedef struct trt_spin_ {
-    uint8_t in_vain, left_out;
-} trt_spin_;
-
 typedef struct trt_worker_ {
     /* owner only */
     trt_runtime *rt;
@@ -2839,7 +2874,7 @@ typedef struct trt_worker_ {
     trt_a32_ at_pc;
     /* shared */
     _Alignas(TASKRT_CACHELINE) trt_aptr_ lifo;
-    trt_a32_ wake;       /* 0 asleep or about to be, 1 woken */
+    trt_a32_ wake;       /* see >>idle */
     trt_a32_ stopped;    /* reached the safe point of a dump */
     trt_ring_ ring;
     trt_deque_ deque;
@@ -2850,7 +2885,7 @@ typedef struct trt_worker_ {
     _Atomic(struct trt_fd_ *) unsure;
     uint32_t fd_round;
     uint32_t tiny;        /* forks in a row that were not worth stealing */
-    trt_spin_ spin;       /* for the end of a blocking job */
+    trt_spin_ spin;       /* for a call from outside */
     trt_instant gave_way; /* when a budget was used up last, see trt_soon_ */
     trt_instant calm_at;  /* see trt_calm_ */
     /* watch thread only */
@@ -2986,6 +3021,7 @@ typedef struct trt_self_ {
     trt_panic_record_ *job_panic; /* of a job that lives in a frame */
     uint32_t locks_held;   /* announced by trt_lock_held; the name of the last */
     const char *lock_name;
+    trt_spin_ spin; /* of a plain thread that blocks */
     trt_failure_info failure;
     bool failed;
     char message[256];
@@ -3986,9 +4022,8 @@ static void trt_wake_thread_(trt_waiter_ *w)
     trt_a32_ *word = &t->woken;
     trt_runtime *rt = t->drives;
     if (rt) trt_visitor_comes_(rt); /* once woken, it may free the runtime */
-    TRT_STORE_(word, 1u,
-               release); /* pairs with the acquire in trt_thread_block_; t may be gone now */
-    trt_os_wake_(word, 1);
+    /* Pairs with the acquire in trt_thread_sleep_; t may be gone now. */
+    if (TRT_SWAP_(word, 1u, release) == 2) trt_os_wake_(word, 1);
     if (!rt) return;
     TRT_ADD_(&rt->drive_gate, 1u, release);
     trt_os_wake_(&rt->drive_gate, INT_MAX);
@@ -7678,6 +7713,19 @@ static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t);
 
 static bool trt_in_task_(void) { return trt_here_.worker && trt_here_.worker->cur; }
 
+static void trt_thread_sleep_(trt_thread_waiter_ *t)
+{
+    trt_spin_ *spin = &trt_here_.spin;
+    uint32_t spins = 0;
+    bool woken = false;
+    if (trt_spin_pays_(spin)) {
+        woken = trt_spin_while_(&t->woken, 0);
+        trt_spin_learn_(spin, woken);
+    }
+    if (woken || !TRT_CAS_(&t->woken, &spins, 2u, acquire)) return;
+    while (TRT_LOAD_(&t->woken, acquire) == 2) trt_os_wait_(&t->woken, 2, TRT_FOREVER_);
+}
+
 /* Block until `t` is woken. A current-thread runtime runs its tasks meanwhile, on this thread; if
  * it gives up first, nobody wakes who joins `c`: false. (But a job ends.) */
 static bool trt_thread_block_(trt_runtime *rt, trt_thread_waiter_ *t, trt_cell_ *c)
@@ -7685,7 +7733,7 @@ static bool trt_thread_block_(trt_runtime *rt, trt_thread_waiter_ *t, trt_cell_ 
     if (rt && rt->current_thread && !trt_drive_(rt, t) && !t->job &&
         trt_join_unlink_(c, &t->waiter))
         return false;
-    while (!TRT_LOAD_(&t->woken, acquire)) trt_os_wait_(&t->woken, 0, TRT_FOREVER_);
+    trt_thread_sleep_(t);
     return true;
 }
 
@@ -7786,26 +7834,6 @@ static void trt_pool_wake_(trt_pool_thread_ *t)
     trt_a32_ *word = &t->wake;
     TRT_STORE_(word, 1u, release); /* pairs with the acquire in trt_pool_sleep_ */
     trt_os_wake_(word, 1);
-}
-
-/* Spinning as long as a sleep and a wake take costs at most twice what the better of the two would
- * have (Karlin et al. 1991, Empirical studies of competitive spinning), and less with what was
- * learnt: the next job, or its end, is mostly there within a microsecond, or not soon. */
-static bool trt_spin_pays_(trt_spin_ *spin)
-{
-    if (!spin->left_out) return true;
-    spin->left_out--;
-    return false;
-}
-
-static void trt_spin_learn_(trt_spin_ *spin, bool paid)
-{
-    if (paid) {
-        spin->in_vain = 0;
-        return;
-    }
-    if (spin->in_vain < 7) spin->in_vain++;
-    spin->left_out = (uint8_t)((1u << spin->in_vain) - 1);
 }
 
 /* Is one queued or running? Exact with the latch held. */
@@ -8057,14 +8085,12 @@ static bool trt_pool_sleep_(trt_runtime *rt, trt_pool_thread_ *t)
 static void trt_pool_linger_(trt_runtime *rt, trt_pool_thread_ *t)
 {
     trt_pool_ *pool = &rt->pool;
-    int i;
     if (pool->coming || pool->closed || !trt_spin_pays_(&t->spin)) return;
     pool->coming = true;
     trt_unlatch_(&pool->latch);
-    for (i = 0; i < TASKRT_TEST_SPINS && !TRT_LOAD_(&pool->queued, relaxed); i++) TRT_PAUSE_();
+    trt_spin_learn_(&t->spin, trt_spin_while_(&pool->queued, 0));
     trt_latch_(&pool->latch);
     pool->coming = false;
-    trt_spin_learn_(&t->spin, pool->first != NULL);
 }
 
 static void trt_pool_leave_(trt_runtime *rt, trt_pool_thread_ *t) /* latch held; released */
@@ -8920,6 +8946,12 @@ TRT_DEF_ trt_op trt_writable(int fd)
  * own forks back. A fence of all threads at each steal costs more than is saved: skynet_fork with
  * two workers 10.9 -> 11.8 ms, fork_join 14.1 -> 16.2 ns.)
  *
+ * Whoever falls asleep spins for a moment first, as long as that pays: another thread that talks to
+ * a task, or a blocking job that it awaits, mostly calls again soon, and the wake is a store then,
+ * not two visits to the kernel (xthread_wake: 0.45 us a round trip instead of 4 on one processor,
+ * 40 on two). What another worker has found to do does not count: who comes too soon takes apart
+ * what is faster on one worker (rwlock_10x20k_10pctw_yield with two: 50 -> 120 ns).
+ *
  * One sleeper at a time is the driver: it sleeps until the next timer of any worker, and in the fd
  * poller once there is one. The others sleep on a futex. Whoever registers a timer earlier than the
  * driver's wakes the driver.
@@ -9024,7 +9056,7 @@ static void trt_calm_(trt_worker_ *w)
     trt_calm_begin_(rt);
 }
 
-enum { TRT_ASLEEP_, TRT_AWAKE_, TRT_IN_POLLER_ };
+enum { TRT_ASLEEP_, TRT_AWAKE_, TRT_IN_POLLER_, TRT_SPINS_ }; /* SPINS: and sees a wake by itself */
 
 static void trt_unpark_(trt_worker_ *w)
 {
@@ -9183,20 +9215,30 @@ static void trt_see_closing_(trt_worker_ *w)
     trt_check_ended_(w->rt);
 }
 
-/* True: a blocking job has ended, or so it seems, as this worker was about to sleep. */
-static bool trt_spin_for_job_(trt_worker_ *w)
+/* True: woken meanwhile. */
+static bool trt_worker_spin_(trt_worker_ *w)
+{
+    uint32_t spins = TRT_SPINS_;
+    /* order: as where it sleeps on the word */
+    bool woken = trt_spin_while_(&w->wake, TRT_SPINS_) ||
+                 !TRT_CAS_(&w->wake, &spins, (uint32_t)TRT_ASLEEP_, relaxed);
+    trt_spin_learn_(&w->spin, woken && (w->solo || TRT_LOAD_(&w->rt->inject_len, relaxed)));
+    return woken;
+}
+
+static void trt_worker_block_(trt_worker_ *w, trt_instant until, bool nap)
 {
     trt_runtime *rt = w->rt;
-    bool seen = false;
-    int i;
-    if (!trt_any_job_(rt) || !trt_spin_pays_(&w->spin)) return false;
-    for (i = 0; i < TASKRT_TEST_SPINS && !seen; i++) {
-        seen = TRT_LOAD_(&rt->inject_len, relaxed) != 0 ||
-               (rt->current_thread && trt_stopped_(w, w->driven_for));
-        TRT_PAUSE_();
+    uint32_t nobody = 0;
+    if (TRT_CAS_(&rt->driver, &nobody, w->index + 1, seq_cst)) { /* order: fences */
+        trt_driver_sleep_(w, until);
+        TRT_STORE_(&rt->driver, 0u, release); /* what the poller keeps goes to the next */
+        if (!rt->virtual_clock) trt_run_all_timers_(w);
+    } else {
+        /* order: what it was woken for it sees behind the next fence here at the latest */
+        while (TRT_LOAD_(&w->wake, acquire) == TRT_ASLEEP_ && (!nap || trt_clock_() < until))
+            trt_os_wait_(&w->wake, TRT_ASLEEP_, nap ? until : TRT_FOREVER_);
     }
-    trt_spin_learn_(&w->spin, seen);
-    return seen;
 }
 
 /* Nothing to do: sleep until there is. Returns after any wake; the caller looks again. */
@@ -9205,12 +9247,11 @@ static void trt_worker_sleep_(trt_worker_ *w)
     trt_runtime *rt = w->rt;
     trt_a64_ *bits = &rt->idle_bits[w->index / 64];
     uint64_t mask = (uint64_t)1 << w->index % 64;
-    uint32_t nobody = 0;
     bool closing, all_seen, nap = false, relied_on = w->searching;
-    if (trt_spin_for_job_(w)) return;
+    bool spins = trt_spin_pays_(&w->spin);
     TRT_STORE_(&w->at_cell, NULL, relaxed);
     /* Takes back the last unpark, and sees what it was for: a `woken` or a gate has no fence. */
-    TRT_SWAP_(&w->wake, (uint32_t)TRT_ASLEEP_, relaxed); /* and the fence below */
+    TRT_SWAP_(&w->wake, spins ? (uint32_t)TRT_SPINS_ : TRT_ASLEEP_, relaxed); /* and the fence */
     TRT_ADD_(&rt->sleeping, 1u, seq_cst); /* order: fences */
     TRT_OR_(bits, mask, seq_cst);         /* order: fences */
     if (relied_on) {
@@ -9226,15 +9267,7 @@ static void trt_worker_sleep_(trt_worker_ *w)
         nap = !all_seen || trt_fds_unsure_(rt);
         if (nap) until = trt_after_(trt_clock_(), TRT_FD_NAP_NS_);
         TRT_COUNT_(&w->parks, 1u);
-        if (TRT_CAS_(&rt->driver, &nobody, w->index + 1, seq_cst)) { /* order: fences */
-            trt_driver_sleep_(w, until);
-            TRT_STORE_(&rt->driver, 0u, release); /* what the poller keeps goes to the next */
-            if (!rt->virtual_clock) trt_run_all_timers_(w);
-        } else {
-            /* order: what it was woken for it sees behind the next fence here at the latest */
-            while (TRT_LOAD_(&w->wake, acquire) == TRT_ASLEEP_ && (!nap || trt_clock_() < until))
-                trt_os_wait_(&w->wake, TRT_ASLEEP_, nap ? until : TRT_FOREVER_);
-        }
+        if (!spins || !trt_worker_spin_(w)) trt_worker_block_(w, until, nap);
         nap = nap && trt_clock_() >= until;
     }
     /* order: fences */

@@ -449,7 +449,7 @@ static trt_thread_waiter_ timer;
 static void drives(void)
 {
     trt_worker_ *w = be_worker(1);
-    while (!TRT_LOAD_(&timer.woken, acquire)) {
+    while (TRT_LOAD_(&timer.woken, acquire) != 1) {
         trt_worker_sleep_(w);
         trt_run_all_timers_(w);
     }
@@ -471,7 +471,7 @@ static void driver(void)
     first = trt_wheel_add_(wheel, &timer.waiter);
     trt_unlatch_(&wheel->latch);
     if (first) trt_timer_added_(runtime, (trt_instant)timer.waiter.args.arg);
-    while (!TRT_LOAD_(&timer.woken, acquire)) trt_os_wait_(&timer.woken, 0, TRT_FOREVER_);
+    trt_thread_sleep_(&timer);
     MODEL_CHECK(model_elapsed() >= trt_ms(5));
     trt_unpark_(runtime->workers[1]);
     model_join(a);
@@ -493,7 +493,7 @@ static void driver_poller(void)
     a = thread(0, drives);
     MODEL_CHECK(trt_fd_register_(1, fd, TRT_READ_, &timer.waiter) == TRT_PENDING);
     model_fd_ready(fd, 1);
-    while (!TRT_LOAD_(&timer.woken, acquire)) trt_os_wait_(&timer.woken, 0, TRT_FOREVER_);
+    trt_thread_sleep_(&timer);
     trt_unpark_(runtime->workers[1]);
     model_join(a);
     be_nobody();

@@ -36,6 +36,10 @@ bug no_wake_after_inject primitives idle_one 'deadlock' \
     '/^static TRT_NOINLINE_ void trt_inject_visiting_(/,/^}/s/    trt_notify_(rt);//'
 bug no_fence_in_notify primitives idle_one 'deadlock' \
     '/^static inline void trt_notify_(/,/^}/s/    else TRT_FENCE_(&rt->sleeping);//'
+bug spin_forgets_a_wake primitives idle_one 'deadlock' \
+    '/^static bool trt_worker_spin_(/,/^}/s/!TRT_CAS_(&w->wake, &spins, (uint32_t)TRT_ASLEEP_, relaxed)/(TRT_STORE_(\&w->wake, (uint32_t)TRT_ASLEEP_, relaxed), (void)spins, false)/'
+bug thread_forgets_a_wake primitives driver_poller 'deadlock' \
+    's/if (woken || !TRT_CAS_(&t->woken, &spins, 2u, acquire)) return;/(void)spins; if (woken) return; TRT_STORE_(\&t->woken, 2u, relaxed);/'
 bug calm_without_fence_for_all primitives calm_one 'deadlock' \
     '/^static bool trt_calm_end_(/,/^}/s/|| !trt_os_fence_all_()/|| false/'
 bug calm_begins_unseen primitives calm_begin_again 'deadlock' \

@@ -1857,7 +1857,8 @@ extern "C" {
  *   owns      the value is copied when the await suspends: a local is right
  *   cancel    safe: nothing was sent; the place in the queue is lost
  *   memory    while it waits, a message of more than 8 bytes is kept in the slabs; an unbounded
- *             channel never makes it wait, and allocates a block for many messages now and then
+ *             channel never makes it wait, and allocates blocks of a page, of which it keeps up to
+ *             four that are used up
  * trt_recv(&c, &out) - op: the first message; wait for one, in order. `out` may be NULL.
  *   returns   TRT_OK | TRT_CLOSED once it is closed and drained | TRT_MISUSE before init
  *   cancel    safe: no message is lost
@@ -1875,14 +1876,15 @@ typedef struct trt_channel_end_ { /* of the senders, or of the receivers */
     size_t size;           /* bytes a message; both ends have it */
     trt_abytes_ stuck;     /* where the other is, if that is also how far with both latches */
 } trt_channel_end_;
-typedef struct trt_channel_ { /* what lies between keeps the ends on different cache lines */
+typedef struct trt_channel_ { /* what lies between keeps the ends two cache lines apart */
     trt_channel_end_ put;
     trt_list_ senders, receivers;
     struct trt_block_ *first, *last; /* a list of blocks; bounded: one, the ring */
-    struct trt_block_ *spare;        /* one kept for later */
+    struct trt_block_ *spare;        /* kept for later: a list */
     size_t bytes, used;              /* of a block; of messages, see trt_channel_enter_ */
     trt_a32_ closed;
     bool bounded;
+    uint32_t spares;
     trt_channel_end_ take;
 } trt_channel_;
 #define trt_channel(T) union { trt_channel_ base_; T *elem_; }
@@ -11076,7 +11078,8 @@ TRT_DEF_ void trt_oneshot_close_(trt_oneshot_ *oneshot)
  *
  *     first -> | taken | take.at ... full | -> | full | -> last | ... put.at | free |      spare
  *
- * of which one that was used up is kept for the next. A bounded channel has one, which is a ring.
+ * of which some that were used up are kept for the next ones. A bounded channel has one, which is a
+ * ring. (With four of them mpsc_unb_4p takes 12 ns, with one 15, as malloc's memory comes and goes.)
  *
  * Each end has a latch of its own, and a stretch of places, from `at` until `until`, for which that
  * latch is enough: free places that senders fill, messages that receivers take. So the ends of a
@@ -11094,6 +11097,7 @@ TRT_DEF_ void trt_oneshot_close_(trt_oneshot_ *oneshot)
  * Lifetime: trt_channel_free passes both latches.
  */
 #define TRT_BLOCK_BYTES_ ((size_t)4096 - 32) /* a page, less the link and malloc's own header */
+#define TRT_SPARE_BLOCKS_ 4
 
 typedef struct trt_block_ {
     struct trt_block_ *next;
@@ -11105,6 +11109,28 @@ static trt_block_ *trt_block_new_(size_t bytes)
     trt_block_ *block = TASKRT_MALLOC(sizeof *block + bytes);
     if (block) block->next = NULL;
     return block;
+}
+
+_Static_assert(sizeof(void *) != 8 || offsetof(trt_channel_, take) == 128, "see trt_channel_");
+
+static void trt_channel_spare_(trt_channel_ *c, trt_block_ *block)
+{
+    if (c->spares == TRT_SPARE_BLOCKS_) {
+        TASKRT_FREE(block);
+        return;
+    }
+    block->next = c->spare;
+    c->spare = block;
+    c->spares++;
+}
+
+static void trt_blocks_free_(trt_block_ *block)
+{
+    while (block) {
+        trt_block_ *next = block->next;
+        TASKRT_FREE(block);
+        block = next;
+    }
 }
 
 /* The senders' latch is held. Take the other too, and see what has been done: then `used` is what
@@ -11123,8 +11149,7 @@ static void trt_channel_enter_(trt_channel_ *c)
     if (from == first->data + c->bytes) {
         if (first != c->last) { /* used up */
             c->first = first->next;
-            if (c->spare) TASKRT_FREE(first);
-            else c->spare = first;
+            trt_channel_spare_(c, first);
         }
         from = c->first->data;
     }
@@ -11184,9 +11209,12 @@ TRT_DEF_ trt_status_code trt_channel_init_(trt_channel_ *channel, size_t size, s
 static TRT_COLD_ bool trt_channel_grow_(trt_channel_ *c)
 {
     trt_block_ *block = c->spare;
-    if (!block) block = trt_block_new_(c->bytes);
-    if (!block) return false;
-    c->spare = NULL;
+    if (block) {
+        c->spare = block->next;
+        c->spares--;
+    } else if (!(block = trt_block_new_(c->bytes))) {
+        return false;
+    }
     block->next = NULL;
     if (c->last) {
         c->last->next = block;
@@ -11546,12 +11574,8 @@ TRT_DEF_ void trt_channel_free_(trt_channel_ *channel)
 {
     if (!channel->put.size) return;
     trt_channel_close_(channel);
-    while (channel->first) {
-        trt_block_ *block = channel->first;
-        channel->first = block->next;
-        TASKRT_FREE(block);
-    }
-    TASKRT_FREE(channel->spare);
+    trt_blocks_free_(channel->first);
+    trt_blocks_free_(channel->spare);
     memset((void *)channel, 0, sizeof *channel);
 }
 

@@ -1851,7 +1851,7 @@ extern "C" {
  * trt_channel_init(&c, capacity) - `capacity` messages, or TRT_UNBOUNDED.
  *   returns   TRT_OK | TRT_NO_MEMORY | TRT_MISUSE for 0
  *   owns      trt_channel_free, when nobody uses it any more; messages left are dropped as bytes
- *   memory    bounded: one allocation
+ *   memory    bounded: one allocation, of 512 bytes at least
  * trt_send(&c, &value) - op: put a copy at the end, wait for room if it is full, in order.
  *   returns   TRT_OK | TRT_CLOSED, nothing sent | TRT_NO_MEMORY | TRT_MISUSE before init
  *   owns      the value is copied when the await suspends: a local is right
@@ -1881,10 +1881,9 @@ typedef struct trt_channel_ { /* what lies between keeps the ends two cache line
     trt_list_ senders, receivers;
     struct trt_block_ *first, *last; /* a list of blocks; bounded: one, the ring */
     struct trt_block_ *spare;        /* kept for later: a list */
-    size_t bytes, used;              /* of a block; of messages, see trt_channel_enter_ */
+    size_t bytes, limit, used;       /* of a block; of messages, see trt_channel_enter_ */
     trt_a32_ closed;
     bool bounded;
-    uint32_t spares;
     trt_channel_end_ take;
 } trt_channel_;
 #define trt_channel(T) union { trt_channel_ base_; T *elem_; }
@@ -2132,6 +2131,9 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
 #endif
 #ifndef TASKRT_TEST_MAINTENANCE
 #define TASKRT_TEST_MAINTENANCE 61
+#endif
+#ifndef TASKRT_TEST_CHANNEL
+#define TASKRT_TEST_CHANNEL 512
 #endif
 #ifndef TASKRT_TEST_SPINS
 #define TASKRT_TEST_SPINS 512
@@ -11085,7 +11087,10 @@ TRT_DEF_ void trt_oneshot_close_(trt_oneshot_ *oneshot)
  * latch is enough: free places that senders fill, messages that receivers take. So the ends of a
  * busy channel seldom meet. Whoever finds its stretch empty, and everybody who waits, wakes or
  * closes, takes both latches, that of the senders first; then all is as with one latch, and at the
- * end the stretches are made anew.
+ * end the stretches are made anew. (But for receivers who wait, the senders' is enough: there is
+ * nothing to take, and so it stays.)
+ *
+ * A small ring has more places than it may have messages: it is not at its end that often.
  *
  * At every unlatch of both: receivers wait only if there is no message, senders only if there is no
  * room. While a receiver waits the senders' stretch is empty, and it is handed what comes. While a
@@ -11098,6 +11103,7 @@ TRT_DEF_ void trt_oneshot_close_(trt_oneshot_ *oneshot)
  */
 #define TRT_BLOCK_BYTES_ ((size_t)4096 - 32) /* a page, less the link and malloc's own header */
 #define TRT_SPARE_BLOCKS_ 4
+#define TRT_RING_BYTES_ ((size_t)TASKRT_TEST_CHANNEL) /* at least: less often from its end on */
 
 typedef struct trt_block_ {
     struct trt_block_ *next;
@@ -11115,13 +11121,15 @@ _Static_assert(sizeof(void *) != 8 || offsetof(trt_channel_, take) == 128, "see 
 
 static void trt_channel_spare_(trt_channel_ *c, trt_block_ *block)
 {
-    if (c->spares == TRT_SPARE_BLOCKS_) {
+    const trt_block_ *spare = c->spare;
+    int n;
+    for (n = 0; spare; n++) spare = spare->next;
+    if (n == TRT_SPARE_BLOCKS_) {
         TASKRT_FREE(block);
         return;
     }
     block->next = c->spare;
     c->spare = block;
-    c->spares++;
 }
 
 static void trt_blocks_free_(trt_block_ *block)
@@ -11162,10 +11170,10 @@ static void trt_channel_leave_(trt_channel_ *c)
 {
     unsigned char *to = TRT_LOAD_(&c->put.at, relaxed), *from = TRT_LOAD_(&c->take.at, relaxed);
     if (c->last) {
-        size_t used = c->used, left = c->bytes - used;
+        size_t used = c->used, left = c->limit - used;
         size_t room = (size_t)(c->last->data + c->bytes - to);
         size_t ready = (size_t)(c->first->data + c->bytes - from);
-        if (c->bounded && room > left) room = left;
+        if (room > left) room = left;
         if (ready > used) ready = used;
         if (c->receivers.head || TRT_LOAD_(&c->closed, relaxed)) room = 0;
         if (c->senders.head) ready = 0;
@@ -11188,18 +11196,23 @@ static TRT_NOINLINE_ void trt_channel_latch_(trt_channel_ *c)
 TRT_DEF_ trt_status_code trt_channel_init_(trt_channel_ *channel, size_t size, size_t capacity)
 {
     trt_block_ *ring = NULL;
+    size_t bytes, limit = SIZE_MAX;
     if (!capacity) return trt_misuse_("trt_channel_init", "capacity 0");
     if (capacity != TRT_UNBOUNDED) {
         if (capacity > ((size_t)PTRDIFF_MAX - sizeof *ring) / size) return TRT_NO_MEMORY;
-        ring = trt_block_new_(capacity * size);
+        bytes = limit = capacity * size;
+        if (bytes < TRT_RING_BYTES_) bytes = TRT_RING_BYTES_ / size * size;
+        ring = trt_block_new_(bytes);
         if (!ring) return TRT_NO_MEMORY;
+    } else {
+        bytes = size < TRT_BLOCK_BYTES_ ? TRT_BLOCK_BYTES_ / size * size : size;
     }
     memset((void *)channel, 0, sizeof *channel);
     channel->put.size = channel->take.size = size;
     channel->first = channel->last = ring;
     channel->bounded = ring != NULL;
-    if (ring) channel->bytes = capacity * size;
-    else channel->bytes = size < TRT_BLOCK_BYTES_ ? TRT_BLOCK_BYTES_ / size * size : size;
+    channel->bytes = bytes;
+    channel->limit = limit;
     trt_channel_latch_(channel);
     trt_channel_leave_(channel);
     return TRT_OK;
@@ -11209,12 +11222,9 @@ TRT_DEF_ trt_status_code trt_channel_init_(trt_channel_ *channel, size_t size, s
 static TRT_COLD_ bool trt_channel_grow_(trt_channel_ *c)
 {
     trt_block_ *block = c->spare;
-    if (block) {
-        c->spare = block->next;
-        c->spares--;
-    } else if (!(block = trt_block_new_(c->bytes))) {
-        return false;
-    }
+    if (block) c->spare = block->next;
+    else block = trt_block_new_(c->bytes);
+    if (!block) return false;
     block->next = NULL;
     if (c->last) {
         c->last->next = block;
@@ -11240,7 +11250,7 @@ TRT_ALWAYS_INLINE_ bool trt_channel_quick_(trt_channel_end_ *end, void *value, b
     size_t size = end->size;
     if (TRT_UNLIKELY_(at == TRT_LOAD_(&end->until, relaxed))) return false;
     if ((put || value) && !trt_copy_small_(put ? at : value, put ? value : at, size)) return false;
-    TRT_STORE_(&end->at, at + size, relaxed);
+    TRT_STORE_(&end->at, at + size, release); /* pairs with the acquire in trt_channel_open_ */
     return true;
 }
 
@@ -11248,9 +11258,9 @@ TRT_ALWAYS_INLINE_ bool trt_channel_quick_(trt_channel_end_ *end, void *value, b
 static TRT_NOINLINE_ void trt_channel_step_(trt_channel_end_ *end, void *out, const void *in)
 {
     unsigned char *at = TRT_LOAD_(&end->at, relaxed);
-    TRT_STORE_(&end->at, at + end->size, relaxed);
     if (in) memcpy(at, in, end->size);
     else if (out) memcpy(out, at, end->size);
+    TRT_STORE_(&end->at, at + end->size, release); /* as above */
 }
 
 /* Both latched: the place of the next message, which is filled or taken. */
@@ -11291,6 +11301,24 @@ static inline bool trt_channel_full_(const trt_channel_ *c)
     return c->bounded && trt_channel_stuck_(c, &c->put, &c->take);
 }
 
+/* Latched: the last receiver waits no more, and there is nothing to take: all places are free, and
+ * known to be without the other latch. Up to the end of the block they become the stretch. */
+static inline void trt_channel_open_(trt_channel_ *c)
+{
+    unsigned char *to = TRT_LOAD_(&c->put.at, relaxed);
+    /* Acquire: who has taken the last message has read it. */
+    unsigned char *from = TRT_LOAD_(&c->take.at, acquire);
+    size_t room;
+    if (!c->last) return;
+    room = (size_t)(c->last->data + c->bytes - to);
+    if (room >= c->limit) {
+        room = c->limit;
+        TRT_STORE_(&c->put.stuck, from, relaxed);
+    }
+    TRT_STORE_(&c->put.until, to + room, relaxed);
+    c->used = room;
+}
+
 /* Latched, and unlatches: send, or wait to. Who hands over needs one latch: while a receiver waits
  * there is nothing to take. */
 static trt_status_code trt_channel_send_(trt_channel_ *c, const void *value, trt_waiter_ *w)
@@ -11309,12 +11337,13 @@ static trt_status_code trt_channel_send_(trt_channel_ *c, const void *value, trt
     }
     if (TRT_LOAD_(&c->closed, relaxed)) {
         status = trt_settle_(w, TRT_CLOSED);
-    } else if (both && c->bounded && c->used == c->bytes) {
+    } else if (both && c->used == c->limit) {
         status = trt_enlist_(&c->senders, w);
     } else if ((status = trt_settle_(w, TRT_OK)) == TRT_OK) {
         receiver = trt_complete_first_(&c->receivers, TRT_OK, &wakes);
         if (receiver) {
             trt_copy_(receiver->args.out, value, c->put.size);
+            if (!c->receivers.head) trt_channel_open_(c);
         } else {
             if (!both) trt_channel_enter_(c);
             both = true;
@@ -11347,16 +11376,20 @@ static trt_status_code trt_channel_get_(trt_channel_ *c, void *out, trt_waiter_ 
     return TRT_OK;
 }
 
-/* Latched for senders, and unlatches: there is nothing to take. So it stays without the other
- * latch. Wait, and close the senders' stretch. */
+/* Latched for senders: a receiver waits, as there is nothing to take. So it stays without the other
+ * latch. Close the senders' stretch. */
+static inline void trt_channel_shut_(trt_channel_ *c)
+{
+    TRT_STORE_(&c->put.until, TRT_LOAD_(&c->put.at, relaxed), relaxed);
+    TRT_STORE_(&c->put.stuck, NULL, relaxed);
+    c->used = 0;
+}
+
+/* Latched for senders, and unlatches. */
 static trt_status_code trt_channel_await_(trt_channel_ *c, trt_waiter_ *w)
 {
     trt_status_code status = trt_enlist_(&c->receivers, w);
-    if (c->receivers.head) {
-        TRT_STORE_(&c->put.until, TRT_LOAD_(&c->put.at, relaxed), relaxed);
-        TRT_STORE_(&c->put.stuck, NULL, relaxed);
-        c->used = 0;
-    }
+    if (c->receivers.head) trt_channel_shut_(c);
     trt_unlatch_(&c->put.latch);
     return status;
 }
@@ -11370,15 +11403,12 @@ static TRT_NOINLINE_ bool trt_channel_take_(trt_channel_ *c, void *out)
     return some;
 }
 
-static trt_status_code trt_channel_recv_(trt_channel_ *c, void *out, trt_waiter_ *w)
+/* Latched for senders, and unlatches. */
+static TRT_NOINLINE_ trt_status_code trt_channel_recv_latched_(trt_channel_ *c, void *out,
+                                                               trt_waiter_ *w)
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
     trt_status_code status;
-    if (!w && trt_stretch_(&c->take)) {
-        trt_latch_(&c->take.latch);
-        if (trt_channel_take_(c, out)) return TRT_OK;
-    }
-    trt_latch_(&c->put.latch);
     if (trt_channel_dry_(c)) return trt_channel_await_(c, w);
     trt_channel_enter_(c);
     status = trt_channel_get_(c, out, w, &wakes);
@@ -11387,8 +11417,29 @@ static trt_status_code trt_channel_recv_(trt_channel_ *c, void *out, trt_waiter_
     return status;
 }
 
+static trt_status_code trt_channel_recv_(trt_channel_ *c, void *out, trt_waiter_ *w)
+{
+    if (!w && trt_stretch_(&c->take)) {
+        trt_latch_(&c->take.latch);
+        if (trt_channel_take_(c, out)) return TRT_OK;
+    }
+    trt_latch_(&c->put.latch);
+    return trt_channel_recv_latched_(c, out, w);
+}
+
+/* Latched: to a receiver that waits, in line. NULL: it is not so simple. */
+static inline trt_cell_ *trt_channel_hand_(trt_worker_ *here, trt_channel_ *c, const void *value)
+{
+    trt_waiter_ *w = c->receivers.head;
+    trt_cell_ *cell = trt_claim_first_(here, &c->receivers, TRT_OK);
+    if (!cell) return NULL;
+    trt_copy_(w->args.out, value, c->put.size);
+    if (!c->receivers.head) trt_channel_open_(c);
+    return cell;
+}
+
 /* Latched, and unlatches. */
-static TRT_NOINLINE_ bool trt_await_send_latched_(trt_co *co, trt_channel_ *c, void *value)
+static TRT_NOINLINE_ bool trt_await_send_late_(trt_co *co, trt_channel_ *c, void *value)
 {
     trt_op op = trt_op_(TRT_KIND_SEND_, c, value, 0);
     trt_status_code status = TRT_PENDING;
@@ -11399,6 +11450,17 @@ static TRT_NOINLINE_ bool trt_await_send_latched_(trt_co *co, trt_channel_ *c, v
     if (status != TRT_PENDING) return trt_done_(trt_here_.worker, co, status);
     TRT_STORE_(&trt_here_.worker->at_pc, co->pc_, relaxed);
     return trt_suspend_(trt_here_.worker, co, &op);
+}
+
+/* Latched, and unlatches. */
+static TRT_NOINLINE_ bool trt_await_send_latched_(trt_co *co, trt_channel_ *c, void *value)
+{
+    trt_worker_ *w = trt_here_.worker;
+    trt_cell_ *receiver = trt_channel_hand_(w, c, value);
+    if (!receiver) return trt_await_send_late_(co, c, value);
+    (void)trt_done_(w, co, TRT_OK);
+    trt_wake_behind_(&c->put.latch, 0, trt_unlatch_at_once_(&c->put.latch), w, receiver);
+    return false;
 }
 
 static TRT_NOINLINE_ bool trt_await_send_latch_(trt_co *co, trt_channel_ *c, void *value)
@@ -11475,12 +11537,34 @@ static void trt_send_cancel_(trt_waiter_ *w)
     trt_channel_leave_(c);
 }
 
+static TRT_NOINLINE_ trt_status_code trt_recv_late_(trt_channel_ *c, trt_waiter_ *w, bool parked)
+{
+    trt_status_code status = trt_enlist_late_(&c->receivers, w, parked);
+    if (c->receivers.head) trt_channel_shut_(c);
+    trt_unlatch_(&c->put.latch);
+    return status;
+}
+
+static TRT_NOINLINE_ trt_status_code trt_recv_general_(trt_channel_ *c, trt_args_ *a,
+                                                       trt_waiter_ *w)
+{
+    if (!c->take.size) return trt_settle_(w, trt_misuse_("trt_recv", "before trt_channel_init"));
+    return trt_channel_recv_(c, a->out, w);
+}
+
+/* In line: most waits are those of a strand that waits for this alone, behind a look. */
 static trt_status_code trt_recv_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
 {
     trt_channel_ *c = a->obj;
+    bool parked;
     (void)co;
-    if (!c->take.size) return trt_settle_(w, trt_misuse_("trt_recv", "before trt_channel_init"));
-    return trt_channel_recv_(c, a->out, w);
+    if (!w || w->mode != TRT_MODE_STRAND_ || !c->take.size || !trt_latch_once_(&c->put.latch))
+        return trt_recv_general_(c, a, w);
+    if (TRT_UNLIKELY_(!trt_channel_dry_(c))) return trt_channel_recv_latched_(c, a->out, w);
+    if (!trt_enlist_at_once_(&c->receivers, w, &parked)) return trt_recv_late_(c, w, parked);
+    trt_channel_shut_(c);
+    trt_unlatch_here_(&c->put.latch);
+    return TRT_PENDING;
 }
 
 static void trt_recv_cancel_(trt_waiter_ *w)

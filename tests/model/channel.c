@@ -9,6 +9,8 @@
 #define TASKRT_IMPLEMENTATION
 #include "small.h"
 #define TASKRT_TEST_SPINS 1
+#define TASKRT_TEST_CHANNEL ring_bytes
+static unsigned long ring_bytes; /* a ring has that many at least */
 #include TASKRT_H_PATH
 
 #define UNSEEN __attribute__((noinline, no_sanitize("thread"))) /* by the model: it orders nothing */
@@ -144,18 +146,24 @@ static void does(struct event *e)
     end(e, status, e->op == LEN ? (int)len : status == TRT_OK ? value_of(bytes) : 0);
 }
 
-static void make_channel(void)
+static void open_channel(size_t message, size_t messages, int places)
 {
-    static const size_t sizes[] = {4, 1, 8, BYTES};
-    static const size_t capacities[] = {1, 2, 3, TRT_UNBOUNDED};
     n_events = now = 0;
     next_value = 1;
     memset(events, 0, sizeof events);
     model_allow_membarrier();
-    size = sizes[model_choose(4)];
-    capacity = capacities[model_choose(4)];
+    size = message;
+    capacity = messages;
+    ring_bytes = size * (size_t)places;
     MODEL_CHECK(trt_channel_init_(&channel, size, capacity) == TRT_OK);
     if (!channel.bounded) channel.bytes = size * (size_t)(1 + model_choose(2));
+}
+static void make_channel(void)
+{
+    static const size_t sizes[] = {4, 1, 8, BYTES};
+    static const size_t capacities[] = {1, 2, 3, TRT_UNBOUNDED};
+    size_t message = sizes[model_choose(4)], messages = capacities[model_choose(4)];
+    open_channel(message, messages, model_choose(5));
 }
 /* The history begins with some that are done one after the other. */
 static void prelude(int most)
@@ -382,6 +390,36 @@ static void tasks_of(int each, int tries, bool is_aborted)
 static void tasks(void) { tasks_of(3, 2, false); }
 static void tasks_aborted(void) { tasks_of(3, 2, true); }
 
+/* One task sends to the other, which mostly waits for it. Or both receive: the last message is taken by one, the other
+ * waits, and its place is filled again. */
+static void handed(bool receives)
+{
+    trt_runtime *runtime;
+    unsigned long t;
+    int n = receives ? 1 : SHORT;
+    if (receives) open_channel(8, 2, 2);
+    else make_channel();
+    runtime = start_runtime();
+    if (receives) for (int i = 0; i < 3; i++) does(event(i < 2 ? TRY_SEND : TRY_RECV));
+    else prelude(2);
+    for (int i = 0; i < 2; i++) {
+        for (int k = 0; k < n; k++) plan[i][k] = event(i || receives ? RECV : SEND);
+        plan[i][n] = NULL;
+    }
+    make_plan(2, receives ? 3 : model_choose(3), receives ? 1 : 2);
+    for (int i = 0; i < 2; i++) doers[i] = trt_spawn_on(runtime, doer, .next = plan[i]);
+    t = model_start(follows, (void *)(uintptr_t)2);
+    MODEL_CHECK(trt_block_on(runtime, passes_time, NULL) == TRT_OK);
+    model_join(t);
+    does(event(CLOSE));
+    for (int i = 0; i < 2; i++) (void)trt_join_thread(doers[i], NULL);
+    drain();
+    MODEL_CHECK(trt_runtime_free(runtime) == TRT_OK);
+    end_channel();
+}
+static void handed_on(void) { handed(false); }
+static void handed_behind_a_take(void) { handed(true); }
+
 /* ---- freed by who has got the last message, or is woken: the other may still be on its way out ---- */
 
 typedef trt_channel(int) ints;
@@ -497,6 +535,8 @@ static const model_scenario scenarios[] = {
     {.name = "receivers_three", .run = receivers_three, RANDOM},
     {.name = "tasks", .run = tasks, .early = 2, RANDOM},
     {.name = "tasks_aborted", .run = tasks_aborted, .early = 2, RANDOM},
+    {.name = "handed_on", .run = handed_on, .early = 2, RANDOM},
+    {.name = "handed_behind_a_take", .run = handed_behind_a_take, .early = 2, RANDOM},
     {.name = "freed_by_last", .run = freed_by_last, RANDOM},
     {.name = "biased", .run = biased, RANDOM},
 };

@@ -64,6 +64,10 @@ bug latch_without_fence_for_all latch latch_two 'deadlock' \
     's/& 1u) || trt_os_fence_all_();/\& 1u) || true;/'
 bug latch_looks_once latch latch_two 'deadlock' \
     's/return TRT_UNLIKELY_(TRT_LOAD_(&trt_sleepers_, relaxed)) ? TRT_UNLATCH_WAKES_ : TRT_UNLATCHED_;/return TRT_UNLATCHED_;/'
+bug place_filled_while_it_is_read channel handed_behind_a_take 'data race' \
+    '/^TRT_ALWAYS_INLINE_ bool trt_channel_quick_(/,/^}/s/at + size, release/at + size, relaxed/'
+bug opened_while_one_waits channel 'receivers_two' 'no order explains\|has overtaken\|deadlock\|MODEL_CHECK' \
+    's/if (!c->receivers.head) trt_channel_open_(c);/trt_channel_open_(c);/'
 bug full_by_a_look channel tries_two 'no order explains' \
     '/^static trt_status_code trt_send_poll_(/,/^}/s/    trt_latch_(.*/    if (!w \&\& trt_channel_full_(c)) return TRT_PENDING;\n&/'
 bug channel_freed_behind_one_latch channel freed_by_last 'freed memory\|data race' \

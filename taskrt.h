@@ -119,10 +119,11 @@ int main(void)
   A worker takes its LIFO slot (at most 3 times in a row), then its queue of 256 entries, its own
   forks, the injection queue, and then looks at what other workers have. Every 61 turns it looks
   at timers, fds and the injection queue first, whatever the load. Idle workers sleep; one of
-  them, the driver, sleeps until the next timer of any worker and in the fd poller. One more
-  thread looks at the workers while any is awake, every 10 ms (with one worker 100 ms; sooner if
-  stall_after is short): it gives away the LIFO slot of a worker that is stuck, sees to it that
-  somebody drives, and reports stalls.
+  them, the driver, sleeps until the next timer of any worker and in the fd poller. Before that a
+  worker spins for up to 50 us, as long as calls from other threads have come that soon of late; so
+  does a plain thread that waits for a task. One more thread looks at the workers while any is
+  awake, every 10 ms (with one worker 100 ms; sooner if stall_after is short): it gives away the
+  LIFO slot of a worker that is stuck, sees to it that somebody drives, and reports stalls.
 
   Completion, not polling: whoever completes an operation hands the result over and queues the
   task; a wake resumes the innermost frame directly. One atomic change of the task's state word

@@ -82,6 +82,7 @@ trt_unlatch_most_#2@TRT_LOAD_(&trt_sleepers_, relaxed)@false
 trt_pause_point_@TRT_LOAD_(&w->stopped, relaxed)@false
 trt_notified_settle_@missed || permit@false
 trt_notified_poll_@TRT_LOAD_(&n->rounds_, relaxed) != a->arg@false
+trt_recv_poll_@!trt_channel_dry_(c)@false
 trt_once_poll_@TRT_LOAD_(&o->state_, relaxed)@TRT_ONCE_BUSY_
 trt_runtime_shutdown@trt_live_(rt) == 0@false
 '

@@ -235,59 +235,39 @@ static void works(size_t i)
 static void works_0(void) { works(0); }
 static void works_1(void) { works(1); }
 static void calm_begins(void) { trt_calm_begin_(runtime); }
-static void idle_calm(size_t workers, uint32_t entries, bool calm, bool begins)
+
+/* Calm: nobody fences, until somebody goes to sleep. Or that begins, as work comes and somebody goes to sleep. The fence
+ * for all threads may be denied. */
+enum { IS_CALM = 1, BEGINS = 2, FENCED = 4 };
+static void idle(size_t workers, uint32_t entries, int how)
 {
     unsigned long t[3];
+    if (how & FENCED) model_allow_membarrier();
     bare(workers);
     TRT_STORE_(&done, 0u, relaxed);
-    if (calm) TRT_STORE_(&runtime->calm, (uint32_t)TRT_CALM_, relaxed);
+    if (how & IS_CALM) TRT_STORE_(&runtime->calm, (uint32_t)TRT_CALM_, relaxed);
     t[0] = thread(0, works_0);
     if (workers > 1) t[1] = thread(1, works_1);
-    if (begins) t[2] = thread(2, calm_begins);
+    if (how & BEGINS) t[2] = thread(2, calm_begins);
     for (uint32_t i = 1; i <= entries; i++) trt_inject_(runtime, entry_of(i));
     for (uint32_t n; (n = TRT_LOAD_(&done, acquire)) < entries;) trt_os_wait_(&done, n, TRT_FOREVER_);
     TRT_OR_(&runtime->signals, (uint32_t)TRT_SIGNAL_STOP_, seq_cst);
     for (size_t i = 0; i < workers; i++) trt_unpark_(runtime->workers[i]);
     for (size_t i = 0; i < workers; i++) model_join(t[i]);
-    if (begins) model_join(t[2]);
+    if (how & BEGINS) model_join(t[2]);
     bare_free();
 }
-static void idle_of(size_t workers, uint32_t entries) { idle_calm(workers, entries, false, false); }
-static void idle_one(void) { idle_of(1, 2); }
-static void idle_two(void) { idle_of(2, 2); }
-static void idle_two_for_one(void) { idle_of(2, 1); }
-
-/* Nobody fences, until somebody goes to sleep. */
-static void calm_one(void)
-{
-    model_allow_membarrier();
-    idle_calm(1, 2, true, false);
-}
-static void calm_two(void)
-{
-    model_allow_membarrier();
-    idle_calm(2, 2, true, false);
-}
-static void calm_denied(void) { idle_calm(1, 2, true, false); }
-static void calm_denied_two(void) { idle_calm(2, 2, true, false); }
-
-/* That begins as work comes and somebody goes to sleep. */
-static void calm_begin(void)
-{
-    model_allow_membarrier();
-    idle_calm(1, 2, false, true);
-}
-static void calm_begin_two(void)
-{
-    model_allow_membarrier();
-    idle_calm(2, 2, false, true);
-}
-static void calm_begin_again(void)
-{
-    model_allow_membarrier();
-    idle_calm(1, 2, true, true);
-}
-static void calm_begin_denied(void) { idle_calm(1, 2, false, true); }
+static void idle_one(void) { idle(1, 2, 0); }
+static void idle_two(void) { idle(2, 2, 0); }
+static void idle_two_for_one(void) { idle(2, 1, 0); }
+static void calm_one(void) { idle(1, 2, IS_CALM | FENCED); }
+static void calm_two(void) { idle(2, 2, IS_CALM | FENCED); }
+static void calm_denied(void) { idle(1, 2, IS_CALM); }
+static void calm_denied_two(void) { idle(2, 2, IS_CALM); }
+static void calm_begin(void) { idle(1, 2, BEGINS | FENCED); }
+static void calm_begin_two(void) { idle(2, 2, BEGINS | FENCED); }
+static void calm_begin_again(void) { idle(1, 2, IS_CALM | BEGINS | FENCED); }
+static void calm_begin_denied(void) { idle(1, 2, BEGINS); }
 
 /* What a worker has queued for itself while it is busy: another one comes for it. */
 static void helps(void)

@@ -1852,14 +1852,14 @@ extern "C" {
  * trt_channel_init(&c, capacity) - `capacity` messages, or TRT_UNBOUNDED.
  *   returns   TRT_OK | TRT_NO_MEMORY | TRT_MISUSE for 0
  *   owns      trt_channel_free, when nobody uses it any more; messages left are dropped as bytes
- *   memory    bounded: one allocation, of 512 bytes at least
+ *   memory    bounded: one allocation, of about 512 bytes at least
  * trt_send(&c, &value) - op: put a copy at the end, wait for room if it is full, in order.
  *   returns   TRT_OK | TRT_CLOSED, nothing sent | TRT_NO_MEMORY | TRT_MISUSE before init
  *   owns      the value is copied when the await suspends: a local is right
  *   cancel    safe: nothing was sent; the place in the queue is lost
  *   memory    while it waits, a message of more than 8 bytes is kept in the slabs; an unbounded
- *             channel never makes it wait, and allocates blocks of a page, of which it keeps up to
- *             four that are used up
+ *             channel never makes it wait, and allocates blocks of a page, or of one message that
+ *             is larger; it keeps some that are used up, four or one
  * trt_recv(&c, &out) - op: the first message; wait for one, in order. `out` may be NULL.
  *   returns   TRT_OK | TRT_CLOSED once it is closed and drained | TRT_MISUSE before init
  *   cancel    safe: no message is lost
@@ -2501,7 +2501,8 @@ static TRT_NOINLINE_ uint32_t trt_latch_slow_(trt_a32_ *latch)
 /* Spinning before a sleep, for about as long as a sleep and a wake take: that costs at most twice
  * what the better of the two would have (Karlin et al. 1991, Empirical studies of competitive
  * spinning), and less with what was learnt: after each time in vain it is left out twice as often.
- * On the way it gives way to other threads: one of them may be the waker. */
+ * It does not give way: a sched_yield takes the time slice of whoever else wants this processor,
+ * and who spins cannot be called back from there (4 ms a call, beside a busy process). */
 #define TRT_SPIN_NS_ 50000
 typedef struct trt_spin_ {
     uint8_t in_vain, left_out;
@@ -2524,19 +2525,21 @@ static void trt_spin_learn_(trt_spin_ *spin, bool paid)
     spin->left_out = (uint8_t)((1u << spin->in_vain) - 1);
 }
 
-/* Until *word is no longer `value`: true. */
-static bool trt_spin_while_(const trt_a32_ *word, uint32_t value)
+/* Until *word is no longer `value`: true. It has paid if that came soon: a thread that was taken
+ * off its processor, as others want it too, would have been back earlier from a sleep. */
+static bool trt_spin_while_(const trt_a32_ *word, uint32_t value, bool *paid)
 {
     trt_instant until = trt_after_(trt_clock_(), TRT_SPIN_NS_);
+    bool changed;
     int spins, i;
     for (spins = 1; spins <= TASKRT_TEST_SPINS; spins++) {
-        if (TRT_LOAD_(word, acquire) != value) return true;
+        if (TRT_LOAD_(word, relaxed) != value) break;
         for (i = 0; i < (TASKRT_TEST_SPINS < 16 ? 1 : 4); i++) TRT_PAUSE_();
-        if (spins % 16) continue;
-        if (trt_clock_() >= until) break;
-        TRT_SYS_(sched_yield)();
+        if (spins % 16 == 0 && trt_clock_() >= until) break;
     }
-    return TRT_LOAD_(word, acquire) != value;
+    changed = TRT_LOAD_(word, acquire) != value;
+    *paid = changed && trt_clock_() < until;
+    return changed;
 }
 
 static uint32_t trt_latch_value_(trt_a32_ *latch)
@@ -7722,10 +7725,10 @@ static void trt_thread_sleep_(trt_thread_waiter_ *t)
 {
     trt_spin_ *spin = &trt_here_.spin;
     uint32_t spins = 0;
-    bool woken = false;
-    if (trt_spin_pays_(spin)) {
-        woken = trt_spin_while_(&t->woken, 0);
-        trt_spin_learn_(spin, woken);
+    bool woken = TRT_LOAD_(&t->woken, acquire) != 0, paid;
+    if (!woken && trt_spin_pays_(spin)) {
+        woken = trt_spin_while_(&t->woken, 0, &paid);
+        trt_spin_learn_(spin, paid);
     }
     if (woken || !TRT_CAS_(&t->woken, &spins, 2u, acquire)) return;
     while (TRT_LOAD_(&t->woken, acquire) == 2) trt_os_wait_(&t->woken, 2, TRT_FOREVER_);
@@ -7791,8 +7794,7 @@ TRT_DEF_ trt_status_code trt_join_thread_(trt_ref_ ref, void *out)
  * each job took 30 times longer for jobs that do nothing: spawn_blocking.)
  *
  * One job after the other, each awaited, would be two sleeps and two wakes a job. So the thread
- * that has run one, and the worker that has nothing else to do, spin for a moment, see
- * trt_spin_pays_.
+ * that has run one spins for a moment, as the worker does that has nothing else to do, see >>idle.
  *
  * A job is queued, running, or over; the pool's latch guards that. A spawned job's cell says the
  * same by FRESH, which an abort clears to skip the job.
@@ -8090,10 +8092,12 @@ static bool trt_pool_sleep_(trt_runtime *rt, trt_pool_thread_ *t)
 static void trt_pool_linger_(trt_runtime *rt, trt_pool_thread_ *t)
 {
     trt_pool_ *pool = &rt->pool;
+    bool paid;
     if (pool->coming || pool->closed || !trt_spin_pays_(&t->spin)) return;
     pool->coming = true;
     trt_unlatch_(&pool->latch);
-    trt_spin_learn_(&t->spin, trt_spin_while_(&pool->queued, 0));
+    (void)trt_spin_while_(&pool->queued, 0, &paid);
+    trt_spin_learn_(&t->spin, paid);
     trt_latch_(&pool->latch);
     pool->coming = false;
 }
@@ -8765,8 +8769,8 @@ static bool trt_fds_unsure_(trt_runtime *rt)
     return false;
 }
 
-/* A round of maintenance. What sleepers have left in their lists has to be verified too. */
-static void trt_fds_round_(trt_worker_ *w)
+/* Complete the waits whose fds have become ready, unless somebody drives. */
+static void trt_fds_poll_(trt_worker_ *w)
 {
     trt_runtime *rt = w->rt;
     uint32_t nobody = 0;
@@ -8776,6 +8780,13 @@ static void trt_fds_round_(trt_worker_ *w)
         trt_poller_wait_(rt, 0);
         TRT_STORE_(&rt->driver, 0u, release); /* what the poller keeps goes to the next */
     }
+}
+
+/* A round of maintenance. What sleepers have left in their lists has to be verified too. */
+static void trt_fds_round_(trt_worker_ *w)
+{
+    trt_runtime *rt = w->rt;
+    trt_fds_poll_(w);
     w->fd_round++;
     if (TRT_LOAD_(&w->unsure, relaxed)) trt_fds_verify_(w, false);
     if (w->fd_round % TRT_FD_ROUNDS_ == 0 && TRT_LOAD_(&rt->sleeping, relaxed))
@@ -9220,14 +9231,19 @@ static void trt_see_closing_(trt_worker_ *w)
     trt_check_ended_(w->rt);
 }
 
-/* True: woken meanwhile. */
+/* True: woken meanwhile. Sleeping, it might have been the driver: so it looks at the fds first. */
 static bool trt_worker_spin_(trt_worker_ *w)
 {
     uint32_t spins = TRT_SPINS_;
+    bool woken, paid;
+    if (TRT_LOAD_(&w->rt->fds_waiting, relaxed)) {
+        trt_fds_poll_(w);
+        if (!trt_ring_empty_(w) || TRT_LOAD_(&w->lifo, relaxed)) return true;
+    }
     /* order: as where it sleeps on the word */
-    bool woken = trt_spin_while_(&w->wake, TRT_SPINS_) ||
-                 !TRT_CAS_(&w->wake, &spins, (uint32_t)TRT_ASLEEP_, relaxed);
-    trt_spin_learn_(&w->spin, woken && (w->solo || TRT_LOAD_(&w->rt->inject_len, relaxed)));
+    woken = trt_spin_while_(&w->wake, TRT_SPINS_, &paid) ||
+            !TRT_CAS_(&w->wake, &spins, (uint32_t)TRT_ASLEEP_, relaxed);
+    trt_spin_learn_(&w->spin, paid && (w->solo || TRT_LOAD_(&w->rt->inject_len, relaxed)));
     return woken;
 }
 
@@ -11088,8 +11104,8 @@ TRT_DEF_ void trt_oneshot_close_(trt_oneshot_ *oneshot)
  * latch is enough: free places that senders fill, messages that receivers take. So the ends of a
  * busy channel seldom meet. Whoever finds its stretch empty, and everybody who waits, wakes or
  * closes, takes both latches, that of the senders first; then all is as with one latch, and at the
- * end the stretches are made anew. (But for receivers who wait, the senders' is enough: there is
- * nothing to take, and so it stays.)
+ * end the stretches are made anew. (But the senders' is enough to wait for a message, and to hand
+ * one over: there is nothing to take, and so it stays.)
  *
  * A small ring has more places than it may have messages: it is not at its end that often.
  *
@@ -11125,7 +11141,7 @@ static void trt_channel_spare_(trt_channel_ *c, trt_block_ *block)
     const trt_block_ *spare = c->spare;
     int n;
     for (n = 0; spare; n++) spare = spare->next;
-    if (n == TRT_SPARE_BLOCKS_) {
+    if (n == (c->bytes <= TRT_BLOCK_BYTES_ ? TRT_SPARE_BLOCKS_ : 1)) {
         TASKRT_FREE(block);
         return;
     }

@@ -1245,12 +1245,6 @@ int model_sys_clock_gettime(int clock, struct timespec *time)
     return 0;
 }
 
-int model_sys_sched_yield(void)
-{
-    model_pause(__LINE__);
-    return 0;
-}
-
 static int64_t after_ns(int64_t ns) { return ns < 0 || ns > INT64_MAX / 2 ? INT64_MAX : M.clock + ns; }
 
 static long futex_wait(void *word, uint32_t expected, const struct timespec *at)

@@ -164,7 +164,6 @@ struct epoll_event;
 struct pollfd;
 long model_sys_syscall(long number, ...);
 int model_sys_clock_gettime(int clock, struct timespec *time);
-int model_sys_sched_yield(void);
 long model_sys_sysconf(int name);
 FILE *model_sys_fopen(const char *path, const char *mode);
 void *model_sys_malloc(size_t size);

@@ -411,11 +411,28 @@ static bool has_completed(const struct frame *f)
     return g->winner >= 0 || ((g->flags & TRT_GROUP_ALL_) && !atomic_load(&g->left));
 }
 
+/* Of an all: the branch that is left, if there is only one. */
+static int only_pending(const struct frame *f)
+{
+    int left = -1;
+    for (int i = 0; i < f->n; i++) {
+        if (f->w[i].status != PENDING)
+            continue;
+        if (left >= 0)
+            return -1;
+        left = i;
+    }
+    return left;
+}
+
 /* It did go unseen, and the abort that the model has seen came later. Wait i got its permits, if there are any. */
 static void complete_as_found(struct frame *f, int i)
 {
-    int object = i >= 0 && i < f->n ? object_of_op(f->w[i].op) : -1;
-    if (f->form == OP_ALL || f->form == OP_TRY_ALL || object < 0 || m.permits[object].available < f->w[i].n)
+    int object;
+    if (f->form == OP_ALL || f->form == OP_TRY_ALL)
+        i = only_pending(f);
+    object = i >= 0 && i < f->n ? object_of_op(f->w[i].op) : -1;
+    if (object < 0 || m.permits[object].available < f->w[i].n)
         return;
     f->state = WAITING;
     f->lost = false;

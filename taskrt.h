@@ -8964,7 +8964,7 @@ TRT_DEF_ trt_op trt_writable(int fd)
  *
  * Whoever falls asleep spins for a moment first, as long as that pays: another thread that talks to
  * a task, or a blocking job that it awaits, mostly calls again soon, and the wake is a store then,
- * not two visits to the kernel (xthread_wake: 0.45 us a round trip instead of 4 on one processor,
+ * not two visits to the kernel (xthread_wake: 0.5 us a round trip instead of 4 on one processor,
  * 40 on two). What another worker has found to do does not count: who comes too soon takes apart
  * what is faster on one worker (rwlock_10x20k_10pctw_yield with two: 50 -> 120 ns).
  *
@@ -11402,10 +11402,9 @@ static inline void trt_channel_shut_(trt_channel_ *c)
     c->used = 0;
 }
 
-/* Latched for senders, and unlatches. */
-static trt_status_code trt_channel_await_(trt_channel_ *c, trt_waiter_ *w)
+/* Latched for senders, and unlatches: what became of a receiver that was to wait. */
+static trt_status_code trt_channel_waits_(trt_channel_ *c, trt_status_code status)
 {
-    trt_status_code status = trt_enlist_(&c->receivers, w);
     if (c->receivers.head) trt_channel_shut_(c);
     trt_unlatch_(&c->put.latch);
     return status;
@@ -11426,7 +11425,7 @@ static TRT_NOINLINE_ trt_status_code trt_channel_recv_latched_(trt_channel_ *c, 
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
     trt_status_code status;
-    if (trt_channel_dry_(c)) return trt_channel_await_(c, w);
+    if (trt_channel_dry_(c)) return trt_channel_waits_(c, trt_enlist_(&c->receivers, w));
     trt_channel_enter_(c);
     status = trt_channel_get_(c, out, w, &wakes);
     trt_channel_leave_(c);
@@ -11556,10 +11555,7 @@ static void trt_send_cancel_(trt_waiter_ *w)
 
 static TRT_NOINLINE_ trt_status_code trt_recv_late_(trt_channel_ *c, trt_waiter_ *w, bool parked)
 {
-    trt_status_code status = trt_enlist_late_(&c->receivers, w, parked);
-    if (c->receivers.head) trt_channel_shut_(c);
-    trt_unlatch_(&c->put.latch);
-    return status;
+    return trt_channel_waits_(c, trt_enlist_late_(&c->receivers, w, parked));
 }
 
 static TRT_NOINLINE_ trt_status_code trt_recv_general_(trt_channel_ *c, trt_args_ *a,

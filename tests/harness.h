@@ -71,8 +71,10 @@ __attribute__((unused)) static void *harness_malloc(size_t size)
     if (fail_at && (call == fail_at || (call > fail_at && atomic_load(&harness_fail_forever))))
         return NULL;
     void *p = malloc(size);
-    if (p)
+    if (p) {
         atomic_fetch_add(&harness_blocks, 1);
+        memset(p, 0xA5, size); /* who reads what nobody wrote finds this, not the zeros of a fresh page */
+    }
     return p;
 }
 

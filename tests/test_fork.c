@@ -421,6 +421,51 @@ TEST(abort_of_a_tree_of_forks_unwinds_from_the_leaves)
     CHECK(strchr(letters, 'x') == NULL);
 }
 
+/* A sync that gives way before it has waited, and is aborted before it goes on: in a fork, in a slot that is new. */
+enum { MANY_LEAVES = 300, LEAVES_OF_A_TURN = 10 };
+struct counted_leaf { int i; trt_any_handle *task; };
+trt_async(int, counted_leaf)
+{
+    trt_body {
+        if (self->i == MANY_LEAVES - LEAVES_OF_A_TURN) trt_abort(*self->task);
+        trt_return(self->i);
+    }
+}
+struct gives_way { int i; trt_any_handle *task; };
+trt_async(int, gives_way)
+{
+    trt_body {
+        for (self->i = 0; self->i < MANY_LEAVES; self->i++) trt_fork(counted_leaf, NULL, .i = self->i, .task = self->task);
+        trt_await(trt_sync());
+        letter('x');
+    }
+}
+struct aborted_while_it_gives_way { trt_any_handle *task; };
+trt_async(int, aborted_while_it_gives_way)
+{
+    trt_body {
+        trt_fork(gives_way, NULL, .task = self->task);
+        trt_await(trt_sync());
+        letter('x');
+    }
+}
+struct aborts_what_gives_way { trt_any_handle task; };
+trt_async(int, aborts_what_gives_way)
+{
+    trt_body {
+        self->task = trt_any(trt_spawn(aborted_while_it_gives_way, .task = &self->task));
+        trt_await(trt_join(self->task, NULL));
+        CHECK_EQ(trt_status(), TRT_CANCELLED);
+    }
+}
+
+TEST(a_sync_that_has_given_way_may_be_aborted)
+{
+    CHECK_EQ(trt_run_with(&on_one_thread, aborts_what_gives_way, NULL), TRT_OK);
+    CHECK_EQ(trt_run_with(&on_one_worker, aborts_what_gives_way, NULL), TRT_OK);
+    CHECK_EQ(strlen(letters), 0);
+}
+
 struct fork_storm { int depth; atomic_int *lives; };
 trt_async(int, fork_storm)
 {

@@ -544,6 +544,36 @@ TEST(timers_fire_under_any_load)
     CHECK_EQ(trt_run_with(&on_one_worker, timer_load, NULL), TRT_OK);
 }
 
+/* Some come to the last instant from an earlier one; what is left of its slot then must not be overtaken. */
+struct in_line { int i; trt_instant first, then; int *next; };
+trt_async(int, in_line)
+{
+    trt_body {
+        if (self->first) trt_await(trt_sleep_until(self->first));
+        trt_await(trt_sleep_until(self->then));
+        CHECK_EQ(self->i, (*self->next)++);
+    }
+}
+struct line { bool two_steps; trt_instant then; int i, next; trt_handle(in_line) h[100]; };
+trt_async(int, line)
+{
+    trt_body {
+        self->then = trt_now() + (self->two_steps ? 500 : trt_ms(80));
+        for (self->i = 0; self->i < 100; self->i++)
+            self->h[self->i] = trt_spawn(in_line, .i = self->i, .then = self->then, .next = &self->next,
+                                         .first = self->two_steps && self->i >= 50 ? self->then - 400 : 0);
+        for (self->i = 0; self->i < 100; self->i++) trt_await(trt_join(self->h[self->i], NULL));
+        CHECK_EQ(self->next, 100);
+    }
+}
+
+TEST(timers_of_one_instant_fire_in_the_order_in_which_they_began)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, line, NULL), TRT_OK);
+    CHECK_EQ(trt_run_with(&on_virtual_clock, line, NULL, .two_steps = true), TRT_OK);
+    CHECK_EQ(trt_run_with(&on_one_thread, line, NULL), TRT_OK);
+}
+
 struct advances_to_the_end { trt_frame(later) l; trt_handle(later) h; int out; };
 trt_async(int, advances_to_the_end)
 {

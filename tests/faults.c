@@ -43,6 +43,7 @@ static void *faulty_malloc(size_t size)
     void *p = fails(MEMORY) ? NULL : malloc(size);
     if (p)
         atomic_fetch_add(&harness_blocks, 1);
+    harness_fill(p, size);
     return p;
 }
 static int faulty_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*f)(void *), void *argument)

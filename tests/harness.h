@@ -210,6 +210,9 @@ __attribute__((unused)) static long harness_rounds(long n)
 }
 #define ROUNDS(n) harness_rounds(n)
 
+/* Milliseconds within which what is ready has run: more of them where TASKRT_TEST_SLOW says so. */
+#define ENOUGH_MS(n) ((int64_t)((n) * 1e6 * harness_factor("TASKRT_TEST_SLOW")))
+
 /* A small random generator: the same numbers on every machine. */
 __attribute__((unused)) static uint64_t harness_random(uint64_t *state)
 {

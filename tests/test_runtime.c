@@ -402,8 +402,8 @@ TEST(shutdown_gives_up_cleanups_that_outlast_the_timeout)
     for (int i = 0; i < 10; i++)
         trt_detach(trt_spawn_on(rt, never_ends, .in_cleanup = &in_cleanup));
     trt_instant start = trt_now();
-    CHECK_EQ(trt_runtime_shutdown(rt, trt_ms(30)), TRT_TIMED_OUT);
-    CHECK(trt_now() - start >= trt_ms(30));
+    CHECK_EQ(trt_runtime_shutdown(rt, ENOUGH_MS(30)), TRT_TIMED_OUT);
+    CHECK(trt_now() - start >= ENOUGH_MS(30));
     CHECK_EQ(atomic_load(&in_cleanup), 10);
     CHECK_EQ(trt_runtime_free(rt), TRT_OK);
     CHECK_STR(letters, "");
@@ -864,7 +864,7 @@ TEST(what_is_given_up_in_a_sync_or_a_group_is_freed)
             CHECK_EQ(trt_runtime_start(&rt, config ? &on_two_workers : &on_one_worker), TRT_OK);
             for (int i = 0; i < 5; i++)
                 trt_detach(trt_spawn_on(rt, given_up, .how = how, .in_cleanup = &in_cleanup));
-            CHECK_EQ(trt_runtime_shutdown(rt, trt_ms(20)), TRT_TIMED_OUT);
+            CHECK_EQ(trt_runtime_shutdown(rt, ENOUGH_MS(20)), TRT_TIMED_OUT);
             CHECK(atomic_load(&in_cleanup) >= 5);
             CHECK_EQ(trt_runtime_free(rt), TRT_OK);
         }
@@ -879,7 +879,7 @@ TEST(a_thread_that_joins_after_a_shutdown_that_timed_out_is_answered)
     trt_handle(never_ends) a = trt_spawn_on(rt, never_ends, .in_cleanup = &in_cleanup);
     trt_handle(forever) b = trt_spawn_on(rt, forever, .linger = trt_s(100000));
     pthread_create(&before, NULL, joins_in_thread, &b);
-    CHECK_EQ(trt_runtime_shutdown(rt, trt_ms(20)), TRT_TIMED_OUT);
+    CHECK_EQ(trt_runtime_shutdown(rt, ENOUGH_MS(20)), TRT_TIMED_OUT);
     CHECK_EQ(trt_join_thread(a, NULL), TRT_CANCELLED);
     pthread_join(before, NULL);
     CHECK_EQ(trt_runtime_free(rt), TRT_OK);
@@ -923,7 +923,7 @@ TEST(members_of_a_set_that_have_ended_are_not_unlinked_again)
     CHECK_EQ(trt_runtime_start(&rt, &on_one_worker), TRT_OK);
     trt_detach(trt_spawn_on(rt, keeps_members, .channel = &channel, .begun = &begun, .over = &over));
     WAIT_UNTIL(atomic_load(&begun) == 3); /* in a poll that the shutdown does not interrupt before it waits */
-    CHECK_EQ(trt_runtime_shutdown(rt, trt_ms(20)), TRT_TIMED_OUT);
+    CHECK_EQ(trt_runtime_shutdown(rt, ENOUGH_MS(20)), TRT_TIMED_OUT);
     CHECK_EQ(trt_runtime_free(rt), TRT_OK);
     CHECK_EQ(atomic_load(&over), 3);
     CHECK_EQ(trt_try_send(&channel, &(int){7}), TRT_OK);

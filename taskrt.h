@@ -2699,9 +2699,8 @@ TRT_DEF_ const char *trt_strerror(trt_status_code status)
  * (The tail of a large frame lies in front of the cell instead, see >>slabs.)
  *
  * The state word decides every race about a strand. Its upper half is the generation of the slot:
- * it ends when the strand's result has been consumed, and makes every older handle stale. (A fork on
- * its parent's back has no handle, and leaves it as it was.) The lower
- * half holds flags:
+ * it ends when the strand's result has been consumed, and makes every older handle stale. (A fork
+ * on its parent's back has no handle, and leaves it as it was.) The lower half holds flags:
  *
  *     FRESH    spawned and never run: whoever clears it (the queue, or a joiner) runs it
  *     RUN      running, or owned by exactly one queue entry. (Not a fork on its parent's back.)
@@ -3234,10 +3233,11 @@ static TRT_COLD_ trt_status_code trt_misuse_(const char *function, const char *w
  * Memory for cells and groups comes in chunks of 64 KiB, aligned, so that a slot finds its chunk,
  * and with it its runtime and size class, by masking its own address. A worker frees into its own
  * list, whoever allocated (no return path, no read-modify-write), linked by `up`: `leaf` and the
- * frame's `cell_` are those of the next strand already. When that is a batch, it is put
- * by, and the one that was before passed on through one stack a class; an empty list takes the one
- * put by, or a batch from the stack (magazines: Bonwick and Adams 2001). Nothing goes back to
- * malloc before the runtime is freed: that is what lets a stale handle look at its slot.
+ * frame's `cell_` are those of the next strand already. When that is a batch, it is put by, and the
+ * one that was before passed on through one stack a class, linked by the `leaf` of its first; an
+ * empty list takes the one put by, or a batch from the stack (magazines: Bonwick and Adams 2001).
+ * Nothing goes back to malloc before the runtime is freed: that is what lets a stale handle look at
+ * its slot.
  *
  * A slot of 32 KiB or more has a chunk to itself, of several times 64 KiB if need be. What is to
  * find the chunk has to lie in its first 64 KiB: the slot's own address does, and so does the tail
@@ -3460,11 +3460,16 @@ static inline void trt_cell_free_(trt_cell_ *c)
     trt_slot_free_(c);
 }
 
-/* On a worker of its runtime. */
+/* On a worker of its runtime; a cell without an end of its generation, or with. */
+static inline void trt_slot_free_here_(trt_worker_ *w, trt_cell_ *c)
+{
+    trt_free_to_(w->rt, &w->cache, c, trt_chunk_of_(c)->class_index);
+}
+
 static inline void trt_cell_free_here_(trt_worker_ *w, trt_cell_ *c)
 {
     trt_generation_ends_(c);
-    trt_free_to_(w->rt, &w->cache, c, trt_chunk_of_(c)->class_index);
+    trt_slot_free_here_(w, c);
 }
 
 static void trt_cache_init_(trt_cache_ *cache, const trt_runtime *rt)
@@ -5586,29 +5591,30 @@ static TRT_NOINLINE_ bool trt_park_on_(trt_worker_ *w, trt_co *co, uint32_t kind
     return trt_park_here_(w, co, kind, obj, out, arg);
 }
 
+/* Record one without operands: what else of `wait` it needs, it writes when it waits. */
+static inline bool trt_record_kind_(trt_worker_ *w, trt_co *co, uint32_t kind)
+{
+    trt_cell_ *c = co->cell_;
+    TRT_STORE_(&w->at_pc, co->pc_, relaxed);
+    c->wait.kind = (uint8_t)kind;
+    c->wait.kept = 0; /* an abort before it waits looks at this */
+    c->flags |= TRT_SUSPENDED_;
+    return true;
+}
+
 static TRT_NOINLINE_ bool trt_await_yield_(trt_co *co)
 {
     trt_worker_ *w = trt_here_.worker;
-    trt_cell_ *c = co->cell_;
     if (!trt_may_try_(w, co)) return trt_await_slowly_(co, TRT_KIND_YIELD_, NULL, NULL, 0);
-    TRT_STORE_(&w->at_pc, co->pc_, relaxed);
-    c->wait.kind = TRT_KIND_YIELD_;
-    c->wait.kept = 0;
-    c->flags |= TRT_SUSPENDED_;
-    return true;
+    return trt_record_kind_(w, co, TRT_KIND_YIELD_);
 }
 
 static TRT_NOINLINE_ bool trt_await_sync_(trt_co *co)
 {
     trt_worker_ *w = trt_here_.worker;
-    trt_cell_ *c = co->cell_;
     if (!trt_may_try_(w, co) || !co->forked_)
         return trt_await_slowly_(co, TRT_KIND_SYNC_, NULL, NULL, 0);
-    TRT_STORE_(&w->at_pc, co->pc_, relaxed);
-    c->wait.kind = TRT_KIND_SYNC_; /* the rest only if it waits, see trt_sync_waits_ */
-    c->wait.kept = 0;
-    c->flags |= TRT_SUSPENDED_;
-    return true;
+    return trt_record_kind_(w, co, TRT_KIND_SYNC_);
 }
 
 static TRT_NOINLINE_ bool trt_await_call_(trt_co *co, void *child)
@@ -6394,7 +6400,7 @@ static inline bool trt_fork_is_over_(trt_worker_ *w, trt_cell_ *c, int step)
                       (c->flags & (TRT_OWN_PANIC_ | TRT_SAW_PANIC_ | TRT_DRAINED_))))
         return false;
     trt_fork_note_(c, (trt_status_code)co->result_);
-    trt_free_to_(w->rt, &w->cache, c, trt_chunk_of_(c)->class_index); /* it has no name */
+    trt_slot_free_here_(w, c); /* it has no name, and no generation ends: see above */
     return true;
 }
 

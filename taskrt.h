@@ -117,9 +117,10 @@ int main(void)
      another thread   --> injection queue --> any worker              timer and for the fds
 
   A worker takes its LIFO slot (at most 3 times in a row), then its queue of 256 entries, its own
-  forks, the injection queue, and then looks at what other workers have. Every 61 turns it looks
-  at timers, fds and the injection queue first, whatever the load. Idle workers sleep; one of
-  them, the driver, sleeps until the next timer of any worker and in the fd poller. Before that a
+  forks, the injection queue, and then looks at what other workers have. Every 61 polls it looks
+  at timers, fds and the injection queue first, whatever the load (children that are run in place
+  of a sync or a join count, but are not interrupted: 190 at most). Idle workers sleep; one of them,
+  the driver, sleeps until the next timer of any worker and in the fd poller. Before that a
   worker spins for up to 50 us, as long as calls from other threads have come that soon of late; so
   does a plain thread that waits for a task. One more thread looks at the workers while any is
   awake, every 10 ms (with one worker 100 ms; sooner if stall_after is short): it gives away the
@@ -272,7 +273,8 @@ int main(void)
   A sleep is never early. Timers sit in a wheel per worker with slots of 2^20 ns (1.05 ms) and
   fire at the end of their slot. A duration counts from the await that starts it, so a deadline
   over several awaits is written with trt_sleep_until or trt_within_until. On the real clock it
-  begins when the worker next reads the clock: before it sleeps, or after 61 polls at the latest.
+  begins when the worker next reads the clock: before it sleeps, or after 61 polls (190 in a tree of
+  forks) at the latest.
 
   trt_interval: the first tick is at once. A tick seen more than 5 ms late is missed: TRT_BURST
   makes up for it, TRT_DELAY moves the schedule, TRT_SKIP goes on with the next in the old
@@ -281,8 +283,8 @@ int main(void)
   virtual_clock (implies current_thread): time stands still while anything can run or a blocking
   job is queued or running, and then jumps to the next timer, exact to the nanosecond.
   trt_advance(d) moves it by hand. If every task waits and nothing can wake them, "deadlock" and a
-  dump are printed, and waiting threads get TRT_CANCELLED. A `seed` on a current_thread runtime
-  picks the next task at random, the same for the same seed.
+  dump are printed, and waiting threads get TRT_CANCELLED, now and on this runtime ever after. A
+  `seed` on a current_thread runtime picks the next task at random, the same for the same seed.
 
 --------------------------------------------------------------------------------------------------
 >>config
@@ -2793,6 +2795,7 @@ typedef struct trt_group_ { /* several operations awaited as one: see >>groups *
     uint8_t flags, n, timers, first, begun;
     bool parked;             /* its strand is, or has been: others may decide */
     bool settling, deadline; /* deadline: made for one operation, not by the user */
+    bool untried;            /* nothing has looked yet whether one of them is complete */
     trt_waiter_ member[];    /* n, then a timer for each of them that has a deadline */
 } trt_group_;
 
@@ -2904,7 +2907,8 @@ typedef struct trt_worker_ {
     trt_cell_ *cur;
     const char *stack_base;
     uint32_t index;
-    uint32_t turns, looks; /* until the next look at what must not wait; how many there were */
+    uint32_t turns;        /* until the next look at what must not wait */
+    uint32_t looks, at_look; /* how many there were; the polls at the last */
     uint32_t lifo_run;
     int32_t budget;
     bool solo; /* the only worker: nobody steals */
@@ -2932,6 +2936,7 @@ typedef struct trt_worker_ {
     /* waits for fds that the poller was not told of, see >>impl-fds */
     _Atomic(struct trt_fd_ *) unsure;
     uint32_t fd_round;
+    trt_instant fd_looked; /* the last of these rounds; 0 behind a sleep */
     uint32_t tiny;        /* forks in a row that were not worth stealing */
     trt_spin_ spin;       /* for a call from outside */
     trt_instant gave_way; /* when a budget was used up last, see trt_soon_ */
@@ -2956,6 +2961,7 @@ typedef struct trt_fd_ { /* see >>impl-fds */
     trt_list_ readers, writers;
 } trt_fd_;
 
+enum { TRT_READ_ = 1, TRT_WRITE_ = 2 };
 #define TRT_FD_SHARDS_ 16u
 typedef struct trt_fds_ { trt_a32_ latch; uint32_t size, used; trt_fd_ **table; } trt_fds_;
 
@@ -4393,7 +4399,7 @@ static trt_op trt_op_(uint32_t kind, void *obj, void *out, uint64_t arg)
  *
  * Most timers are deadlines that are never reached. So a duration is not looked up on the clock,
  * which costs more than all the rest, when its await suspends: it goes into a list, and begins when
- * its worker next looks at the clock, before it sleeps or after 61 polls at most (or when the watch
+ * its worker next looks at the clock, before it sleeps or some 61 polls later (or when the watch
  * thread finds it stuck). That makes it late, never early; and a wait that ends before costs no
  * clock at all. On the virtual clock, which is a variable, nothing is put off.
  */
@@ -5451,6 +5457,7 @@ static TRT_NOINLINE_ void trt_check_ops_(trt_worker_ *w, trt_co *co, const trt_o
 
 static trt_group_ *trt_group_new_(trt_worker_ *w, trt_co *co, const trt_op *op);
 static trt_group_ *trt_deadline_new_(trt_worker_ *w, trt_co *co, const trt_op *op);
+static trt_status_code trt_fd_try_now_(trt_co *co, const trt_op *op, uint32_t direction);
 
 static bool trt_deadline_(const trt_op *op)
 {
@@ -5962,6 +5969,15 @@ static inline void trt_member_timer_(trt_worker_ *w, trt_waiter_ *m, uint32_t in
     }
 }
 
+/* A coroutine has to be run to know. */
+static bool trt_any_call_(const trt_op *ops, uint32_t n)
+{
+    uint32_t i;
+    for (i = 0; i < n; i++)
+        if (ops[i].kind_ == TRT_KIND_CALL_) return true;
+    return false;
+}
+
 static trt_group_ *trt_group_alloc_(trt_worker_ *w, trt_co *co, uint32_t flags, uint32_t n,
                                     uint32_t timers)
 {
@@ -5976,6 +5992,7 @@ static trt_group_ *trt_group_alloc_(trt_worker_ *w, trt_co *co, uint32_t flags, 
     g->inside = 0;
     g->n = g->timers = g->first = g->begun = 0;
     g->parked = g->settling = g->deadline = false;
+    g->untried = (flags & TRT_GROUP_ALL_) || (co->cell_->flags & TRT_RETRY_);
     return g;
 }
 
@@ -5999,6 +6016,7 @@ static trt_group_ *trt_group_new_(trt_worker_ *w, trt_co *co, const trt_op *op)
     for (i = 0; i < n && !(flags & TRT_GROUP_ALL_); i++) timers += trt_deadline_(&ops[i]);
     g = trt_group_alloc_(w, co, flags, n, timers);
     if (!g) return NULL;
+    if (trt_any_call_(ops, n)) g->untried = true;
     if (!(flags & TRT_GROUP_BIASED_)) g->first = (uint8_t)(trt_mix_(&w->rng) % n);
     for (i = 0; i < n; i++) {
         g->n++;
@@ -6013,19 +6031,25 @@ static trt_group_ *trt_group_new_(trt_worker_ *w, trt_co *co, const trt_op *op)
     return g;
 }
 
+/* An fd is looked at, whatever the poller would tell: the others are complete or not right now. */
+static trt_status_code trt_member_try_(trt_co *co, trt_op *op)
+{
+    if (op->kind_ == TRT_KIND_READABLE_) return trt_fd_try_now_(co, op, TRT_READ_);
+    if (op->kind_ == TRT_KIND_WRITABLE_) return trt_fd_try_now_(co, op, TRT_WRITE_);
+    return trt_kinds_[op->kind_].poll(co, &op->args_, NULL);
+}
+
 /* The quick look, before anything is allocated: has one of an `any` completed already? */
 static trt_status_code trt_group_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
 {
     trt_op *ops = (trt_op *)args->obj;
     uint32_t flags = (uint32_t)args->arg & 255u, n = (uint32_t)(args->arg >> 8), first = 0, i;
     (void)w;
-    if (flags & TRT_GROUP_ALL_) return TRT_PENDING;
-    for (i = 0; i < n; i++)
-        if (ops[i].kind_ == TRT_KIND_CALL_) return TRT_PENDING; /* it has to be run to know */
+    if ((flags & TRT_GROUP_ALL_) || trt_any_call_(ops, n)) return TRT_PENDING;
     if (!(flags & TRT_GROUP_BIASED_)) first = (uint32_t)(trt_mix_(&trt_here_.worker->rng) % n);
     for (i = 0; i < n; i++) {
         uint32_t k = (first + i) % n;
-        trt_status_code status = trt_kinds_[ops[k].kind_].poll(co, &ops[k].args_, NULL);
+        trt_status_code status = trt_member_try_(co, &ops[k]);
         if (status == TRT_PENDING) continue;
         co->chosen_ = (int8_t)k;
         return status;
@@ -8358,27 +8382,31 @@ static bool trt_job_cancel_strand_(trt_waiter_ *w)
  * task makes no system call: on a busy server the next edge comes before anybody would sleep. Two
  * things can go wrong, and neither is told by an edge: the fd was ready all the time (its reader
  * has left some), or it was closed and its number used again (the kernel has forgotten it). So such
- * a wait is `unsure`: its record is in a list of the worker. The worker verifies it some rounds of
- * maintenance after the wait began. If all workers sleep, the last to fall asleep verifies all
- * lists after a nap. If a worker is stuck, the watch thread does. To verify is to look at the level
- * and, if the fd is not ready, to arm it again: the kernel looks once more, and an fd that it does
- * not know is added, under a new generation that tells late events of the old one apart.
+ * a wait is `unsure`: its record is in a list of the worker. The worker verifies it 16 rounds of
+ * maintenance after the wait began, or in the first round that is 16 ms later: rounds may be long.
+ * If all workers sleep, the last to fall asleep verifies all lists after a nap of 100 us; who falls
+ * asleep while others work does so after 1 ms. If a worker is stuck, the watch thread does. To
+ * verify is to look at the level and, if the fd is not ready, to arm it again: the kernel looks
+ * once more, and an fd that it does not know is added, under a new generation that tells late
+ * events of the old one apart.
  *
  *   task     another task's wait for the same fd is probably one for another file: it looks and
  *            arms, as the first does
+ *   hurried  so does a wait in a group, or with a deadline of less than a second: it might be over
+ *            before anybody verifies it
+ *   often    above 0 they all do, because one was found ready only when it was verified, or for
+ *            another file; what finds that again raises it, what does not lowers it
  *   missed   an edge came while nobody waited: the next wait begins with a look
- *   often    above 0 waits begin with a look, because one was found ready only when it was
- *            verified; looks that find it ready raise it, those that do not lower it
  *   harvest  if the wait began while a worker was in the poller, the event that it brings may be
  *            older: of data that have been read since, or of another file. It counts if a look
  *            confirms it
  *
  * A look is poll() for one fd.
  */
-enum { TRT_READ_ = 1, TRT_WRITE_ = 2 };
-enum { TRT_FD_OFTEN_ = 8, TRT_FD_ROUNDS_ = 16, TRT_FD_NAP_NS_ = 100000 };
+enum { TRT_FD_OFTEN_ = 8, TRT_FD_ROUNDS_ = 16, TRT_FD_ROUND_NS_ = 1000000 };
+enum { TRT_FD_NAP_NS_ = 100000, TRT_FD_LONG_NAP_NS_ = 1000000 };
 
-static void trt_fd_event_(trt_runtime *rt, int fd, uint32_t generation, uint32_t ready,
+static void trt_fd_event_(trt_runtime *rt, int fd, uint32_t generation, uint32_t ready, int error,
                           trt_wakes_ *wakes);
 static void trt_driver_again_(trt_runtime *rt);
 
@@ -8471,7 +8499,7 @@ static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
         if (e & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) ready |= TRT_READ_;
         if (e & (EPOLLOUT | EPOLLHUP | EPOLLERR)) ready |= TRT_WRITE_;
         trt_fd_event_(rt, (int)(uint32_t)events[i].data.u64, (uint32_t)(events[i].data.u64 >> 32),
-                      ready, &wakes);
+                      ready, 0, &wakes);
     }
     trt_wake_(&wakes);
 }
@@ -8586,7 +8614,7 @@ static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
         uint32_t ready = 0;
         if (e & (POLLIN | POLLHUP | POLLERR | POLLNVAL)) ready |= TRT_READ_;
         if (e & (POLLOUT | POLLHUP | POLLERR | POLLNVAL)) ready |= TRT_WRITE_;
-        if (ready) trt_fd_event_(rt, set[i].fd, 0, ready, &wakes);
+        if (ready) trt_fd_event_(rt, set[i].fd, 0, ready, e & POLLNVAL ? EBADF : 0, &wakes);
     }
     trt_wake_(&wakes);
 }
@@ -8633,7 +8661,7 @@ static void trt_poller_wait_(trt_runtime *rt, trt_duration timeout)
             continue;
         }
         if (events[i].flags & (EV_EOF | EV_ERROR)) ready = TRT_READ_ | TRT_WRITE_;
-        trt_fd_event_(rt, (int)events[i].ident, 0, ready, &wakes);
+        trt_fd_event_(rt, (int)events[i].ident, 0, ready, 0, &wakes);
     }
     trt_wake_(&wakes);
 }
@@ -8723,13 +8751,14 @@ static trt_fds_ *trt_shard_(trt_runtime *rt, int fd)
     return &rt->fds[(uint32_t)fd % TRT_FD_SHARDS_];
 }
 
-static void trt_fd_complete_(trt_runtime *rt, trt_list_ *list, trt_wakes_ *wakes)
+static void trt_fd_complete_(trt_runtime *rt, trt_list_ *list, int error, trt_wakes_ *wakes)
 {
     trt_waiter_ *w;
     while ((w = list->head) != NULL) {
         trt_list_remove_(list, w);
         TRT_SUB_(&rt->fds_waiting, 1u, relaxed);
-        trt_claim_(w, TRT_OK, wakes);
+        w->error = (uint16_t)error; /* who loses it passes this latch */
+        trt_claim_(w, error ? TRT_ERRNO : TRT_OK, wakes);
     }
 }
 
@@ -8770,22 +8799,22 @@ static void trt_fd_learn_(trt_fd_ *record, uint32_t directions, int by)
     }
 }
 
-static void trt_fd_ready_(trt_runtime *rt, trt_fd_ *record, uint32_t ready, trt_wakes_ *wakes)
+static void trt_fd_ready_(trt_runtime *rt, trt_fd_ *record, uint32_t ready, int error,
+                          trt_wakes_ *wakes)
 {
-    if (ready & TRT_READ_) trt_fd_complete_(rt, &record->readers, wakes);
-    if (ready & TRT_WRITE_) trt_fd_complete_(rt, &record->writers, wakes);
+    if (ready & TRT_READ_) trt_fd_complete_(rt, &record->readers, error, wakes);
+    if (ready & TRT_WRITE_) trt_fd_complete_(rt, &record->writers, error, wakes);
 }
 
-/* Latched: arm it for those that still wait. If that fails it was closed: their next call says
- * why. */
+/* Latched: arm it for those that still wait. If that fails it was closed. */
 static void trt_fd_rearm_(trt_runtime *rt, trt_fd_ *record, trt_wakes_ *wakes)
 {
     uint32_t left = trt_fd_interest_(record);
-    if (left && trt_poller_arm_(rt, record, left) != 0)
-        trt_fd_ready_(rt, record, TRT_READ_ | TRT_WRITE_, wakes);
+    int error = left ? trt_poller_arm_(rt, record, left) : 0;
+    if (error) trt_fd_ready_(rt, record, TRT_READ_ | TRT_WRITE_, error, wakes);
 }
 
-static void trt_fd_event_(trt_runtime *rt, int fd, uint32_t generation, uint32_t ready,
+static void trt_fd_event_(trt_runtime *rt, int fd, uint32_t generation, uint32_t ready, int error,
                           trt_wakes_ *wakes)
 {
     trt_fds_ *fds = trt_shard_(rt, fd);
@@ -8794,11 +8823,10 @@ static void trt_fd_event_(trt_runtime *rt, int fd, uint32_t generation, uint32_t
     record = trt_fd_record_(fds, fd, false);
     if (record && record->generation == generation) {
         uint32_t awaited = ready & trt_fd_interest_(record);
-        int error;
         if (TRT_POLLER_KEEPS_ && awaited && record->harvest == TRT_LOAD_(&rt->harvest, relaxed))
             awaited = trt_fd_look_(fd, awaited, &error);
         record->missed |= ready & ~awaited;
-        trt_fd_ready_(rt, record, awaited, wakes);
+        trt_fd_ready_(rt, record, awaited, error, wakes);
         if (!TRT_POLLER_KEEPS_) {
             record->armed = 0;
             trt_fd_rearm_(rt, record, wakes);
@@ -8827,14 +8855,15 @@ static void trt_fd_unsure_(trt_worker_ *w, trt_fd_ *record)
 
 static void trt_fd_verify_(trt_runtime *rt, trt_fd_ *record, trt_wakes_ *wakes)
 {
-    uint32_t interest = trt_fd_interest_(record), ready;
+    uint32_t interest = trt_fd_interest_(record), ready, generation = record->generation;
     int error;
     if (!interest) return;
     ready = trt_fd_look_(record->fd, interest, &error);
     trt_fd_learn_(record, ready, TRT_FD_OFTEN_);
     if (ready) record->armed = 0; /* for all we know: the next wait arms it */
-    trt_fd_ready_(rt, record, ready, wakes);
+    trt_fd_ready_(rt, record, ready, error, wakes);
     trt_fd_rearm_(rt, record, wakes);
+    if (record->generation != generation) trt_fd_learn_(record, interest, TRT_FD_OFTEN_);
 }
 
 /* Verify the waits that `of` is unsure of; those that began lately only if `all`. */
@@ -8870,17 +8899,19 @@ static uint32_t trt_awake_most_(const trt_runtime *rt)
     return rt->current_thread ? 1 : TRT_LOAD_(&rt->started, relaxed);
 }
 
-/* Everybody sleeps: is there something to verify? Behind the fence of trt_worker_sleep_: the last
- * who comes there sees them all, and what they have left. */
-static bool trt_fds_unsure_(trt_runtime *rt)
+/* Before a sleep: how long may it be, until something has to be verified? 0: there is nothing.
+ * Behind the fence of trt_worker_sleep_: the last who comes there sees them all, and what they have
+ * left. Who sleeps while others work looks after what is its own. */
+static trt_duration trt_fds_nap_(const trt_worker_ *w)
 {
+    trt_runtime *rt = w->rt;
     size_t i;
-    if (!TRT_POLLER_KEEPS_ || !TRT_LOAD_(&rt->fds_waiting, relaxed) ||
-        TRT_LOAD_(&rt->sleeping, relaxed) < trt_awake_most_(rt))
-        return false;
+    if (!TRT_POLLER_KEEPS_ || !TRT_LOAD_(&rt->fds_waiting, relaxed)) return 0;
+    if (TRT_LOAD_(&rt->sleeping, relaxed) < trt_awake_most_(rt))
+        return TRT_LOAD_(&w->unsure, relaxed) ? TRT_FD_LONG_NAP_NS_ : 0;
     for (i = 0; i < rt->n_workers; i++)
-        if (TRT_LOAD_(&rt->workers[i]->unsure, relaxed)) return true;
-    return false;
+        if (TRT_LOAD_(&rt->workers[i]->unsure, relaxed)) return TRT_FD_NAP_NS_;
+    return 0;
 }
 
 /* Complete the waits whose fds have become ready, unless somebody drives. */
@@ -8900,22 +8931,30 @@ static void trt_fds_poll_(trt_worker_ *w)
 static void trt_fds_round_(trt_worker_ *w)
 {
     trt_runtime *rt = w->rt;
+    trt_instant now = trt_clock_(), took = w->fd_looked ? now - w->fd_looked : 0;
+    uint32_t before = w->fd_round;
     trt_fds_poll_(w);
-    w->fd_round++;
+    w->fd_looked = now;
+    w->fd_round += 1 + (uint32_t)(took / TRT_FD_ROUND_NS_); /* a long one counts for several */
     if (TRT_LOAD_(&w->unsure, relaxed)) trt_fds_verify_(w, false);
-    if (w->fd_round % TRT_FD_ROUNDS_ == 0 && TRT_LOAD_(&rt->sleeping, relaxed))
+    if (w->fd_round / TRT_FD_ROUNDS_ != before / TRT_FD_ROUNDS_ &&
+        TRT_LOAD_(&rt->sleeping, relaxed))
         trt_fds_verify_all_(rt);
 }
 
-/* The wait of a group may be over before anybody verifies it: it looks. But for a deadline that is
- * far enough away. */
+/* With a deadline: is it so near that the wait may be over before anybody verifies it? */
 static bool trt_fd_hurried_(trt_waiter_ *w)
 {
     const trt_group_ *g;
     if (w->mode != TRT_MODE_MEMBER_) return false;
     g = trt_group_of_(w);
     return !g->deadline || g->member[1].kind != TRT_KIND_SLEEP_ ||
-           g->member[1].args.arg < (uint64_t)trt_ms(10);
+           g->member[1].args.arg < (uint64_t)trt_s(1);
+}
+
+static bool trt_fd_hurried_op_(const trt_op *op)
+{
+    return op->until_ != TRT_FOREVER_ || op->within_ < trt_s(1);
 }
 
 static uint64_t trt_fd_task_(const trt_co *co)
@@ -8924,21 +8963,32 @@ static uint64_t trt_fd_task_(const trt_co *co)
 }
 
 /* Will the poller tell when it gets ready? */
-static bool trt_fd_kept_(const trt_fd_ *record, uint32_t direction, uint64_t task)
+static bool trt_fd_kept_(const trt_fd_ *record, uint32_t direction, uint64_t task, bool hurried)
 {
-    return TRT_POLLER_KEEPS_ && (record->armed & direction) &&
-           record->of[direction - 1].task == task;
+    return TRT_POLLER_KEEPS_ && (record->armed & direction) && !hurried &&
+           record->of[direction - 1].task == task && !record->of[direction - 1].often;
+}
+
+/* Was the operation registered without a try? (A group has taken note.) */
+static bool trt_fd_untried_(trt_waiter_ *w)
+{
+    return w->mode == TRT_MODE_MEMBER_ && trt_group_of_(w)->untried;
 }
 
 /* Latched: TRT_PENDING, or what the wait ends with at once. */
 static trt_status_code trt_fd_begin_(trt_runtime *rt, trt_fd_ *record, uint32_t direction,
                                      bool kept, trt_waiter_ *w)
 {
+    uint32_t generation = record->generation;
+    bool look = trt_fd_untried_(w), ready = false;
     int error = 0;
-    bool ready = false;
-    if (!kept) {
-        error = trt_poller_arm_(rt, record, trt_fd_interest_(record) | direction);
-    } else if ((record->missed & direction) || trt_fd_hurried_(w)) {
+    if (!kept) error = trt_poller_arm_(rt, record, trt_fd_interest_(record) | direction);
+    if (generation && record->generation != generation)
+        trt_fd_learn_(record, direction, TRT_FD_OFTEN_); /* the number was used again */
+    if (error == EPERM) look = true; /* a file that epoll does not take: it is always ready */
+    else if (error) look = false;
+    else look = look || (record->missed & direction);
+    if (look) {
         record->missed &= ~direction;
         ready = trt_fd_look_(record->fd, direction, &error) != 0;
     }
@@ -8962,7 +9012,7 @@ static trt_status_code trt_fd_register_(uint64_t task, int fd, uint32_t directio
     trt_latch_(&fds->latch);
     w->args.obj = rt;
     record = trt_fd_record_(fds, fd, true);
-    kept = record && trt_fd_kept_(record, direction, task);
+    kept = record && trt_fd_kept_(record, direction, task, trt_fd_hurried_(w));
     if (record) {
         record->of[direction - 1].task = task;
         status = trt_fd_begin_(rt, record, direction, kept, w);
@@ -8982,31 +9032,46 @@ static trt_status_code trt_fd_register_(uint64_t task, int fd, uint32_t directio
 }
 
 /* Before the wait: is it ready now? No, as far as anybody knows, if the poller would have told. */
-static bool trt_fd_try_(trt_co *co, int fd, uint32_t direction, int *error)
+static bool trt_fd_try_(trt_co *co, int fd, uint32_t direction, bool hurried, int *error)
 {
     trt_fds_ *fds = trt_shard_(trt_here_.worker->rt, fd);
     trt_fd_ *record;
-    bool kept, ready = false;
+    bool ready = false;
     trt_latch_(&fds->latch);
     record = trt_fd_record_(fds, fd, false);
-    kept = record && trt_fd_kept_(record, direction, trt_fd_task_(co));
-    if (!kept || (record->missed & direction) || record->of[direction - 1].often) {
-        if (kept) record->missed &= ~direction;
+    if (!record || !trt_fd_kept_(record, direction, trt_fd_task_(co), hurried) ||
+        (record->missed & direction)) {
+        if (record) record->missed &= ~direction;
         ready = trt_fd_look_(fd, direction, error) != 0;
-        if (kept) trt_fd_learn_(record, direction, ready ? 2 : -1);
+        if (record) trt_fd_learn_(record, direction, ready ? 0 : -1);
     }
     trt_unlatch_(&fds->latch);
     return ready;
 }
 
-static trt_status_code trt_fd_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w, uint32_t direction)
+static trt_status_code trt_fd_looked_(trt_co *co, int fd, uint32_t direction, bool hurried)
 {
-    int fd = (int)(uint32_t)args->arg, error = EBADF;
-    if (w) return trt_fd_register_(trt_fd_task_(co), fd, direction, w);
-    if (fd >= 0 && !trt_fd_try_(co, fd, direction, &error)) return TRT_PENDING;
+    int error = EBADF;
+    if (fd >= 0 && !trt_fd_try_(co, fd, direction, hurried, &error)) return TRT_PENDING;
     if (!error) return TRT_OK;
     co->cell_->wait.error = (uint16_t)error;
     return TRT_ERRNO;
+}
+
+static trt_status_code trt_fd_try_now_(trt_co *co, const trt_op *op, uint32_t direction)
+{
+    return trt_fd_looked_(co, (int)(uint32_t)op->args_.arg, direction, true);
+}
+
+static trt_status_code trt_fd_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w, uint32_t direction)
+{
+    int fd = (int)(uint32_t)args->arg;
+    if (w && fd >= 0) return trt_fd_register_(trt_fd_task_(co), fd, direction, w);
+    if (!w) /* they are those of an operation */
+        return trt_fd_looked_(co, fd, direction,
+                              trt_fd_hurried_op_(TRT_CONTAINER_(trt_op, args_, args)));
+    w->error = EBADF;
+    return trt_take_(w) ? TRT_ERRNO : TRT_REFUSED_;
 }
 
 static trt_status_code trt_readable_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
@@ -9385,6 +9450,7 @@ static void trt_worker_sleep_(trt_worker_ *w)
     bool closing, all_seen, nap = false, relied_on = w->searching;
     bool spins = trt_spin_pays_(&w->spin);
     TRT_STORE_(&w->at_cell, NULL, relaxed);
+    w->fd_looked = 0;
     /* Takes back the last unpark, and sees what it was for: a `woken` or a gate has no fence. */
     TRT_SWAP_(&w->wake, spins ? (uint32_t)TRT_SPINS_ : TRT_ASLEEP_, relaxed); /* and the fence */
     TRT_ADD_(&rt->sleeping, 1u, seq_cst); /* order: fences */
@@ -9398,9 +9464,10 @@ static void trt_worker_sleep_(trt_worker_ *w)
     closing = trt_closing_unseen_(w);
     if (!closing && !trt_any_work_(w) && !(rt->virtual_clock && trt_virtual_idle_(w))) {
         trt_instant until = trt_sleep_limit_(rt);
+        trt_duration most = all_seen ? trt_fds_nap_(w) : TRT_FD_NAP_NS_;
         relied_on = false;
-        nap = !all_seen || trt_fds_unsure_(rt);
-        if (nap) until = trt_after_(trt_clock_(), TRT_FD_NAP_NS_);
+        nap = most != 0;
+        if (nap) until = trt_after_(trt_clock_(), most);
         TRT_COUNT_(&w->parks, 1u);
         if (!spins || !trt_worker_spin_(w)) trt_worker_block_(w, until, nap);
         nap = nap && trt_clock_() >= until;
@@ -9452,13 +9519,24 @@ static void trt_found_(trt_worker_ *w)
     if (trt_any_queued_(w->rt)) trt_notify_(w->rt); /* the chain goes on */
 }
 
+/* Is it time to look at what must not wait? After so many turns, or so many polls: a turn may run a
+ * great many children on the back of a strand. (These must not bring the own forks forward: a tree
+ * would be taken apart from its root.) */
+static inline bool trt_look_due_(trt_worker_ *w)
+{
+    uint32_t polls = (uint32_t)TRT_LOAD_(&w->polls, relaxed) - w->at_look;
+    return TRT_UNLIKELY_(--w->turns == 0 || polls > TRT_MAINTENANCE_);
+}
+
 /* A look at what must not wait however much there is to run here: true if it ran something. */
 static bool trt_maintain_(trt_worker_ *w)
 {
     trt_runtime *rt = w->rt;
     uintptr_t entry;
     trt_cell_ *fork;
-    w->turns = TRT_MAINTENANCE_;
+    bool forks = w->turns == 0;
+    if (forks) w->turns = TRT_MAINTENANCE_;
+    w->at_look = (uint32_t)TRT_LOAD_(&w->polls, relaxed);
     if (trt_closing_unseen_(w)) trt_see_closing_(w);
     if (!rt->virtual_clock) {
         if (++w->looks % 4 == 0) trt_run_all_timers_(w);
@@ -9470,7 +9548,7 @@ static bool trt_maintain_(trt_worker_ *w)
     trt_calm_(w);
     /* Its oldest, so nobody starves; in turns with what comes from elsewhere, as there may always be
      * one. */
-    fork = trt_deque_empty_(w) || w->fork_before ? NULL : trt_deque_steal_(w);
+    fork = !forks || w->fork_before || trt_deque_empty_(w) ? NULL : trt_deque_steal_(w);
     w->fork_before = fork != NULL;
     if (fork) { /* who searches has none, so this worker does not */
         w->budget = TRT_BUDGET_;
@@ -9541,7 +9619,7 @@ static bool trt_work_(trt_worker_ *w)
 {
     uintptr_t entry;
     trt_cell_ *fork;
-    if (TRT_UNLIKELY_(--w->turns == 0) && trt_maintain_(w)) return true;
+    if (trt_look_due_(w) && trt_maintain_(w)) return true;
     entry = trt_next_local_(w);
     if (TRT_LIKELY_(entry != 0)) {
         if (TRT_UNLIKELY_(w->searching)) trt_found_(w);

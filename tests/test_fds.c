@@ -321,7 +321,7 @@ TEST(one_task_waits_for_an_fd_again_and_again)
     CHECK_EQ(trt_run_with(&on_virtual_clock, same_fd, NULL), TRT_OK);
 }
 
-struct bad_fd { int fd[2]; };
+struct bad_fd { int fd[2], i; };
 trt_async(int, bad_fd)
 {
     trt_body {
@@ -337,6 +337,17 @@ trt_async(int, bad_fd)
         trt_await(trt_within(trt_s(1), trt_readable(self->fd[0])));
         CHECK_EQ(trt_status(), TRT_ERRNO);
         CHECK_EQ(trt_errno(), EBADF);
+        pipe_of(self->fd);
+        trt_await(trt_within(trt_ms(1), trt_readable(self->fd[0]))); /* opens the poller */
+        CHECK_EQ(trt_status(), TRT_TIMED_OUT);
+        close(self->fd[0]);
+        trt_await(trt_readable(self->fd[0])); /* one that it has waited for */
+        CHECK_EQ(trt_status(), TRT_ERRNO);
+        CHECK_EQ(trt_errno(), EBADF);
+        close(self->fd[1]);
+        trt_await_all(trt_readable(-1), trt_writable(self->fd[1]));
+        for (self->i = 0; self->i < 2; self->i++)
+            CHECK_EQ(trt_status_of(self->i), TRT_ERRNO);
     }
 }
 
@@ -360,9 +371,127 @@ trt_async(int, regular)
     }
 }
 
+/* However the operation starts: tried, tried later, in a group. */
+struct always_ready { int fd, i; trt_frame(waits_writable) child; };
+trt_async(int, always_ready)
+{
+    trt_body {
+        for (self->i = 0; self->i < 300; self->i++) /* more than the budget */
+            trt_await_ok(trt_readable(self->fd));
+        trt_await_all(trt_readable(self->fd), trt_writable(self->fd));
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK_EQ(trt_status_of(0), TRT_OK);
+        CHECK_EQ(trt_status_of(1), TRT_OK);
+        trt_await_any_biased(trt_readable(self->fd), trt_call(waits_writable, &self->child, .fd = self->fd));
+        CHECK_EQ(trt_chosen(), 0);
+        CHECK_EQ(trt_status(), TRT_OK);
+        trt_return(0);
+    }
+}
+
 TEST(a_regular_file_is_always_ready)
 {
+    int null = open("/dev/null", O_RDWR), out;
     CHECK_EQ(trt_run_with(&on_one_thread, regular, NULL), TRT_OK);
+    CHECK_EQ(trt_run_with(&on_one_thread, always_ready, &out, .fd = null), TRT_OK);
+    CHECK_EQ(trt_run_with(&on_two_workers, always_ready, &out, .fd = null), TRT_OK);
+    close(null);
+}
+
+/* What is ready wins against what is written behind it, whatever the poller would tell. */
+struct ready_first { int fd[2], i; };
+trt_async(int, ready_first)
+{
+    trt_body {
+        pipe_of(self->fd);
+        put(self->fd[1], 'x');
+        for (self->i = 0; self->i < 300; self->i++) {
+            trt_await_any_biased(trt_readable(self->fd[0]), trt_sleep(0));
+            CHECK_EQ(trt_chosen(), 0);
+            trt_await(trt_within(self->i % 2 ? 0 : trt_ms(30), trt_readable(self->fd[0])));
+            CHECK_EQ(trt_status(), TRT_OK);
+        }
+        CHECK_EQ(get(self->fd[0]), 'x');
+        trt_await_any_biased(trt_readable(self->fd[0]), trt_sleep(0));
+        CHECK_EQ(trt_chosen(), 1);
+        trt_return(0);
+    }
+    trt_cleanup {
+        close(self->fd[0]);
+        close(self->fd[1]);
+    }
+}
+TEST(what_is_ready_wins_in_a_group)
+{
+    CHECK_EQ(trt_run_with(&on_one_thread, ready_first, NULL), TRT_OK);
+    CHECK_EQ(trt_run_with(&on_two_workers, ready_first, NULL), TRT_OK);
+}
+
+struct puts_soon { int fd; };
+trt_async(int, puts_soon)
+{
+    trt_body {
+        trt_await(trt_yield());
+        put(self->fd, 's');
+    }
+}
+
+/* Polls that are not short keep a worker from many rounds of maintenance: what a reader has left, and
+ * another file of the same number, are found after a few of them. */
+static atomic_int polls_of_hog;
+static atomic_bool hog_stops;
+struct hog { trt_void none; };
+trt_async(int, hog)
+{
+    trt_body {
+        while (!hog_stops) {
+            trt_instant until = trt_now() + trt_us(300);
+            while (trt_now() < until) {}
+            polls_of_hog++;
+            trt_await(trt_yield());
+        }
+        trt_return(0);
+    }
+}
+struct beside_hog { int fd[2], i, start; trt_handle(hog) hog; };
+trt_async(int, beside_hog)
+{
+    trt_body {
+        hog_stops = false;
+        self->hog = trt_spawn(hog);
+        pipe_of(self->fd);
+        trt_await(trt_within(trt_ms(1), trt_readable(self->fd[0])));
+        CHECK_EQ(trt_status(), TRT_TIMED_OUT);
+        put(self->fd[1], 'c');
+        put(self->fd[1], 'd');
+        trt_await_ok(trt_readable(self->fd[0])); /* an edge */
+        CHECK_EQ(get(self->fd[0]), 'c');
+        self->start = polls_of_hog;
+        trt_await_ok(trt_readable(self->fd[0])); /* none */
+        CHECK(polls_of_hog - self->start <= 400);
+        for (self->i = 0; self->i < 10; self->i++) {
+            close(self->fd[0]);
+            close(self->fd[1]);
+            pipe_of(self->fd);
+            trt_await(trt_yield());
+            self->start = polls_of_hog;
+            trt_detach(trt_spawn(puts_soon, .fd = self->fd[1]));
+            trt_await_ok(trt_readable(self->fd[0]));
+            CHECK_EQ(get(self->fd[0]), 's');
+            CHECK(polls_of_hog - self->start <= 400);
+        }
+        trt_return(0);
+    }
+    trt_cleanup {
+        hog_stops = true;
+        trt_await(trt_stop(self->hog));
+        close(self->fd[0]);
+        close(self->fd[1]);
+    }
+}
+TEST(fds_are_verified_in_time_beside_long_polls)
+{
+    CHECK_EQ(trt_run_with(&on_one_worker, beside_hog, NULL), TRT_OK);
 }
 
 struct in_groups { int a[2], b[2], i; trt_frame(waits_readable) child; };

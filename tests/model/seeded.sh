@@ -45,7 +45,7 @@ bug calm_without_fence_for_all primitives calm_one 'deadlock' \
 bug calm_begins_unseen primitives calm_begin_again 'deadlock' \
     '/^static void trt_calm_begin_(/,/^}/s/TRT_LOAD_(&rt->sleeping, relaxed) ? TRT_RESTLESS_ : //'
 bug unsure_sleeps_on primitives calm_denied 'deadlock' \
-    's/nap = !all_seen || trt_fds_unsure_(rt);/nap = trt_fds_unsure_(rt);/'
+    's/all_seen ? trt_fds_nap_(w) : TRT_FD_NAP_NS_;/trt_fds_nap_(w);/'
 bug ring_tail_relaxed primitives ring 'not true: got' \
     's/TRT_STORE_(&w->ring.tail, tail + 1, release);/TRT_STORE_(\&w->ring.tail, tail + 1, relaxed);/'
 bug deque_pop_without_fence primitives deque 'not true: got' \

@@ -1343,15 +1343,25 @@ static int fd_new(int kind)
     model_fail("more than %d fds", FDS);
 }
 
+/* A poller is readable while it has something to report. */
+static bool fd_reports(const fd_state *f);
+static uint32_t fd_is_ready(const fd_state *f)
+{
+    if (f->kind != FD_POLLER) return f->ready;
+    for (int i = 0; i < FDS; i++)
+        if (M.fd[i].kind != FD_NONE && M.fd[i].poller == FD_FIRST + (f - M.fd) && fd_reports(&M.fd[i])) return EPOLLIN;
+    return 0;
+}
+
 static bool fd_reports(const fd_state *f)
 {
-    if (!f->poller || !f->armed || !(f->ready & (f->interest | EPOLLHUP | EPOLLERR))) return false;
+    if (!f->poller || !f->armed || !(fd_is_ready(f) & (f->interest | EPOLLHUP | EPOLLERR))) return false;
     return !(f->interest & EPOLLET) || f->edge;
 }
 
 static void fd_changed(fd_state *f)
 {
-    if (fd_reports(f)) wake(fd_of(f->poller), THREADS);
+    for (fd_state *of = f; fd_reports(of); of = fd_of(of->poller)) wake(fd_of(of->poller), THREADS);
     wake(M.fd, THREADS); /* who is in poll() looks again */
 }
 
@@ -1383,8 +1393,9 @@ int model_sys_epoll_ctl(int poller, int op, int fd, struct epoll_event *event)
     (void)point(0);
     f = fd_of(fd);
     if (!f || !fd_of(poller)) return errno = EBADF, -1;
-    if (op == EPOLL_CTL_MOD && f->poller != poller) return errno = ENOENT, -1;
-    if (op == EPOLL_CTL_ADD && f->poller == poller) return errno = EEXIST, -1;
+    if (op != EPOLL_CTL_ADD && f->poller != poller) return errno = ENOENT, -1;
+    if (op == EPOLL_CTL_ADD && f->poller) return errno = EEXIST, -1; /* in one poller only */
+    if (op == EPOLL_CTL_DEL) return f->poller = 0;
     f->poller = poller;
     f->interest = event->events;
     f->data = event->data;
@@ -1406,7 +1417,7 @@ static int poller_wait(int poller, struct epoll_event *events, int most, int64_t
             fd_state *f = &M.fd[i];
             if (f->kind == FD_NONE || f->poller != poller || !fd_reports(f)) continue;
             if (!events) return 1;
-            events[n].events = f->ready & (f->interest | EPOLLHUP | EPOLLERR);
+            events[n].events = fd_is_ready(f) & (f->interest | EPOLLHUP | EPOLLERR);
             events[n++].data = f->data;
             f->edge = false;
             if (f->interest & (uint32_t)EPOLLONESHOT) f->armed = false;

@@ -1930,6 +1930,52 @@ static void fds_twice(void)
     finish();
 }
 
+/* Each worker has a poller, and an fd moves to that of the worker where it is awaited: whoever sleeps or looks, every
+ * event arrives. */
+static trt_a32_ told[2];
+static int fd_of_task[2];
+static void makes_two_ready(void)
+{
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 2; i++) {
+            uint32_t now;
+            while ((now = TRT_LOAD_(&told[i], acquire)) <= (uint32_t)round) trt_os_wait_(&told[i], now, TRT_FOREVER_);
+            model_fd_ready(fd_of_task[i], 1);
+        }
+    }
+}
+struct reads_rounds { int i, round; };
+trt_async(int, reads_rounds)
+{
+    trt_body {
+        for (self->round = 0; self->round < 2; self->round++) {
+            if (model_choose(2)) trt_await(trt_yield()); /* it may be stolen */
+            TRT_STORE_(&told[self->i], (uint32_t)self->round + 1, release);
+            trt_os_wake_(&told[self->i], INT_MAX);
+            trt_await_ok(trt_readable(fd_of_task[self->i]));
+            model_fd_unready(fd_of_task[self->i], 1);
+        }
+        trt_return(1);
+    }
+}
+static void fds_move(void)
+{
+    trt_handle(reads_rounds) h[2];
+    trt_handle(yields) y;
+    unsigned long a;
+    for (int i = 0; i < 2; i++) TRT_STORE_(&told[i], 0u, relaxed);
+    start_workers(2);
+    for (int i = 0; i < 2; i++) fd_of_task[i] = model_fd();
+    y = trt_spawn_on(runtime, yields, .n = 8, .v = 1);
+    for (int i = 0; i < 2; i++) h[i] = trt_spawn_on(runtime, reads_rounds, .i = i);
+    a = thread(0, makes_two_ready);
+    for (int i = 0; i < 2; i++) MODEL_CHECK(trt_join_thread(h[i], NULL) == TRT_OK);
+    MODEL_CHECK(trt_join_thread(y, NULL) == TRT_OK);
+    model_join(a);
+    MODEL_CHECK(model_elapsed() < trt_ms(60));
+    finish();
+}
+
 /* On the virtual clock, what is ready comes before the next timer. */
 struct task_makes_ready { int x; };
 trt_async(int, task_makes_ready)
@@ -2833,6 +2879,7 @@ static const model_scenario scenarios[] = {
     {.name = "fds", .run = fds, WEAK},
     {.name = "fds_beside", .run = fds_beside, WEAK},
     {.name = "fds_twice", .run = fds_twice, WEAK},
+    {.name = "fds_move", .run = fds_move, WEAK},
     {.name = "virtual_clock_fds", .run = virtual_clock_fds, WEAK},
     {.name = "rescue", .run = rescue, WEAK},
     {.name = "rescue_requeued", .run = rescue_requeued, WEAK},

@@ -82,6 +82,10 @@ bug pool_thread_not_joined runtime pool 'not joined\|data race' \
     's/if (rt->pool.has_exited) trt_os_join_(rt->pool.exited);//'
 bug unsure_for_ever runtime fds_twice 'deadlock\|livelock' \
     's/if (kept) trt_fd_unsure_(worker, record);//'
+bug driver_takes_nothing_for_others runtime fds_move 'deadlock\|livelock\|not true' \
+    's/^            trt_poller_take_(rt->workers\[TRT_POLLER_OF_(data)\]);//'
+bug fd_in_two_pollers runtime fds_move 'not true' \
+    's/^        TRT_SYS_(epoll_ctl)(poller, EPOLL_CTL_DEL, record->fd, NULL);//'
 bug requeued_behind_a_hog runtime rescue_requeued 'deadlock\|livelock' \
     's/(!TRT_LOAD_(&rt->driver, relaxed) || !trt_ring_empty_(stuck)))/!TRT_LOAD_(\&rt->driver, relaxed))/'
 bug region_leaked runtime spawn_join 'left behind' \

@@ -2939,7 +2939,7 @@ typedef struct trt_worker_ {
     trt_a32_ harvesting; /* somebody takes its events */
     trt_a32_ harvest;    /* how often they have been taken */
     _Atomic(struct trt_fd_ *) unsure; /* waits that the poller was not told of */
-    uint32_t fd_round;
+    uint32_t fd_round, fd_oldest; /* oldest: no wait in that list began before */
     trt_instant fd_looked; /* the last of these rounds; 0 behind a sleep */
     uint32_t tiny;        /* forks in a row that were not worth stealing */
     trt_spin_ spin;       /* for a call from outside */
@@ -8956,6 +8956,7 @@ static void trt_fd_unsure_(trt_worker_ *w, trt_fd_ *record)
     record->round = w->fd_round;
     if (record->unsure) return;
     record->unsure = w;
+    if (!TRT_LOAD_(&w->unsure, relaxed)) w->fd_oldest = w->fd_round;
     trt_unsure_push_(w, record);
 }
 
@@ -8977,11 +8978,14 @@ static TRT_NOINLINE_ void trt_fds_verify_(trt_worker_ *of, bool all)
 {
     trt_fd_ *record = TRT_SWAP_(&of->unsure, NULL, acquire), *next;
     trt_wakes_ wakes = TRT_NO_WAKES_;
+    if (!all) of->fd_oldest = of->fd_round;
     for (; record; record = next) {
         trt_fds_ *fds = trt_shard_(of->rt, record->fd);
         trt_latch_(&fds->latch);
         next = record->next_unsure;
         if (!all && trt_fd_interest_(record) && of->fd_round - record->round < TRT_FD_ROUNDS_) {
+            if (of->fd_round - record->round > of->fd_round - of->fd_oldest)
+                of->fd_oldest = record->round;
             trt_unsure_push_(of, record);
         } else {
             record->unsure = NULL;
@@ -9054,7 +9058,8 @@ static void trt_fds_round_(trt_worker_ *w)
     often = w->fd_round / TRT_FD_ROUNDS_ == before;
     trt_fds_poll_(w);
     if (TRT_POLLER_KEEPS_ && !w->solo && (asleep || !often)) trt_fds_drive_(w);
-    if (TRT_LOAD_(&w->unsure, relaxed)) trt_fds_verify_(w, false);
+    if (TRT_LOAD_(&w->unsure, relaxed) && w->fd_round - w->fd_oldest >= TRT_FD_ROUNDS_)
+        trt_fds_verify_(w, false);
     if (asleep && !often) trt_fds_verify_all_(w->rt);
 }
 
@@ -9085,10 +9090,19 @@ static bool trt_fd_kept_(const trt_fd_ *record, uint32_t direction, uint64_t tas
            record->of[direction - 1].task == task && !record->of[direction - 1].often;
 }
 
-/* Was the operation registered without a try? (A group has taken note.) */
-static bool trt_fd_untried_(trt_waiter_ *w)
+/* Has somebody looked before it is registered? */
+static bool trt_fd_tried_(trt_waiter_ *w)
 {
-    return w->mode == TRT_MODE_MEMBER_ && trt_group_of_(w)->untried;
+    return w->mode == TRT_MODE_MEMBER_ && !trt_group_of_(w)->untried;
+}
+
+/* Latched. */
+static bool trt_fd_look_now_(trt_fd_ *record, uint32_t direction, int *error)
+{
+    bool ready = trt_fd_look_(record->fd, direction, error) != 0;
+    record->missed &= ~direction;
+    if (!ready) trt_fd_learn_(record, direction, -1);
+    return ready;
 }
 
 /* Latched: TRT_PENDING, or what the wait ends with at once. */
@@ -9096,17 +9110,16 @@ static trt_status_code trt_fd_begin_(trt_runtime *rt, trt_fd_ *record, uint32_t 
                                      bool kept, trt_waiter_ *w)
 {
     uint32_t generation = record->generation, armed = record->armed;
-    bool look = trt_fd_untried_(w), ready = false;
+    bool ready = false;
     int error = 0;
-    if (!kept) error = trt_poller_arm_(rt, record, trt_fd_interest_(record) | direction);
-    if (armed && record->generation != generation)
-        trt_fd_learn_(record, direction, TRT_FD_OFTEN_); /* the number was used again */
-    if (error == EPERM) look = true; /* a file that epoll does not take: it is always ready */
-    else if (error) look = false;
-    else look = look || (record->missed & direction);
-    if (look) {
-        record->missed &= ~direction;
-        ready = trt_fd_look_(record->fd, direction, &error) != 0;
+    if ((record->missed & direction) || (!kept && !trt_fd_tried_(w)))
+        ready = trt_fd_look_now_(record, direction, &error);
+    if (!ready && !kept) {
+        error = trt_poller_arm_(rt, record, trt_fd_interest_(record) | direction);
+        if (error == EPERM) /* a file that epoll does not take: it is always ready */
+            ready = trt_fd_look_now_(record, direction, &error);
+        if (armed && record->generation != generation)
+            trt_fd_learn_(record, direction, TRT_FD_OFTEN_); /* the number was used again */
     }
     w->error = (uint16_t)error;
     return error ? TRT_ERRNO : ready ? TRT_OK : TRT_PENDING;
@@ -9160,12 +9173,11 @@ static bool trt_fd_try_(trt_co *co, int fd, uint32_t direction, bool hurried, in
     bool ready = false;
     trt_latch_(&fds->latch);
     record = trt_fd_record_(fds, fd, false);
-    if (!record || !trt_fd_kept_(record, direction, trt_fd_task_(co), hurried) ||
-        (record->missed & direction)) {
-        if (record) record->missed &= ~direction;
+    if (!record)
         ready = trt_fd_look_(fd, direction, error) != 0;
-        if (record) trt_fd_learn_(record, direction, ready ? 0 : -1);
-    }
+    else if ((record->missed & direction) ||
+             !trt_fd_kept_(record, direction, trt_fd_task_(co), hurried))
+        ready = trt_fd_look_now_(record, direction, error);
     trt_unlatch_(&fds->latch);
     return ready;
 }
@@ -9188,9 +9200,12 @@ static trt_status_code trt_fd_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w,
 {
     int fd = (int)(uint32_t)args->arg;
     if (w && fd >= 0) return trt_fd_register_(trt_fd_task_(co), fd, direction, w);
-    if (!w) /* they are those of an operation */
-        return trt_fd_looked_(co, fd, direction,
-                              trt_fd_hurried_op_(TRT_CONTAINER_(trt_op, args_, args)));
+    if (!w) {
+        const trt_op *op = TRT_CONTAINER_(trt_op, args_, args);
+        if (TRT_LOAD_(&trt_here_.rt->poller_ready, relaxed) && !trt_deadline_(op) && fd >= 0)
+            return TRT_PENDING; /* the look comes when it is registered, under the same latch */
+        return trt_fd_looked_(co, fd, direction, trt_fd_hurried_op_(op));
+    }
     w->error = EBADF;
     return trt_take_(w) ? TRT_ERRNO : TRT_REFUSED_;
 }

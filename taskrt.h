@@ -118,12 +118,13 @@ int main(void)
 
   A worker takes its LIFO slot (at most 3 times in a row), then its queue of 256 entries, its own
   forks, the injection queue, and then looks at what other workers have. Every 61 polls it looks
-  at timers, fds and the injection queue first, whatever the load (in a tree of forks or joins after
-  0.2 ms, and 190 polls at most). Idle workers sleep; one of them, the driver, sleeps until the next
-  timer of any worker and in the fd poller. Before that a worker spins for up to 50 us, as long as calls from other threads have come that soon of late; so
-  does a plain thread that waits for a task. One more thread looks at the workers while any is
-  awake, every 10 ms (with one worker 100 ms; sooner if stall_after is short): it gives away the
-  LIFO slot of a worker that is stuck, sees to it that somebody drives, and reports stalls.
+  at timers, fds and the injection queue first, whatever the load (in a tree of forks or joins
+  after 0.2 ms, and 190 polls at most). Idle workers sleep; one of them, the driver, sleeps until
+  the next timer of any worker and in the fd poller. Before that a worker spins for up to 50 us,
+  as long as calls from other threads have come that soon of late; so does a plain thread that
+  waits for a task. One more thread looks at the workers while any is awake, every 10 ms (with one
+  worker 100 ms; sooner if stall_after is short): it gives away the LIFO slot of a worker that is
+  stuck, sees to it that somebody drives, and reports stalls.
 
   Completion, not polling: whoever completes an operation hands the result over and queues the
   task; a wake resumes the innermost frame directly. One atomic change of the task's state word
@@ -272,8 +273,8 @@ int main(void)
   A sleep is never early. Timers sit in a wheel per worker with slots of 2^20 ns (1.05 ms) and
   fire at the end of their slot. A duration counts from the await that starts it, so a deadline
   over several awaits is written with trt_sleep_until or trt_within_until. On the real clock it
-  begins when the worker next reads the clock: before it sleeps, or after 61 polls at the latest (0.2 ms
-  and 190 in a tree of forks).
+  begins when the worker next reads the clock: before it sleeps, or after 61 polls at the latest
+  (0.2 ms and 190 in a tree of forks).
 
   trt_interval: the first tick is at once. A tick seen more than 5 ms late is missed: TRT_BURST
   makes up for it, TRT_DELAY moves the schedule, TRT_SKIP goes on with the next in the old

@@ -1487,9 +1487,9 @@ TASKRT_API uint64_t trt_task_id_(trt_ref_ ref);
  */
 TASKRT_API bool trt_cancelled(void);
 
-/* trt_failure - the panic behind the TRT_PANICKED of the last await; in a cleanup, the one that led
- * there. On a plain thread: of its last trt_run, trt_block_on or trt_join_thread, the text cut at
- * 255 bytes.
+/* trt_failure - the panic behind the TRT_PANICKED of the last await, or of the trt_try_join_next
+ * that came last; in a cleanup, the one that led there. On a plain thread: of its last trt_run,
+ * trt_block_on, trt_join_thread or trt_try_join_next, the text cut at 255 bytes.
  *
  *   returns   NULL if there is none
  *   owns      lent until the next await, or the next such call
@@ -7192,10 +7192,12 @@ static inline bool trt_join_ended_(trt_worker_ *w, trt_cell_ *c, void *out, trt_
 
 static bool trt_join_take_(trt_args_ *args, trt_cell_ *joiner, uint64_t s, trt_status_code *status)
 {
-    bool stop = (args->arg & TRT_JOIN_STOP_) != 0;
-    void *out = stop ? NULL : args->out;
-    if (!trt_join_ended_(NULL, (trt_cell_ *)args->obj, out, joiner, s, status)) return false;
-    if (stop) *status = TRT_OK;
+    trt_cell_ *c = (trt_cell_ *)args->obj;
+    if (!(args->arg & TRT_JOIN_STOP_))
+        return trt_join_ended_(NULL, c, args->out, joiner, s, status);
+    if (!TRT_CAS_(&c->state, &s, s | TRT_JOINED_, acquire)) return false; /* as trt_join_ended_ */
+    trt_cell_end_(c); /* the outcome is dropped, and what a panic has said */
+    *status = TRT_OK;
     return true;
 }
 
@@ -7554,6 +7556,8 @@ TRT_DEF_ trt_status_code trt_try_join_next_(trt_set_ *set, void *out)
     trt_cell_ *c = w ? w->cur : NULL;
     trt_status_code status = TRT_EMPTY;
     uint64_t id = 0;
+    if (!c) trt_here_.failed = false;
+    else if (c->flags & TRT_SAW_PANIC_) trt_forget_panic_(c);
     trt_latch_(&set->lock);
     if (set->len) status = trt_set_has_ended_(set) ? trt_set_pop_(set, out, c, &id) : TRT_PENDING;
     trt_unlatch_(&set->lock);
@@ -7670,16 +7674,17 @@ TRT_DEF_ void trt_detach_all_(trt_set_ *set)
     trt_wake_(&wakes);
 }
 
+/* Latch held: outcomes are ignored. */
 static void trt_set_drop_ended_(trt_set_ *set)
 {
-    uint64_t id;
-    while (trt_set_has_ended_(set)) {
-        trt_cell_ *c = set->ready.head ? trt_waiting_cell_(set->ready.head) : NULL;
-        if (c)
-            c->flags &= (uint8_t)~TRT_OWN_PANIC_; /* outcomes are ignored; the record goes below */
-        if (c) trt_panic_drop_(c, TRT_PANIC_OWN_);
-        trt_set_pop_(set, NULL, NULL, &id);
+    trt_waiter_ *w;
+    while ((w = set->ready.head) != NULL) {
+        trt_list_remove_(&set->ready, w);
+        trt_cell_end_(trt_waiting_cell_(w));
+        set->len--;
     }
+    set->len -= (size_t)set->unmade[0] + set->unmade[1] + set->unmade[2];
+    set->unmade[0] = set->unmade[1] = set->unmade[2] = 0;
 }
 
 static trt_status_code trt_set_shutdown_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
@@ -7926,6 +7931,7 @@ TRT_DEF_ trt_status_code trt_join_thread_(trt_ref_ ref, void *out)
 {
     if (trt_in_task_())
         return trt_misuse_("trt_join_thread", "this would block a worker: await trt_join instead");
+    trt_here_.failed = false;
     if (!ref.cell) return trt_ref_status_(ref);
     return trt_thread_wait_on_(trt_rt_of_(ref.cell), TRT_KIND_JOIN_, ref.cell, out, ref.generation);
 }

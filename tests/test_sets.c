@@ -532,4 +532,56 @@ TEST(a_runtime_is_shut_down_though_members_spawn_into_their_set)
     }
 }
 
+/* What trt_failure tells is of the last await, or of the last trt_try_join_next. */
+struct tells_panics { trt_join_set(panicking) tried, shut; };
+trt_async(int, tells_panics)
+{
+    trt_body {
+        trt_spawn_in(&self->tried, panicking);
+        trt_spawn_in(&self->shut, panicking);
+        trt_await(trt_sleep(trt_ms(5)));
+        CHECK_EQ(trt_try_join_next(&self->tried, NULL), TRT_PANICKED);
+        CHECK(trt_failure() != NULL);
+        CHECK_EQ(trt_try_join_next(&self->tried, NULL), TRT_EMPTY);
+        CHECK(trt_failure() == NULL);
+        trt_await(trt_set_shutdown(&self->shut)); /* drops the panic */
+        CHECK_EQ(trt_set_len(&self->shut), 0);
+        CHECK(trt_failure() == NULL);
+    }
+}
+
+TEST(a_panic_is_not_told_once_something_else_has_come_out_of_the_set)
+{
+    capture_start();
+    trt_status_code status = trt_run_with(&on_one_thread, tells_panics, NULL);
+    capture_end();
+    CHECK_EQ(status, TRT_OK);
+    CHECK(trt_failure() == NULL); /* that of the set which was shut down was dropped, not told to this thread */
+}
+
+/* The same for a plain thread, which may try too. */
+static trt_join_set(panicking) tried_outside;
+struct fills_outside { trt_void none; };
+trt_async(int, fills_outside)
+{
+    trt_body {
+        trt_spawn_in(&tried_outside, panicking);
+        trt_await(trt_sleep(trt_ms(5)));
+    }
+}
+
+TEST(a_plain_thread_is_told_of_what_it_tried_last)
+{
+    trt_runtime *rt;
+    capture_start();
+    CHECK_EQ(trt_runtime_start(&rt, &on_one_thread), TRT_OK);
+    CHECK_EQ(trt_block_on(rt, fills_outside, NULL), TRT_OK);
+    CHECK_EQ(trt_try_join_next(&tried_outside, NULL), TRT_PANICKED);
+    CHECK(trt_failure() != NULL);
+    CHECK_EQ(trt_try_join_next(&tried_outside, NULL), TRT_EMPTY);
+    CHECK(trt_failure() == NULL);
+    CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+    capture_end();
+}
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

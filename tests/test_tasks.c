@@ -626,6 +626,12 @@ TEST(a_plain_thread_asks_trt_failure_after_run_and_join_thread)
     }
     CHECK_EQ(trt_run(now_value, &out, .value = 2), TRT_OK);
     CHECK(trt_failure() == NULL);
+    capture_start();
+    CHECK_EQ(trt_run(panicking, &out), TRT_PANICKED);
+    capture_end();
+    CHECK(trt_failure() != NULL);
+    CHECK_EQ(trt_join_thread((trt_handle(panicking)){0}, &out), TRT_MISUSE); /* there is no task */
+    CHECK(trt_failure() == NULL);
 }
 
 struct cleanup_panics_inner { trt_void none; };
@@ -1142,6 +1148,35 @@ TEST(a_panic_passed_up_as_a_failure_is_told_again)
         WAIT_UNTIL(trt_is_finished(h));
         CHECK_EQ(trt_join_thread(h, NULL), TRT_PANICKED);
         CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+    }
+    capture_end();
+}
+
+/* The outcome of a task that is stopped is dropped, with what its panic said: nobody has awaited the panic. */
+struct stops_panicked { bool in_any; trt_handle(panicking) h; };
+trt_async(int, stops_panicked)
+{
+    trt_body {
+        self->h = trt_spawn(panicking);
+        while (!trt_is_finished(self->h))
+            trt_await(trt_yield());
+        if (self->in_any)
+            trt_await_any(trt_stop(self->h), trt_sleep(trt_s(1)));
+        else
+            trt_await(trt_stop(self->h));
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK(trt_failure() == NULL);
+        trt_await(trt_join(self->h, NULL));
+        CHECK_EQ(trt_status(), TRT_MISUSE); /* consumed */
+    }
+}
+
+TEST(a_stop_does_not_tell_the_panic_of_the_task_that_it_stops)
+{
+    capture_start();
+    for (int i = 0; i < 2; i++) {
+        CHECK_EQ(trt_run_with(&on_one_thread, stops_panicked, NULL, .in_any = i == 1), TRT_OK);
+        CHECK(trt_failure() == NULL);
     }
     capture_end();
 }

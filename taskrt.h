@@ -7053,6 +7053,20 @@ static TRT_NOINLINE_ trt_ref_ trt_start_in_(trt_worker_ *w, trt_ref_ ref)
     return w ? trt_start_pushed_(w, ref) : trt_start_elsewhere_(ref);
 }
 
+/* A job that is born during its set's shutdown is skipped like those before it: without FRESH, and
+ * never queued. Set's latch held on entry, not on return. */
+static TRT_COLD_ trt_ref_ trt_start_skipped_(trt_set_ *set, trt_ref_ ref)
+{
+    trt_cell_ *c = ref.cell;
+    uint32_t flags = ((uint32_t)c->wait.args.arg & ~(uint32_t)TRT_FRESH_) | TRT_RUN_STATE_;
+    trt_job_of_(c)->status = TRT_CANCELLED;
+    /* order: as in trt_start_job_ */
+    TRT_STORE_(&c->state, (uint64_t)ref.generation << 32 | flags, release);
+    trt_unlatch_(&set->lock);
+    trt_job_end_(c, TRT_CANCELLED);
+    return ref;
+}
+
 /* From the store on others know of the job, and may skip it: they wait until it is queued. */
 static TRT_NOINLINE_ trt_ref_ trt_start_job_(trt_ref_ ref)
 {
@@ -7062,6 +7076,7 @@ static TRT_NOINLINE_ trt_ref_ trt_start_job_(trt_ref_ ref)
     if (set) {
         trt_latch_(&set->lock);
         trt_set_add_(set, c);
+        if (c->wait.args.arg & TRT_ABORT_) return trt_start_skipped_(set, ref);
     }
     trt_latch_(&rt->pool.latch);
     /* order: others come by one of the two latches */

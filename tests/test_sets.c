@@ -532,6 +532,48 @@ TEST(a_runtime_is_shut_down_though_members_spawn_into_their_set)
     }
 }
 
+/* A member that spawns a job, and a coroutine, into its set when it is cleaned up. */
+static int born_jobs_run, born_bodies_run;
+struct born_job { trt_void none; };
+trt_blocking_fn(int, born_job)
+{
+    (void)self;
+    born_jobs_run++;
+    return 1;
+}
+struct born { trt_void none; };
+trt_async(int, born)
+{
+    trt_body { born_bodies_run++; }
+}
+struct bears { int_set *set; };
+trt_async(int, bears)
+{
+    trt_body { trt_await(trt_sleep_until(INT64_MAX)); }
+    trt_cleanup {
+        trt_spawn_blocking_in(self->set, born_job);
+        trt_spawn_in(self->set, born);
+    }
+}
+struct shuts_bearing { int_set set; };
+trt_async(int, shuts_bearing)
+{
+    trt_body {
+        trt_spawn_in(&self->set, bears, .set = &self->set);
+        trt_await(trt_sleep(trt_ms(1)));
+        trt_await(trt_set_shutdown(&self->set));
+        CHECK_EQ(trt_set_len(&self->set), 0);
+    }
+}
+
+TEST(what_is_born_during_a_sets_shutdown_does_not_run)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, shuts_bearing, NULL), TRT_OK);
+    CHECK_EQ(trt_run_with(&on_two_workers, shuts_bearing, NULL), TRT_OK);
+    CHECK_EQ(born_jobs_run, 0);
+    CHECK_EQ(born_bodies_run, 0);
+}
+
 /* What trt_failure tells is of the last await, or of the last trt_try_join_next. */
 struct tells_panics { trt_join_set(panicking) tried, shut; };
 trt_async(int, tells_panics)

@@ -7713,7 +7713,8 @@ static trt_status_code trt_set_shutdown_poll_(trt_co *co, trt_args_ *args, trt_w
     else if (w && set->waiter) status = TRT_MISUSE;
     else if (w && !trt_park_(w)) status = TRT_REFUSED_;
     else if (w) set->waiter = w; /* what is born from here on is aborted by trt_set_add_... */
-    skipped = trt_abort_live_(set); /* ...and what was before, in the same critical section */
+    /* ...and what was before, in the same critical section: so not by a mere look. */
+    skipped = w ? trt_abort_live_(set) : NULL;
     trt_unlatch_(&set->lock);
     trt_skip_jobs_(skipped);
     if (status == TRT_MISUSE) trt_misuse_("trt_set_shutdown", "somebody else awaits this set");

@@ -748,13 +748,13 @@ typedef union trt_any_handle { trt_ref_ ref_; void *result_; } trt_any_handle;
 typedef struct trt_owned_ { struct trt_owned_ *next, *prev; } trt_owned_;
 
 typedef struct trt_set_ {
-    trt_owned_ owned;  /* in the list of the frame that holds the set */
-    trt_co *owner;
+    trt_owned_ owned;  /* in the list of the frame that holds the set, see >>impl-sets */
     trt_owned_ *live;  /* members that have not ended */
     trt_list_ ready;   /* members that have, oldest first */
     struct trt_waiter_ *waiter;
     size_t len;
     uint32_t unmade[3]; /* members that could not be made: no memory, cancelled, misuse */
+    uint32_t home;      /* what is known of the frame that holds it */
     trt_a32_ lock, leaving;
 } trt_set_;
 
@@ -2723,6 +2723,8 @@ TRT_DEF_ const char *trt_strerror(trt_status_code status)
  *     LIVE     the slot holds a task or blocking job that somebody could look for
  *     JOB      a blocking job: FRESH while it is queued
  *     NAMED    the tail holds a name
+ *     STRAYS   others have filled sets in this slot: the end of a frame looks, see >>impl-sets. (Of
+ *              a branch always: its frames lie in the slot of another strand.)
  *
  * What makes claims safe: a waiter is linked in its object under the object's latch, in the same
  * critical section that sets WAIT; it is claimed under that latch; and a strand that was claimed by
@@ -2745,6 +2747,7 @@ enum {
     TRT_FRESH_ = 1, TRT_RUN_STATE_ = 2, TRT_WAIT_STATE_ = 4, TRT_DONE_ = 8, TRT_ABORT_ = 16,
     TRT_WAITER_ = 32, TRT_JOINED_ = 64, TRT_DETACHED_ = 128, TRT_SET_ = 256, TRT_SHIELD_ = 512,
     TRT_COMMIT_ = 1024, TRT_LIVE_ = 2048, TRT_JOB_STATE_ = 4096, TRT_NAMED_STATE_ = 8192,
+    TRT_STRAYS_ = 16384,
     TRT_WAITING_STATE_ = TRT_WAIT_STATE_ | TRT_SHIELD_ | TRT_COMMIT_ /* what a claim ends */
 };
 #define TRT_GENERATION_(state) ((uint32_t)((state) >> 32))
@@ -2861,6 +2864,8 @@ typedef struct trt_chunk_ {
     uint32_t class_index, capacity, first_number;
     trt_a32_ used; /* slots handed out so far, a prefix */
     uint32_t part; /* 2^32 / stride, rounded up; 0: there is one slot only */
+    trt_a32_ strays_latch;
+    trt_owned_ *strays; /* sets in its slots that others have filled, see >>impl-sets */
 } trt_chunk_;
 
 typedef struct trt_region_ { struct trt_region_ *next; size_t size; } trt_region_;
@@ -3025,6 +3030,7 @@ struct trt_runtime {
     /* memory */
     _Alignas(TASKRT_CACHELINE) trt_a32_ memory_latch;
     trt_region_ *regions;
+    trt_runtime *next; /* under trt_runtimes_latch_ */
     size_t region_chunks, memory;
     char *fresh, *fresh_end;
     _Atomic(trt_chunk_ *) chunks;
@@ -3168,12 +3174,17 @@ static uint32_t trt_slot_of_(const trt_chunk_ *chunk, const void *p)
     return (uint32_t)((uint64_t)offset * chunk->part >> 32);
 }
 
-/* The cell of the slot in which a tail lies. */
+/* The cell of the slot in which `p` lies. */
+static trt_cell_ *trt_cell_in_(trt_chunk_ *chunk, const void *p)
+{
+    size_t offset = trt_slot_of_(chunk, p) * chunk->stride;
+    return (trt_cell_ *)(void *)(trt_slots_of_(chunk) + offset);
+}
+
+/* The same of a tail. */
 static trt_cell_ *trt_cell_of_node_(trt_owned_ *node)
 {
-    trt_chunk_ *chunk = trt_chunk_of_(node);
-    size_t offset = trt_slot_of_(chunk, node) * chunk->stride;
-    return (trt_cell_ *)(void *)(trt_slots_of_(chunk) + offset);
+    return trt_cell_in_(trt_chunk_of_(node), node);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -3277,6 +3288,16 @@ static size_t trt_class_size_(uint32_t class_index)
     return size > SIZE_MAX / 2 ? SIZE_MAX / 2 : (size_t)size; /* 32 bits: nothing is as large */
 }
 
+static char *trt_region_start_(trt_region_ *region)
+{
+    return (char *)(((uintptr_t)(region + 1) + TRT_CHUNK_ - 1) & ~(uintptr_t)(TRT_CHUNK_ - 1));
+}
+
+static size_t trt_chunk_bytes_(size_t stride)
+{
+    return (stride + sizeof(trt_chunk_) + TRT_FRONT_ + TRT_CHUNK_ - 1) & ~(TRT_CHUNK_ - 1);
+}
+
 /* Memory latch held: a piece of fresh, chunk-aligned memory. */
 static char *trt_fresh_chunks_(trt_runtime *rt, size_t bytes)
 {
@@ -3302,7 +3323,7 @@ static char *trt_fresh_chunks_(trt_runtime *rt, size_t bytes)
     region->size = size;
     rt->regions = region;
     if (rt->region_chunks < 16) rt->region_chunks *= 2;
-    start = (char *)(((uintptr_t)(region + 1) + TRT_CHUNK_ - 1) & ~(uintptr_t)(TRT_CHUNK_ - 1));
+    start = trt_region_start_(region);
     rt->fresh = start + bytes;
     rt->fresh_end = start + want;
     return start;
@@ -3314,8 +3335,7 @@ static trt_chunk_ *trt_chunk_new_(trt_runtime *rt, uint32_t class_index)
     size_t stride = trt_class_size_(cells ? class_index : class_index - TRT_CELL_CLASSES_), bytes;
     trt_chunk_ *chunk;
     if (cells && stride > sizeof(trt_cell_) && stride < TRT_CELL_LEAST_) stride = TRT_CELL_LEAST_;
-    bytes = stride + sizeof *chunk + TRT_FRONT_;
-    bytes = (bytes + TRT_CHUNK_ - 1) & ~(TRT_CHUNK_ - 1);
+    bytes = trt_chunk_bytes_(stride);
     trt_latch_(&rt->memory_latch);
     chunk = (trt_chunk_ *)(void *)trt_fresh_chunks_(rt, bytes);
     if (chunk) {
@@ -3327,6 +3347,8 @@ static trt_chunk_ *trt_chunk_new_(trt_runtime *rt, uint32_t class_index)
         chunk->first_number = rt->next_number;
         rt->next_number += cells ? chunk->capacity : 0;
         TRT_STORE_(&chunk->used, 0u, relaxed);
+        TRT_STORE_(&chunk->strays_latch, 0u, relaxed);
+        chunk->strays = NULL;
         rt->memory += bytes;
         chunk->next = TRT_LOAD_(&rt->chunks, relaxed);
         TRT_STORE_(&rt->chunks, chunk, release); /* pairs with the walks of dump and shutdown */
@@ -3491,6 +3513,42 @@ static void trt_cache_init_(trt_cache_ *cache, const trt_runtime *rt)
     for (i = 0; i < TRT_CLASSES_; i++) cache->room[i] = rt->batch_size[i] + 1;
 }
 
+/* Every runtime of the process, for who has an address and nothing else. */
+static trt_runtime *trt_runtimes_;
+static trt_a32_ trt_runtimes_latch_;
+
+/* The chunk of this runtime in which `p` lies, or NULL. (`p` alone does not tell: it may lie
+ * anywhere else, or behind the first 64 KiB of a large chunk.) */
+static trt_chunk_ *trt_chunk_around_(trt_runtime *rt, const void *p)
+{
+    trt_region_ *region;
+    trt_chunk_ *chunk = NULL;
+    char *next = NULL;
+    trt_latch_(&rt->memory_latch);
+    for (region = rt->regions; region && !next; region = region->next)
+        if ((uintptr_t)p - (uintptr_t)region < region->size) next = trt_region_start_(region);
+    while (next && (uintptr_t)next <= (uintptr_t)p) { /* from chunk to chunk */
+        chunk = (trt_chunk_ *)(void *)next;
+        next += trt_chunk_bytes_(chunk->stride);
+    }
+    trt_unlatch_(&rt->memory_latch);
+    return chunk;
+}
+
+/* The cell of the coroutine, of whichever runtime, in whose slot `p` lies; or NULL. */
+static trt_cell_ *trt_cell_around_(const void *p)
+{
+    trt_chunk_ *chunk = NULL;
+    trt_runtime *rt;
+    trt_cell_ *c;
+    trt_latch_(&trt_runtimes_latch_);
+    for (rt = trt_runtimes_; rt && !chunk; rt = rt->next) chunk = trt_chunk_around_(rt, p);
+    trt_unlatch_(&trt_runtimes_latch_);
+    if (!chunk || chunk->class_index >= TRT_CELL_CLASSES_) return NULL;
+    c = trt_cell_in_(chunk, p);
+    return c->kind != TRT_JOB_ && trt_lies_in_(trt_root_(c), p) ? c : NULL;
+}
+
 static void trt_memory_init_(trt_runtime *rt)
 {
     uint32_t i;
@@ -3503,11 +3561,20 @@ static void trt_memory_init_(trt_runtime *rt)
         rt->batch_size[i] = batch < 1 ? 1 : (uint32_t)batch;
     }
     trt_cache_init_(&rt->outside, rt);
+    trt_latch_(&trt_runtimes_latch_);
+    rt->next = trt_runtimes_;
+    trt_runtimes_ = rt;
+    trt_unlatch_(&trt_runtimes_latch_);
 }
 
 static void trt_memory_free_(trt_runtime *rt)
 {
     trt_region_ *region = rt->regions;
+    trt_runtime **at = &trt_runtimes_;
+    trt_latch_(&trt_runtimes_latch_);
+    while (*at != rt) at = &(*at)->next;
+    *at = rt->next;
+    trt_unlatch_(&trt_runtimes_latch_);
     while (region) {
         trt_region_ *next = region->next;
         TASKRT_FREE(region);
@@ -5298,10 +5365,33 @@ static inline int trt_cleanup_begin_(trt_cell_ *c, trt_co *co)
     return TRT_STEP_POLL_;
 }
 
-/* Has it neither forks nor sets left? (Acquire pairs with the last fork's end.) */
-static inline bool trt_owns_nothing_(trt_co *co)
+/* The frame ends, and has no forks: strays in it become its own, see >>impl-sets. False: there are
+ * none. */
+static TRT_NOINLINE_ bool trt_adopt_(trt_cell_ *c, trt_co *co)
 {
-    return TRT_LIKELY_(!co->forked_ && !TRT_LOAD_(&co->pending_, acquire) && !co->owned_);
+    trt_chunk_ *chunk;
+    trt_owned_ *node, *next;
+    while (c->kind == TRT_BRANCH_) c = trt_group_of_((trt_waiter_ *)c->up)->cell;
+    if (!(TRT_LOAD_(&c->state, relaxed) & TRT_STRAYS_)) return false;
+    chunk = trt_chunk_of_(c);
+    trt_latch_(&chunk->strays_latch);
+    for (node = chunk->strays; node; node = next) {
+        next = node->next;
+        if (!trt_lies_in_(co, node)) continue;
+        trt_disown_(&chunk->strays, node);
+        trt_own_((trt_owned_ **)(void *)&co->owned_, node);
+    }
+    /* A fork on its parent's back leaves the word as it was. */
+    if (co == trt_root_(c)) TRT_AND_(&c->state, ~(uint64_t)TRT_STRAYS_, relaxed);
+    trt_unlatch_(&chunk->strays_latch);
+    return co->owned_ != NULL;
+}
+
+/* Has it neither forks nor sets left? (Acquire pairs with the last fork's end.) */
+static inline bool trt_owns_nothing_(trt_cell_ *c, trt_co *co)
+{
+    return TRT_LIKELY_(!co->forked_ && !TRT_LOAD_(&co->pending_, acquire) && !co->owned_) &&
+           (TRT_LIKELY_(!(TRT_LOAD_(&c->state, relaxed) & TRT_STRAYS_)) || !trt_adopt_(c, co));
 }
 
 static inline int trt_poll_once_(trt_cell_ *c, trt_co *co, const trt_type_ *type)
@@ -5325,7 +5415,7 @@ static TRT_NOINLINE_ int trt_cleanup_at_once_(trt_cell_ *c, trt_co *co)
     int step;
     trt_cleanup_begin_(c, co);
     step = trt_poll_once_(c, co, co->type_);
-    if (step != TRT_STEP_ENDED_ || !trt_owns_nothing_(co)) return step;
+    if (step != TRT_STEP_ENDED_ || !trt_owns_nothing_(c, co)) return step;
     if ((co->phase_ & (TRT_MET_BODY_ | TRT_MET_CLEANUP_)) == TRT_MET_BODY_)
         TRT_LEARN_(co->type_->plain);
     return trt_cleanup_over_(c);
@@ -5344,7 +5434,8 @@ TRT_ALWAYS_INLINE_ int trt_poll_frame_(trt_worker_ *w, trt_cell_ *c, trt_co *co,
     step = trt_poll_once_(c, co, type);
     if (step != TRT_STEP_ENDED_) return step;
     if (TRT_UNLIKELY_(pc && co->pc_ == pc)) trt_not_resumed_(co, pc);
-    if (TRT_UNLIKELY_((co->phase_ & 7u) != TRT_PHASE_BODY_ || !trt_owns_nothing_(co))) return step;
+    if (TRT_UNLIKELY_((co->phase_ & 7u) != TRT_PHASE_BODY_ || !trt_owns_nothing_(c, co)))
+        return step;
     return TRT_LIKELY_(TRT_LEARNED_(type->plain)) ? TRT_STEP_OVER_ : trt_cleanup_at_once_(c, co);
 }
 
@@ -5411,7 +5502,7 @@ static int trt_frame_ended_(trt_cell_ *c)
 {
     trt_co *co = c->leaf;
     trt_owned_ *sets;
-    if (TRT_LIKELY_(trt_owns_nothing_(co))) {
+    if (TRT_LIKELY_(trt_owns_nothing_(c, co))) {
         if ((co->phase_ & 7u) < TRT_PHASE_CLEANUP_) return trt_cleanup_begin_(c, co);
         return trt_cleanup_over_(c);
     }
@@ -5426,10 +5517,9 @@ static int trt_frame_ended_(trt_cell_ *c)
         if (trt_forks_left_(co)) return trt_await_inside_(c, TRT_KIND_DRAIN_, co);
         co->phase_++;
     }
+    if (!co->owned_ && !trt_adopt_(c, co)) return trt_cleanup_over_(c);
     sets = (trt_owned_ *)co->owned_;
-    if (sets)
-        return trt_await_inside_(c, TRT_KIND_SET_SHUTDOWN_, TRT_CONTAINER_(trt_set_, owned, sets));
-    return trt_cleanup_over_(c);
+    return trt_await_inside_(c, TRT_KIND_SET_SHUTDOWN_, TRT_CONTAINER_(trt_set_, owned, sets));
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -5868,7 +5958,9 @@ static trt_cell_ *trt_branch_new_(trt_worker_ *w, trt_waiter_ *member, trt_co *c
     if (!c) return NULL;
     /* Release: as in trt_generation_ends_.
      * order: mostly the same thread has freed it, and in C11 the release of that store goes on */
-    TRT_STORE_(&c->state, (TRT_LOAD_(&c->state, relaxed) & ~(uint64_t)0xFFFFFFFF) | TRT_RUN_STATE_,
+    TRT_STORE_(&c->state,
+               (TRT_LOAD_(&c->state, relaxed) & ~(uint64_t)0xFFFFFFFF) | TRT_RUN_STATE_ |
+                   TRT_STRAYS_,
                release);
     c->kind = TRT_BRANCH_;
     c->flags = 0;
@@ -7333,8 +7425,30 @@ TRT_DEF_ trt_op trt_stop_(trt_ref_ ref)
  *
  * A set's latch guards its two lists: members that live, by the node behind their frames, and
  * members that have ended, by their waiters, oldest first. A waiting owner gets the next result
- * handed over. A set that lies in a frame of the spawner's strand is linked in that frame, which
- * shuts it down.
+ * handed over.
+ *
+ * A set that lies in a frame is shut down when that ends, so whoever adds the first member makes it
+ * known there, once, under the set's latch. Its home is
+ *
+ *     UNKNOWN     it is new, or the frame that held it is over
+ *     REGISTERED  it is in a list. Who runs in the strand of the frame, or in a fork or a branch of
+ *                 it, sees the frame, and links the set there (`owned_`). Another task, or a job,
+ *                 cannot look at frames of a strand that may be running. It finds the slot, of
+ *                 whichever runtime, by the address, and the set becomes a stray: it is linked in
+ *                 the slot's chunk, and the cell gets STRAYS. A frame that ends in a slot with
+ *                 STRAYS makes those its own that lie in it; inner frames end first, so each stray
+ *                 comes to the innermost that holds it (trt_adopt_)
+ *     HOMELESS    it lies in no slot, or not in a coroutine's: nobody shuts it down. The next
+ *                 spawner looks at its own frames again, for one that does not lie in its caller's
+ *
+ * Races: a frame ends x others fill a set in it. Who does so without being waited for has a pointer
+ * that dangles. Those that the frame waits for are its forks, jobs and branches, gone before it
+ * looks for strays, and members of its sets: so it looks again behind each set that it has shut
+ * down. What has told it of their ends orders their STRAYS before its look, which needs no latch;
+ * the list has one, of the chunk, as other frames of the chunk look, too.
+ *
+ * Rejected: strays in the list of the slot's outermost frame, which its strand reads without a
+ * latch; one list for the runtime: where many slots have STRAYS, each end would go through it.
  *
  * Rejected: an owner that takes all ended members at once and joins them without the latch (joinset
  * -9 %). trt_detach_all may come from another thread meanwhile, and has to empty the set.
@@ -7342,6 +7456,22 @@ TRT_DEF_ trt_op trt_stop_(trt_ref_ ref)
 static uint32_t trt_unmade_index_(trt_status_code why)
 {
     return why == TRT_NO_MEMORY ? 0 : why == TRT_CANCELLED ? 1 : 2;
+}
+
+enum { TRT_HOME_UNKNOWN_, TRT_HOMELESS_, TRT_REGISTERED_ };
+
+/* Set's latch held, and the spawner sees no frame that it lies in. */
+static void trt_set_stray_(trt_set_ *set)
+{
+    trt_cell_ *c = trt_cell_around_(set);
+    trt_chunk_ *chunk;
+    set->home = c ? TRT_REGISTERED_ : TRT_HOMELESS_;
+    if (!c) return;
+    chunk = trt_chunk_of_(c);
+    trt_latch_(&chunk->strays_latch);
+    trt_own_(&chunk->strays, &set->owned);
+    TRT_OR_(&c->state, TRT_STRAYS_, relaxed);
+    trt_unlatch_(&chunk->strays_latch);
 }
 
 /* Which frame does the set lie in? The frames of this strand are looked at, and those that it was
@@ -7354,7 +7484,7 @@ static TRT_NOINLINE_ void trt_set_register_(trt_set_ *set)
     while (co) {
         if (trt_lies_in_(co, set)) {
             trt_latch_(&c->latch);
-            set->owner = co;
+            set->home = TRT_REGISTERED_;
             trt_own_((trt_owned_ **)(void *)&co->owned_, &set->owned);
             trt_unlatch_(&c->latch);
             return;
@@ -7369,20 +7499,21 @@ static TRT_NOINLINE_ void trt_set_register_(trt_set_ *set)
             co = c->leaf;
         }
     }
+    if (set->home == TRT_HOME_UNKNOWN_) trt_set_stray_(set);
 }
 
-static void trt_set_forget_(trt_set_ *set)
+/* Its frame has shut it down, and ends. */
+static void trt_set_forget_(trt_set_ *set, trt_co *co)
 {
-    trt_co *co = set->owner;
     trt_latch_(&co->cell_->latch);
     trt_disown_((trt_owned_ **)(void *)&co->owned_, &set->owned);
-    set->owner = NULL;
+    set->home = TRT_HOME_UNKNOWN_;
     trt_unlatch_(&co->cell_->latch);
 }
 
 static inline void trt_set_add_(trt_set_ *set, trt_cell_ *c) /* latch held */
 {
-    if (!set->owner) trt_set_register_(set);
+    if (set->home != TRT_REGISTERED_) trt_set_register_(set);
     trt_own_(&set->live, &trt_tail_of_(c, trt_type_of_(c))->node);
     set->len++;
     /* Born during the set's shutdown: aborted like those before it. */
@@ -7718,8 +7849,8 @@ static trt_status_code trt_set_shutdown_poll_(trt_co *co, trt_args_ *args, trt_w
     trt_unlatch_(&set->lock);
     trt_skip_jobs_(skipped);
     if (status == TRT_MISUSE) trt_misuse_("trt_set_shutdown", "somebody else awaits this set");
-    if ((status == TRT_OK || status == TRT_MISUSE) && set->owner && (co->phase_ & 7u) == 4)
-        trt_set_forget_(set);
+    if ((status == TRT_OK || status == TRT_MISUSE) && (co->phase_ & 7u) == 4)
+        trt_set_forget_(set, co);
     return status;
 }
 

@@ -532,6 +532,234 @@ TEST(a_runtime_is_shut_down_though_members_spawn_into_their_set)
     }
 }
 
+/* A set in `self` that only others fill, who cannot see in which frame it lies, goes with its frame all the same. */
+static atomic_int strays_begun, strays_cleaned;
+struct stray { int_set *then; };
+trt_async(int, stray)
+{
+    trt_body {
+        atomic_fetch_add(&strays_begun, 1);
+        trt_await(trt_sleep_until(INT64_MAX));
+    }
+    trt_cleanup {
+        if (self->then) /* a set that nobody has filled before, in a frame that is about to end */
+            trt_spawn_in(self->then, stray);
+        trt_await(trt_yield());
+        atomic_fetch_add(&strays_cleaned, 1);
+    }
+}
+struct fills { int_set *set, *then; };
+trt_async(int, fills)
+{
+    trt_body {
+        trt_spawn_in(self->set, stray, .then = self->then);
+        trt_spawn_in(self->set, stray);
+    }
+}
+struct fills_as_job { int_set *set; };
+trt_blocking_fn(int, fills_as_job)
+{
+    trt_spawn_in(self->set, stray);
+    trt_spawn_in(self->set, stray);
+    return 0;
+}
+
+enum { BY_TASK, BY_JOB, BY_JOB_IN_FRAME, BY_TASK_AND_OWNER, BY_MEMBER, FILLERS };
+struct is_filled { int by; bool panics; int_set set, then; trt_handle(fills) h; trt_handle(fills_as_job) j; trt_job(fills_as_job) job; };
+trt_async(int, is_filled)
+{
+    trt_body {
+        atomic_store(&strays_begun, 0);
+        atomic_store(&strays_cleaned, 0);
+        if (self->by == BY_JOB) {
+            self->j = trt_spawn_blocking(fills_as_job, .set = &self->set);
+            trt_await(trt_join(self->j, NULL));
+        } else if (self->by == BY_JOB_IN_FRAME) {
+            trt_await(trt_blocking(fills_as_job, &self->job, .set = &self->set));
+        } else {
+            self->h = trt_spawn(fills, .set = &self->set, .then = self->by == BY_MEMBER ? &self->then : NULL);
+            trt_await(trt_join(self->h, NULL));
+        }
+        if (self->by == BY_TASK_AND_OWNER) /* it is known already: not a second time */
+            trt_spawn_in(&self->set, stray);
+        AWAIT_UNTIL(atomic_load(&strays_begun) == (self->by == BY_TASK_AND_OWNER ? 3 : 2));
+        CHECK_EQ(trt_set_len(&self->set), atomic_load(&strays_begun));
+        if (self->panics)
+            trt_panic("leaves a set");
+        trt_return(9);
+    }
+    trt_cleanup { CHECK_EQ(atomic_load(&strays_cleaned), 0); }
+}
+
+/* The same in every place where a frame may be: a task, a called child, that of a child, a fork, a branch. */
+enum { IN_TASK, IN_CALL, IN_CALL_OF_CALL, IN_FORK, IN_BRANCH, IN_CALL_OF_BRANCH, PLACES };
+struct calls_filled { int by; bool panics; trt_frame(is_filled) frame; };
+trt_async(int, calls_filled)
+{
+    trt_body {
+        trt_await(trt_call(is_filled, &self->frame, .by = self->by, .panics = self->panics));
+        trt_return(self->frame.out);
+    }
+}
+struct has_filled { int where, by, i, out; bool panics; trt_handle(is_filled) h; trt_frame(is_filled) called; trt_frame(calls_filled) calls; };
+trt_async(int, has_filled)
+{
+    trt_body {
+        for (self->i = 0; self->i < 2; self->i++) { /* twice in the same memory */
+            self->out = 0;
+            if (self->where == IN_TASK) {
+                self->h = trt_spawn(is_filled, .by = self->by, .panics = self->panics);
+                trt_await_ok(trt_join(self->h, &self->out));
+            } else if (self->where == IN_CALL) {
+                trt_await_ok(trt_call(is_filled, &self->called, .by = self->by, .panics = self->panics));
+            } else if (self->where == IN_CALL_OF_CALL) {
+                trt_await_ok(trt_call(calls_filled, &self->calls, .by = self->by, .panics = self->panics));
+            } else if (self->where == IN_FORK) {
+                trt_fork(is_filled, &self->out, .by = self->by, .panics = self->panics);
+                trt_await_ok(trt_sync());
+            } else if (self->where == IN_BRANCH) {
+                trt_await_any(trt_call(is_filled, &self->called, .by = self->by, .panics = self->panics), trt_sleep_until(INT64_MAX));
+            } else {
+                trt_await_ok(trt_within(trt_s(100), trt_call(calls_filled, &self->calls, .by = self->by, .panics = self->panics)));
+            }
+            CHECK_EQ(self->out + self->called.out + self->calls.out, 9);
+            CHECK_EQ(atomic_load(&strays_cleaned), self->by == BY_TASK_AND_OWNER || self->by == BY_MEMBER ? 3 : 2);
+        }
+    }
+}
+
+static void stray_sets(const trt_config *config)
+{
+    for (int where = 0; where < PLACES; where++)
+        for (int by = 0; by < FILLERS; by++) {
+            int failures = atomic_load(&harness_failures);
+            CHECK_EQ(trt_run_with(config, has_filled, NULL, .where = where, .by = by), TRT_OK);
+            if (atomic_load(&harness_failures) > failures)
+                harness_fail(__FILE__, __LINE__, "that was in place %d, filled by %d", where, by);
+        }
+}
+TEST(a_set_that_others_have_filled_goes_with_its_frame) { stray_sets(&on_one_thread); }
+TEST(a_set_that_others_have_filled_goes_with_its_frame_on_two_workers) { stray_sets(&on_two_workers); }
+
+TEST(a_set_that_others_have_filled_goes_with_its_frame_after_a_panic)
+{
+    capture_start();
+    for (int where = 0; where < PLACES; where++) {
+        trt_status_code status = trt_run_with(&on_one_thread, has_filled, NULL, .where = where, .panics = true);
+        CHECK_EQ(status, TRT_PANICKED);
+        CHECK_EQ(atomic_load(&strays_cleaned), 2);
+    }
+    capture_end();
+}
+
+/* A fork that runs on its parent's back leaves its slot as it was: the next one finds nothing of the set. */
+static _Atomic(int_set *) shown; /* a set in a fork that blocks its worker */
+static atomic_bool shown_is_filled;
+struct shows_set { int_set set; };
+trt_async(int, shows_set)
+{
+    trt_body {
+        atomic_store(&shown, &self->set);
+        while (!atomic_load(&shown_is_filled))
+            harness_pause();
+        CHECK_EQ(trt_set_len(&self->set), 2);
+    }
+}
+struct fills_shown { trt_void none; };
+trt_blocking_fn(int, fills_shown)
+{
+    (void)self;
+    WAIT_UNTIL(atomic_load(&shown));
+    trt_spawn_in(atomic_load(&shown), stray);
+    trt_spawn_in(atomic_load(&shown), stray);
+    atomic_store(&shown_is_filled, true);
+    return 0;
+}
+struct forks_showing { int i; };
+trt_async(int, forks_showing)
+{
+    trt_body {
+        for (self->i = 0; self->i < 10; self->i++) {
+            atomic_store(&shown, NULL);
+            atomic_store(&shown_is_filled, false);
+            atomic_store(&strays_cleaned, 0);
+            CHECK_EQ(trt_spawn_detached(fills_shown), TRT_OK);
+            trt_fork(shows_set, NULL);
+            trt_await(trt_sync());
+            CHECK_EQ(trt_status(), TRT_OK);
+            CHECK_EQ(atomic_load(&strays_cleaned), 2);
+        }
+    }
+}
+
+TEST(a_set_in_a_fork_is_filled_while_it_runs_on_its_parents_back)
+{
+    CHECK_EQ(trt_run_with(&on_one_worker, forks_showing, NULL), TRT_OK);
+}
+
+/* Behind the first 64 KiB of a slot, and by a task of another runtime. */
+struct large_owner { char before[150000]; int_set set; char after[50000]; trt_runtime *other; trt_handle(fills) h; };
+trt_async(int, large_owner)
+{
+    trt_body {
+        atomic_store(&strays_begun, 0);
+        atomic_store(&strays_cleaned, 0);
+        self->h = trt_spawn_on(self->other, fills, .set = &self->set);
+        trt_await(trt_join(self->h, NULL));
+        AWAIT_UNTIL(atomic_load(&strays_begun) == 2);
+    }
+}
+struct small_owner { int_set set; trt_runtime *other; trt_handle(fills) h; };
+trt_async(int, small_owner)
+{
+    trt_body {
+        atomic_store(&strays_begun, 0);
+        atomic_store(&strays_cleaned, 0);
+        self->h = trt_spawn_on(self->other, fills, .set = &self->set);
+        trt_await(trt_join(self->h, NULL));
+        AWAIT_UNTIL(atomic_load(&strays_begun) == 2);
+    }
+}
+
+TEST(a_set_that_tasks_of_another_runtime_have_filled_goes_with_its_frame)
+{
+    trt_runtime *here, *other;
+    CHECK_EQ(trt_runtime_start(&here, &on_one_worker), TRT_OK);
+    CHECK_EQ(trt_runtime_start(&other, &on_one_worker), TRT_OK);
+    CHECK_EQ(trt_block_on(here, small_owner, NULL, .other = other), TRT_OK);
+    CHECK_EQ(atomic_load(&strays_cleaned), 2);
+    CHECK_EQ(trt_block_on(here, large_owner, NULL, .other = other), TRT_OK);
+    CHECK_EQ(atomic_load(&strays_cleaned), 2);
+    CHECK_EQ(trt_block_on(here, large_owner, NULL, .other = here), TRT_OK);
+    CHECK_EQ(atomic_load(&strays_cleaned), 2);
+    CHECK_EQ(trt_runtime_free(here), TRT_OK);
+    CHECK_EQ(trt_runtime_free(other), TRT_OK);
+}
+
+/* In static memory it is nobody's. */
+static int_set static_set;
+struct fills_static { trt_handle(fills) h; };
+trt_async(int, fills_static)
+{
+    trt_body {
+        atomic_store(&strays_begun, 0);
+        atomic_store(&strays_cleaned, 0);
+        self->h = trt_spawn(fills, .set = &static_set);
+        trt_await(trt_join(self->h, NULL));
+        AWAIT_UNTIL(atomic_load(&strays_begun) == 2);
+    }
+}
+
+TEST(a_set_in_static_memory_stays_when_those_end_who_have_filled_it)
+{
+    trt_runtime *rt;
+    CHECK_EQ(trt_runtime_start(&rt, &on_one_worker), TRT_OK);
+    CHECK_EQ(trt_block_on(rt, fills_static, NULL), TRT_OK);
+    CHECK_EQ(trt_set_len(&static_set), 2);
+    CHECK_EQ(atomic_load(&strays_cleaned), 0);
+    CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+}
+
 /* A member that spawns a job, and a coroutine, into its set when it is cleaned up. */
 static atomic_int born_jobs_run, born_bodies_run;
 struct born_job { trt_void none; };

@@ -416,6 +416,48 @@ static void set_left(void)
     finish();
 }
 
+/* A set that only another task has filled goes with its frame, and so does one that a member of that fills as the frame
+ * ends. */
+typedef trt_join_set_of(int) strays;
+struct breeds { strays *then; };
+trt_async(int, breeds)
+{
+    trt_body { trt_await(trt_yield()); }
+    trt_cleanup {
+        trt_spawn_in(self->then, yields, .n = 1);
+        COUNT(cleanups);
+    }
+}
+struct fills_for { strays *set, *then; };
+trt_async(int, fills_for)
+{
+    trt_body { trt_spawn_in(self->set, breeds, .then = self->then); }
+}
+struct filled { strays set, then; trt_handle(fills_for) h; };
+trt_async(int, filled)
+{
+    trt_body {
+        self->h = trt_spawn(fills_for, .set = &self->set, .then = &self->then);
+        trt_await(trt_join(self->h, NULL));
+    }
+}
+struct calls_filled { int i; trt_frame(filled) frame; trt_handle(filled) h; };
+trt_async(int, calls_filled)
+{
+    trt_body {
+        self->i = (int)model_choose(3);
+        if (self->i == 0) trt_await(trt_call(filled, &self->frame));
+        else if (self->i == 1) trt_await_all(trt_call(filled, &self->frame), trt_yield());
+        else {
+            self->h = trt_spawn(filled);
+            trt_await(trt_join(self->h, NULL));
+        }
+        MODEL_CHECK(trt_status() == TRT_OK && COUNTED(cleanups) == 2);
+        memset(&self->frame, 0x5A, sizeof self->frame);
+    }
+}
+TWO_WORKERS(set_of_strays, calls_filled)
+
 /* One that could not be made is told to who waits for the next. */
 struct giant { void *set; char more[16000]; };
 trt_async_decl(int, giant);
@@ -2825,6 +2867,7 @@ static const model_scenario scenarios[] = {
     {.name = "join_set", .run = join_set, WEAK},
     {.name = "set_dismissed", .run = set_dismissed, WEAK},
     {.name = "set_left", .run = set_left, WEAK},
+    {.name = "set_of_strays", .run = set_of_strays, WEAK},
     {.name = "set_let_go", .run = set_let_go, WEAK},
     {.name = "set_unmade", .run = set_unmade, WEAK},
     {.name = "try_all", .run = try_all, WEAK},

@@ -10981,8 +10981,9 @@ static trt_status_code trt_notified_poll_(trt_co *co, trt_args_ *a, trt_waiter_ 
     bool parked;
     (void)co;
     if (!w && trt_notify_take_(n, a->arg)) return TRT_OK;
-    /* A look; what it misses, the registration sees under the latch. */
-    if (!w && value != TRT_NOTIFY_PERMIT_ && TRT_LOAD_(&n->rounds_, relaxed) == a->arg)
+    /* A look; what it misses, the registration sees under the latch. Of an `any` none may follow:
+     * so under a latch, where one may be kept that its holder puts back, it does not say no. */
+    if (!w && !(value & ~TRT_NOTIFY_WAITERS_) && TRT_LOAD_(&n->rounds_, relaxed) == a->arg)
         return TRT_PENDING;
     if (TRT_UNLIKELY_(!w || w->mode != TRT_MODE_STRAND_ || (value & ~TRT_NOTIFY_WAITERS_) ||
                       !TRT_CAS_(&n->word_, &value, 1u, acquire)))

@@ -677,6 +677,35 @@ TEST(a_notified_made_before_the_check_misses_no_notify_all)
     }
 }
 
+/* A notify_all, or a waiter that leaves, holds the latch for a moment, and puts back what is kept. */
+static void *holds_notify_latch(void *stage)
+{
+    bool kept = trt_latch_value_(&shared.n.word_) == TRT_NOTIFY_PERMIT_;
+    atomic_store((atomic_int *)stage, 1);
+    for (int i = 0; i < 50; i++)
+        harness_pause();
+    trt_notify_unlatch_(&shared.n, kept);
+    return NULL;
+}
+struct looks_under_latch { trt_mutex other; trt_guard g; atomic_int stage; pthread_t thread; };
+trt_async(int, looks_under_latch)
+{
+    trt_body {
+        trt_notify_one(&shared.n);
+        pthread_create(&self->thread, NULL, holds_notify_latch, &self->stage);
+        WAIT_UNTIL(atomic_load(&self->stage));
+        trt_await_any_biased(trt_notified(&shared.n), trt_lock(&self->other, &self->g));
+        CHECK_EQ(trt_chosen(), 0);
+        pthread_join(self->thread, NULL);
+    }
+    trt_cleanup { trt_unlock(&self->g); }
+}
+
+TEST(a_kept_notification_comes_first_also_while_somebody_notifies_all)
+{
+    CHECK_EQ(trt_run_with(&on_one_thread, looks_under_latch, NULL), TRT_OK);
+}
+
 /* ---- barrier ---- */
 
 struct party { trt_barrier *b; int rounds, i, *leaders, *phase; bool leader; trt_duration pause; };

@@ -4384,16 +4384,18 @@ static bool trt_claim_alone_(trt_waiter_ *w, trt_status_code status, trt_wakes_ 
 
 /* From outside: the runtime may be given up and freed meanwhile, so the claimer is a visitor until
  * the strand is in the queue. And it may be dumped: the latch keeps that from reading a status that
- * is being written. */
+ * is being written. What has been given up gets nothing, as it would never pass it on: it goes on
+ * waiting until the runtime is freed. */
 static TRT_NOINLINE_ bool trt_claim_visiting_(trt_runtime *rt, trt_waiter_ *w,
                                               trt_status_code status, trt_wakes_ *wakes)
 {
     const trt_waiter_ *last = wakes->last;
-    bool claimed;
+    bool claimed = false;
     trt_visitor_comes_(rt);
     trt_latch_(&rt->outside_latch);
-    claimed = w->mode == TRT_MODE_MEMBER_ ? trt_claim_member_(w, status, wakes)
-                                          : trt_claim_alone_(w, status, wakes);
+    if (!TRT_LOAD_(&rt->given_up, relaxed)) /* a look: who comes behind the shutdown sees it */
+        claimed = w->mode == TRT_MODE_MEMBER_ ? trt_claim_member_(w, status, wakes)
+                                              : trt_claim_alone_(w, status, wakes);
     trt_unlatch_(&rt->outside_latch);
     if (wakes->last == last) trt_visitor_leaves_(rt); /* nothing to queue */
     return claimed;
@@ -12851,29 +12853,34 @@ static void trt_group_unlink_(trt_group_ *g)
     }
 }
 
-/* No thread of the runtime is left: take what was given up out of the objects that it waits for.
- * First what still waits: it is linked, or others complete it at this moment, as visitors. Then, in
- * state RUN, what an abort has claimed, and nobody has run since; what was completed has a status. */
+static bool trt_unwait_visit_(trt_cell_ *c, uint64_t state, void *context)
+{
+    (void)context;
+    if (state & TRT_WAIT_STATE_) (void)trt_claim_strand_(c);
+    return true;
+}
+
 static bool trt_unlink_visit_(trt_cell_ *c, uint64_t state, void *context)
 {
-    bool waits = *(const bool *)context;
-    uint64_t wanted = waits ? TRT_WAIT_STATE_ : TRT_RUN_STATE_;
-    if (!(state & wanted) || (state & (TRT_JOB_STATE_ | TRT_DONE_))) return true;
+    (void)context;
+    if (!(state & TRT_RUN_STATE_) || (state & (TRT_JOB_STATE_ | TRT_DONE_))) return true;
     if (c->flags & TRT_RETRY_) return true; /* recorded, not registered */
     if (c->wait.kind == TRT_KIND_GROUP_)
         trt_group_unlink_((trt_group_ *)c->wait.args.obj);
-    else if (c->wait.kind > TRT_KIND_GROUP_ && (waits || c->wait.status == TRT_PENDING))
+    else if (c->wait.kind > TRT_KIND_GROUP_ && c->wait.status == TRT_PENDING)
         trt_kinds_[c->wait.kind].cancel(&c->wait);
     return true;
 }
 
+/* No thread of the runtime is left: take what was given up out of the objects that it waits for.
+ * First all of it is claimed, so that nothing that leaves passes on to one that leaves next. Those
+ * who were quicker are visitors; when they have left, what they have completed has a status, and
+ * its object may be gone. What has none was claimed here, or by an abort and has not run since. */
 static void trt_unlink_all_(trt_runtime *rt)
 {
-    bool waits = true;
-    trt_cells_(rt, trt_unlink_visit_, &waits);
+    trt_cells_(rt, trt_unwait_visit_, NULL);
     trt_visitors_wait_(rt);
-    waits = false;
-    trt_cells_(rt, trt_unlink_visit_, &waits);
+    trt_cells_(rt, trt_unlink_visit_, NULL);
 }
 
 typedef struct trt_leak_ {

@@ -870,6 +870,85 @@ TEST(what_is_given_up_in_a_sync_or_a_group_is_freed)
         }
 }
 
+typedef trt_channel(int) ints;
+
+/* What is given up is served no longer: what it waits for is for those who can still use it. */
+struct waits_on {
+    atomic_int *turn;
+    int mine, how;
+    trt_semaphore *semaphore;
+    trt_mutex *mutex;
+    trt_notify *notify;
+    ints *channel;
+    trt_permit permit;
+    trt_guard guard;
+    int message;
+};
+trt_async(int, waits_on)
+{
+    trt_body { trt_await(trt_sleep_until(INT64_MAX)); }
+    trt_cleanup {
+        AWAIT_UNTIL(atomic_load(self->turn) == self->mine);
+        atomic_fetch_add(self->turn, 1);
+        if (self->how == 0)
+            trt_await(trt_lock(self->mutex, &self->guard));
+        else if (self->how == 1)
+            trt_await(trt_recv(self->channel, &self->message));
+        else if (self->how == 2)
+            trt_await(trt_within(trt_s(100000), trt_notified(self->notify)));
+        else
+            trt_await(trt_acquire_many(self->semaphore, (size_t)self->how - 2, &self->permit));
+        trt_unlock(&self->guard);
+        trt_release(&self->permit);
+    }
+}
+
+TEST(what_is_given_up_takes_nothing_from_the_others)
+{
+    trt_runtime *rt;
+    trt_mutex mutex = {0};
+    trt_notify notify = {0};
+    trt_guard guard;
+    ints channel;
+    int message = 0;
+    atomic_int turn = 0;
+    CHECK_EQ(trt_runtime_start(&rt, &on_one_worker), TRT_OK);
+    CHECK_EQ(trt_channel_init(&channel, 1), TRT_OK);
+    CHECK(trt_try_lock(&mutex, &guard));
+    for (int i = 0; i < 3; i++)
+        trt_detach(trt_spawn_on(rt, waits_on, .turn = &turn, .mine = i, .how = i, .mutex = &mutex,
+                                .channel = &channel, .notify = &notify));
+    CHECK_EQ(trt_runtime_shutdown(rt, ENOUGH_MS(20)), TRT_TIMED_OUT);
+    CHECK_EQ(atomic_load(&turn), 3);
+    trt_unlock(&guard);
+    CHECK(trt_try_lock(&mutex, &guard));
+    CHECK_EQ(trt_try_send(&channel, &(int){7}), TRT_OK);
+    CHECK_EQ(trt_try_recv(&channel, &message), TRT_OK);
+    CHECK_EQ(message, 7);
+    trt_notify_one(&notify);
+    CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+    CHECK_EQ(notify.word_, TRT_NOTIFY_PERMIT_);
+    trt_channel_free(&channel);
+}
+
+TEST(a_free_passes_permits_to_nobody_who_was_given_up)
+{
+    trt_runtime *rt;
+    trt_semaphore semaphore;
+    trt_permit permit;
+    atomic_int turn = 0;
+    CHECK_EQ(trt_runtime_start(&rt, &on_one_worker), TRT_OK);
+    CHECK_EQ(trt_semaphore_init(&semaphore, 2), TRT_OK);
+    CHECK(trt_try_acquire(&semaphore, &permit));
+    for (int i = 0; i < 2; i++) /* two permits are asked for first; for the second, one would do */
+        trt_detach(trt_spawn_on(rt, waits_on, .turn = &turn, .mine = i, .how = 4 - i,
+                                .semaphore = &semaphore));
+    CHECK_EQ(trt_runtime_shutdown(rt, ENOUGH_MS(20)), TRT_TIMED_OUT);
+    CHECK_EQ(atomic_load(&turn), 2);
+    CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+    CHECK_EQ(trt_available_permits(&semaphore), 1);
+}
+
 TEST(a_thread_that_joins_after_a_shutdown_that_timed_out_is_answered)
 {
     trt_runtime *rt;
@@ -885,7 +964,6 @@ TEST(a_thread_that_joins_after_a_shutdown_that_timed_out_is_answered)
     CHECK_EQ(trt_runtime_free(rt), TRT_OK);
 }
 
-typedef trt_channel(int) ints;
 /* Members of a set that have ended, and wait for nothing but to be joined. */
 struct receives { ints *channel; atomic_int *begun, *over; bool lingers; };
 trt_async(int, receives)

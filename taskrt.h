@@ -1805,7 +1805,7 @@ TASKRT_API void trt_once_failed(trt_once *once);
  * trt_token_is_cancelled - false for NULL.
  * trt_token_wait - op: until cancelled. TRT_OK | TRT_MISUSE for NULL. Cancel: safe. No allocation.
  * trt_token_free(t) - sets t to NULL; NULL is a no-op. While somebody waits for it: message, and it
- * is not freed.
+ * is not freed. Once it is cancelled nobody does, also if those who did have not run since.
  *
  *   threads   any thread
  */
@@ -11224,7 +11224,11 @@ TRT_DEF_ void trt_once_failed(trt_once *once)
  *
  * One latch for a whole tree: a cancel must see a subtree that nobody changes, and a latch for each
  * token would mean to hold two. The latch lives in a record of its own, which goes with the last
- * token of the tree.
+ * that uses it: a token of the tree, or a wait for one. For who has cancelled a token may free it,
+ * while those who waited for it have not run since, and some of them have a cancel to come: all
+ * members of groups, and whoever had lost to something else. In `out` they keep the record, whose
+ * latch they pass; the token itself they touch only if they are in its list, as it is not freed
+ * then.
  *
  * A token that is freed before its children stays in the tree while it has two or more; with one
  * left, that one takes its place; with none it goes. So every token that is kept for others has at
@@ -11237,7 +11241,7 @@ TRT_DEF_ void trt_once_failed(trt_once *once)
  */
 typedef struct trt_tree_ {
     trt_a32_ lock;
-    size_t tokens; /* under lock, also the freed ones that are still linked */
+    size_t users; /* under lock: tokens, also freed ones that are linked still; and waits */
 } trt_tree_;
 
 struct trt_token {
@@ -11277,7 +11281,7 @@ static trt_token *trt_token_prune_(trt_token *t)
     while (t && t->freed && (!t->child || !t->child->next)) {
         trt_token *parent = t->parent;
         trt_token_unlink_(t);
-        t->tree->tokens--;
+        t->tree->users--;
         t->next = gone;
         gone = t;
         t = parent;
@@ -11288,9 +11292,11 @@ static trt_token *trt_token_prune_(trt_token *t)
 /* Cancel this one alone. False if it was, and so all below it. */
 static bool trt_token_mark_(trt_token *t, trt_wakes_ *wakes)
 {
+    trt_waiter_ *w;
     if (TRT_LOAD_(&t->cancelled, relaxed)) return false; /* changes under the latch only */
     TRT_STORE_(&t->cancelled, 1, release); /* pairs with the loads in is_cancelled and poll */
-    trt_complete_all_(&t->waiters, TRT_OK, wakes);
+    while ((w = trt_complete_first_(&t->waiters, TRT_OK, wakes)) != NULL)
+        if (w->mode != TRT_MODE_MEMBER_) t->tree->users--; /* no cancel of it comes */
     return true;
 }
 
@@ -11299,7 +11305,7 @@ static trt_tree_ *trt_tree_new_(void)
     trt_tree_ *tree = TASKRT_MALLOC(sizeof *tree);
     if (!tree) return NULL;
     TRT_STORE_(&tree->lock, 0, relaxed); /* nobody else knows it yet */
-    tree->tokens = 0;
+    tree->users = 0;
     return tree;
 }
 
@@ -11316,7 +11322,7 @@ TRT_DEF_ trt_token *trt_token_new(trt_token *parent)
     memset((void *)t, 0, sizeof *t);
     t->tree = tree;
     trt_latch_(&tree->lock);
-    tree->tokens++;
+    tree->users++;
     if (parent) {
         trt_token_link_(t, parent);
         /* Both relaxed: the parent's changes under the latch only, nobody else knows t yet. */
@@ -11343,7 +11349,7 @@ TRT_DEF_ void trt_token_free_(trt_token **token)
     }
     t->freed = true;
     gone = trt_token_prune_(t);
-    last = !tree->tokens;
+    last = !tree->users;
     trt_unlatch_(&tree->lock);
     if (last) TASKRT_FREE(tree);
     while (gone) {
@@ -11379,6 +11385,19 @@ TRT_DEF_ bool trt_token_is_cancelled(const trt_token *token)
     return token && TRT_LOAD_(&token->cancelled, acquire) != 0; /* pairs with trt_token_mark_ */
 }
 
+/* Latched. The tree is noted before the wait is parked: from there on its cancel may come. */
+static trt_status_code trt_token_enlist_(trt_token *t, trt_waiter_ *w)
+{
+    if (!w) return TRT_PENDING;
+    w->args.out = t->tree;
+    if (trt_enlist_(&t->waiters, w) == TRT_PENDING) {
+        t->tree->users++;
+        return TRT_PENDING;
+    }
+    w->args.out = NULL;
+    return TRT_REFUSED_;
+}
+
 static trt_status_code trt_token_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
 {
     trt_token *t = a->obj;
@@ -11391,15 +11410,22 @@ static trt_status_code trt_token_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
     trt_latch_(&tree->lock);
     if (TRT_LOAD_(&t->cancelled, relaxed)) /* changes under the latch only */
         status = trt_settle_(w, TRT_OK);
-    else status = trt_enlist_(&t->waiters, w);
+    else status = trt_token_enlist_(t, w);
     trt_unlatch_(&tree->lock);
     return status;
 }
 
 static void trt_token_cancel_(trt_waiter_ *w)
 {
-    trt_token *t = w->args.obj;
-    if (t) trt_unlist_(&t->tree->lock, &t->waiters, w);
+    trt_tree_ *tree = w->args.out;
+    bool last;
+    if (!tree) return; /* never in a list, or it has left already */
+    w->args.out = NULL;
+    trt_latch_(&tree->lock);
+    if (w->linked) trt_list_remove_(&((trt_token *)w->args.obj)->waiters, w);
+    last = !--tree->users;
+    trt_unlatch_(&tree->lock);
+    if (last) TASKRT_FREE(tree);
 }
 
 TRT_DEF_ trt_op trt_token_wait(trt_token *token)

@@ -979,6 +979,94 @@ TEST(tokens_may_be_freed_in_any_order)
     trt_token_free(none);
 }
 
+/* Cancel it, free it: those who waited have not run since, and may have been aborted before. */
+struct waits_cancelled { trt_token *t; trt_notify *n; int how; };
+trt_async(int, waits_cancelled)
+{
+    trt_body {
+        if (self->how == 0)
+            trt_await(trt_token_wait(self->t));
+        else if (self->how == 1)
+            trt_await(trt_within(trt_s(3600), trt_token_wait(self->t)));
+        else if (self->how == 2)
+            trt_await_any(trt_sleep(trt_s(3600)), trt_token_wait(self->t), trt_token_wait(self->t));
+        else if (self->how == 3)
+            trt_await_all(trt_token_wait(self->t), trt_notified(self->n));
+        else {
+            trt_await_any(trt_notified(self->n), trt_token_wait(self->t));
+            trt_return(trt_chosen());
+        }
+        if (trt_status() != TRT_OK)
+            trt_fail(trt_status());
+        trt_return(1);
+    }
+}
+struct cancels_and_frees { trt_token *t, *above; trt_notify n; trt_handle(waits_cancelled) h; int how, v; bool abort; };
+trt_async(int, cancels_and_frees)
+{
+    trt_body {
+        self->above = trt_token_new(NULL);
+        self->t = trt_token_new(self->above);
+        self->h = trt_spawn(waits_cancelled, .t = self->t, .n = &self->n, .how = self->how);
+        trt_await(trt_sleep(1));
+        if (self->abort)
+            trt_abort(self->h);
+        if (self->how == 4)
+            trt_notify_one(&self->n); /* the other branch is faster */
+        trt_token_cancel(self->above);
+        trt_token_free(self->above);
+        trt_token_free(self->t);
+        CHECK(self->t == NULL);
+        if (self->how == 3)
+            trt_notify_one(&self->n);
+        trt_await(trt_join(self->h, &self->v));
+        CHECK_EQ(trt_status(), self->abort ? TRT_CANCELLED : TRT_OK);
+        trt_return(self->v);
+    }
+}
+
+TEST(a_token_is_freed_right_after_its_cancel)
+{
+    for (int how = 0; how < 5; how++)
+        for (int abort = 0; abort < 2; abort++) {
+            int v = -1;
+            trt_status_code status = trt_run_with(&on_virtual_clock, cancels_and_frees, &v, .how = how, .abort = abort);
+            CHECK_EQ(status, TRT_OK);
+            CHECK_EQ(v, abort || how == 4 ? 0 : 1);
+        }
+}
+
+/* The same, and those who waited never run again. */
+struct outlives_token { trt_token *t; atomic_int *ready; trt_duration lingers; };
+trt_async(int, outlives_token)
+{
+    trt_body {
+        atomic_fetch_add(self->ready, 1);
+        trt_await_any(trt_token_wait(self->t), trt_sleep_until(INT64_MAX));
+    }
+    trt_cleanup {
+        if (self->lingers)
+            trt_await_any(trt_token_wait(self->t), trt_sleep(self->lingers));
+        if (self->lingers)
+            trt_await(trt_token_wait(self->t));
+    }
+}
+
+TEST(a_token_is_freed_before_the_runtime_that_waits_for_it)
+{
+    trt_runtime *rt;
+    atomic_int ready = 0;
+    trt_token *t = trt_token_new(NULL);
+    CHECK_EQ(trt_runtime_start(&rt, &on_one_worker), TRT_OK);
+    trt_detach(trt_spawn_on(rt, outlives_token, .t = t, .ready = &ready, .lingers = 1));
+    trt_detach(trt_spawn_on(rt, outlives_token, .t = t, .ready = &ready, .lingers = trt_s(100000)));
+    CHECK_EQ(trt_runtime_shutdown(rt, ENOUGH_MS(20)), TRT_TIMED_OUT);
+    trt_token_cancel(t);
+    trt_token_free(t);
+    CHECK(t == NULL);
+    CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+}
+
 struct token_storm_waiter { trt_token *parent, *mine; };
 trt_async(int, token_storm_waiter)
 {

@@ -1877,6 +1877,45 @@ static void tokens(void)
     finish();
 }
 
+/* Those who wait are listed: then whoever cancels their tokens may free them at once. */
+static trt_token *leaves[2];
+struct branches { trt_token *token; bool group; };
+trt_async(int, branches)
+{
+    trt_body {
+        if (self->group) trt_await_any(trt_notified(&bell), trt_token_wait(self->token), trt_token_wait(self->token));
+        else trt_await(trt_token_wait(self->token));
+    }
+}
+static void cancels_and_frees(void)
+{
+    bool listed;
+    trt_latch_(&root->tree->lock);
+    listed = leaves[0]->waiters.head && leaves[1]->waiters.head && leaves[1]->waiters.head->next;
+    trt_unlatch_(&root->tree->lock);
+    trt_token_cancel(root);
+    trt_token_free(root);
+    for (int i = 0; i < 2 && listed; i++) trt_token_free(leaves[i]);
+}
+static void tokens_freed(void)
+{
+    unsigned long a;
+    trt_handle(branches) h[2];
+    memset(&bell, 0, sizeof bell);
+    start_workers(2);
+    root = trt_token_new(NULL);
+    for (int i = 0; i < 2; i++) leaves[i] = trt_token_new(root);
+    for (int i = 0; i < 2; i++) h[i] = trt_spawn_on(runtime, branches, .token = leaves[i], .group = i);
+    for (int i = 0; i < 4; i++) model_yield();
+    a = thread(0, cancels_and_frees);
+    if (model_choose(2)) trt_notify_one(&bell);
+    if (model_choose(2)) trt_abort(h[model_choose(2)]);
+    for (int i = 0; i < 2; i++) (void)trt_join_thread(h[i], NULL);
+    model_join(a);
+    finish();
+    for (int i = 0; i < 2; i++) trt_token_free(leaves[i]);
+}
+
 /* ---- fds ---- */
 
 static int fd;
@@ -2919,6 +2958,7 @@ static const model_scenario scenarios[] = {
     {.name = "permits", .run = permits, WEAK},
     {.name = "meeting", .run = meeting, WEAK},
     {.name = "tokens", .run = tokens, WEAK},
+    {.name = "tokens_freed", .run = tokens_freed, WEAK},
     {.name = "fds", .run = fds, WEAK},
     {.name = "fds_beside", .run = fds_beside, WEAK},
     {.name = "fds_twice", .run = fds_twice, WEAK},

@@ -5589,6 +5589,10 @@ static TRT_NOINLINE_ bool trt_suspend_(trt_worker_ *w, trt_co *co, const trt_op 
     return true;
 no_memory:
     wait->kind = TRT_KIND_NONE_;
+    /* trt_status_of() looks here after an all, trt_joined() after a join_next */
+    wait->args.arg = op->kind_ == TRT_KIND_GROUP_ && (op->args_.arg & TRT_GROUP_ALL_)
+                         ? (uint64_t)TRT_NO_MEMORY * (UINT64_MAX / 15)
+                         : 0;
     co->status_ = TRT_NO_MEMORY;
     co->chosen_ = -1;
     return false;

@@ -291,6 +291,54 @@ TEST(a_runtime_recovers_from_want_of_memory)
     CHECK_EQ(trt_runtime_free(rt), TRT_OK);
 }
 
+/* Every operation of an `all` that could not start says so. */
+#define THREE_SLEEPS trt_sleep(1), trt_sleep(1), trt_sleep(1)
+struct all_without_memory { void *taken; int i; };
+static void take_all_slots(struct all_without_memory *self)
+{
+    void *slot;
+    atomic_store(&harness_calls, 0);
+    atomic_store(&harness_fail_forever, true);
+    atomic_store(&harness_fail_at, 1);
+    while ((slot = trt_block_alloc_(trt_current(), sizeof(trt_group_) + 3 * sizeof(trt_waiter_))) != NULL) {
+        *(void **)slot = self->taken;
+        self->taken = slot;
+    }
+}
+static void give_all_slots(struct all_without_memory *self)
+{
+    while (self->taken) {
+        void *slot = self->taken;
+        self->taken = *(void **)slot;
+        trt_slot_unused_(slot);
+    }
+    atomic_store(&harness_fail_at, 0);
+}
+trt_async(int, all_without_memory)
+{
+    trt_body {
+        take_all_slots(self);
+        trt_await_all(THREE_SLEEPS);
+        CHECK_EQ(trt_status(), TRT_NO_MEMORY);
+        CHECK_EQ(trt_chosen(), -1);
+        for (self->i = 0; self->i < 3; self->i++)
+            CHECK_EQ(trt_status_of(self->i), TRT_NO_MEMORY);
+        trt_await_try_all(THREE_SLEEPS);
+        CHECK_EQ(trt_status(), TRT_NO_MEMORY);
+        for (self->i = 0; self->i < 3; self->i++)
+            CHECK_EQ(trt_status_of(self->i), TRT_NO_MEMORY);
+        trt_await_any(THREE_SLEEPS);
+        CHECK_EQ(trt_status(), TRT_NO_MEMORY);
+        CHECK_EQ(trt_joined(), 0);
+        give_all_slots(self);
+    }
+}
+
+TEST(each_status_of_an_all_that_gets_no_memory_says_so)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, all_without_memory, NULL), TRT_OK);
+}
+
 /* Waiting for one operation takes no memory at all. */
 struct waits_plainly { trt_semaphore *s; trt_permit p; };
 trt_async(int, waits_plainly)

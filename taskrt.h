@@ -1888,7 +1888,7 @@ extern "C" {
 /* trt_channel(T) - a queue with many senders and receivers; each message goes to one receiver.
  *
  * trt_channel_init(&c, capacity) - `capacity` messages, or TRT_UNBOUNDED.
- *   returns   TRT_OK | TRT_NO_MEMORY | TRT_MISUSE for 0
+ *   returns   TRT_OK | TRT_NO_MEMORY | TRT_MISUSE for 0, or for messages of 0 bytes
  *   owns      trt_channel_free, when nobody uses it any more; messages left are dropped as bytes
  *   memory    bounded: one allocation, of about 512 bytes at least
  * trt_send(&c, &value) - op: put a copy at the end, wait for room if it is full, in order.
@@ -1951,7 +1951,8 @@ TASKRT_API void trt_channel_free_(trt_channel_ *channel);
 
 /* trt_broadcast(T) - every subscriber gets every value; the last `capacity` are kept.
  *
- * trt_broadcast_init(&b, capacity) - TRT_OK | TRT_NO_MEMORY | TRT_MISUSE for 0. One allocation.
+ * trt_broadcast_init(&b, capacity) - TRT_OK | TRT_NO_MEMORY | TRT_MISUSE for 0, or for values of 0
+ * bytes. One allocation.
  * trt_broadcast_send(&b, &value) - TRT_OK, also with no subscriber | TRT_CLOSED | TRT_MISUSE.
  * Waits for nobody, no allocation, any thread.
  * trt_subscribe(&b, &sub) - from the next value on; `sub` is a trt_subscriber(T). No allocation.
@@ -11753,6 +11754,7 @@ TRT_DEF_ trt_status_code trt_channel_init_(trt_channel_ *channel, size_t size, s
     trt_block_ *ring = NULL;
     size_t bytes, limit = SIZE_MAX;
     if (!capacity) return trt_misuse_("trt_channel_init", "capacity 0");
+    if (!size) return trt_misuse_("trt_channel_init", "messages of 0 bytes"); /* an empty struct */
     if (capacity != TRT_UNBOUNDED) {
         if (capacity > ((size_t)PTRDIFF_MAX - sizeof *ring) / size) return TRT_NO_MEMORY;
         bytes = limit = capacity * size;
@@ -12231,6 +12233,7 @@ TRT_DEF_ trt_status_code trt_broadcast_init_(trt_broadcast_ *broadcast, size_t s
 {
     unsigned char *ring;
     if (!capacity) return trt_misuse_("trt_broadcast_init", "capacity 0");
+    if (!size) return trt_misuse_("trt_broadcast_init", "values of 0 bytes"); /* an empty struct */
     if (capacity > (size_t)PTRDIFF_MAX / size) return TRT_NO_MEMORY;
     ring = TASKRT_MALLOC(capacity * size);
     if (!ring) return TRT_NO_MEMORY;

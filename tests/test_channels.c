@@ -235,6 +235,20 @@ trt_async(int, channel_misuse)
     }
 }
 
+/* An empty struct has no size in GNU C. */
+TEST(messages_of_no_size_are_misuse_with_a_message)
+{
+    ints channel;
+    trt_broadcast(int) broadcast;
+    capture_start();
+    CHECK_EQ(trt_channel_init_(&channel.base_, 0, 4), TRT_MISUSE);
+    CHECK_EQ(trt_channel_init_(&channel.base_, 0, TRT_UNBOUNDED), TRT_MISUSE);
+    CHECK_EQ(trt_broadcast_init_(&broadcast.base_, 0, 4), TRT_MISUSE);
+    const char *text = capture_end();
+    CHECK_CONTAINS(text, "trt_channel_init");
+    CHECK_CONTAINS(text, "trt_broadcast_init");
+}
+
 TEST(capacity_zero_and_use_before_init_are_misuse)
 {
     capture_start();

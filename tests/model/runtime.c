@@ -1390,6 +1390,26 @@ static void shutdown_gives_up(void)
     finish();
 }
 
+/* It takes nothing more, whoever completes its wait while it is given up and freed. */
+static void rings_for_all(void) { trt_notify_all(&bell); }
+static void shutdown_left_alone(void)
+{
+    unsigned long a;
+    bool waits;
+    memset(&bell, 0, sizeof bell);
+    start_workers(1);
+    trt_detach(trt_spawn_on(runtime, stubborn));
+    a = thread(0, rings_for_all);
+    (void)trt_runtime_shutdown(runtime, trt_ms(1));
+    (void)trt_latch_value_(&bell.word_);
+    waits = bell.waiters_.head != NULL;
+    trt_notify_unlatch_(&bell, false);
+    if (waits) trt_notify_one(&bell);
+    finish();
+    model_join(a);
+    MODEL_CHECK(!waits || TRT_LOAD_(&bell.word_, relaxed) == TRT_NOTIFY_PERMIT_);
+}
+
 /* Jobs that run, wait in the queue, or come too late. */
 struct held { trt_a32_ *gate; };
 trt_blocking_fn(int, held)
@@ -2943,6 +2963,7 @@ static const model_scenario scenarios[] = {
     {.name = "shutdown_overflow", .run = shutdown_overflow, WEAK},
     {.name = "shutdown_seen", .run = shutdown_seen, WEAK},
     {.name = "shutdown_gives_up", .run = shutdown_gives_up, WEAK},
+    {.name = "shutdown_left_alone", .run = shutdown_left_alone, WEAK},
     {.name = "shutdown_jobs", .run = shutdown_jobs, WEAK},
     {.name = "shutdown_unqueued", .run = shutdown_unqueued, WEAK},
     {.name = "shutdown_refused", .run = shutdown_refused, WEAK},

@@ -1445,8 +1445,8 @@ TASKRT_API trt_op trt_yield(void) TRT_MUST_USE_;
  *   threads   plain threads and blocking jobs; in a task TRT_MISUSE
  *   blocks    the thread
  *
- * trt_stop(h) - op: abort, wait for the end, drop the outcome. TRT_OK also on a zeroed or consumed
- * handle: for cleanups.
+ * trt_stop(h) - op: abort, wait for the end, drop the outcome. It waits also while somebody else
+ * joins, and for a detached task. TRT_OK at once on a zeroed or consumed handle: for cleanups.
  * trt_abort(h) - ask the task to end at its next await. A task in its cleanup, or ended, is left
  * alone; a queued blocking job is skipped, a running one may look at trt_cancelled().
  * trt_is_finished(h) - has it ended, cleanup and all? True for a stale or zeroed handle.
@@ -2726,6 +2726,7 @@ TRT_DEF_ const char *trt_strerror(trt_status_code status)
  *     NAMED    the tail holds a name
  *     STRAYS   others have filled sets in this slot: the end of a frame looks, see >>impl-sets. (Of
  *              a branch always: its frames lie in the slot of another strand.)
+ *     ASIDE    others wait for the end besides, see >>impl-join
  *
  * What makes claims safe: a waiter is linked in its object under the object's latch, in the same
  * critical section that sets WAIT; it is claimed under that latch; and a strand that was claimed by
@@ -2748,7 +2749,7 @@ enum {
     TRT_FRESH_ = 1, TRT_RUN_STATE_ = 2, TRT_WAIT_STATE_ = 4, TRT_DONE_ = 8, TRT_ABORT_ = 16,
     TRT_WAITER_ = 32, TRT_JOINED_ = 64, TRT_DETACHED_ = 128, TRT_SET_ = 256, TRT_SHIELD_ = 512,
     TRT_COMMIT_ = 1024, TRT_LIVE_ = 2048, TRT_JOB_STATE_ = 4096, TRT_NAMED_STATE_ = 8192,
-    TRT_STRAYS_ = 16384,
+    TRT_STRAYS_ = 16384, TRT_ASIDE_ = 32768,
     TRT_WAITING_STATE_ = TRT_WAIT_STATE_ | TRT_SHIELD_ | TRT_COMMIT_ /* what a claim ends */
 };
 #define TRT_GENERATION_(state) ((uint32_t)((state) >> 32))
@@ -3070,6 +3071,8 @@ struct trt_runtime {
     trt_a32_ visitors;     /* threads from outside between a claim, or trt_inject_, and its end */
     trt_a32_ shutdown_latch, ended_gate, ended_fence, threads_latch;
     trt_a32_ given_up;
+    trt_a32_ aside_latch, aside_some; /* aside_some: is there anything in... */
+    trt_list_ aside;                  /* who stops what somebody else joins: see >>impl-join */
     trt_a32_ deadlocked, exited; /* exited: workers that have left their loop */
     trt_a64_ own_threads;        /* that live: of the pool, and the watch thread; changes << 32 */
     bool begun;
@@ -4884,10 +4887,57 @@ static const void *trt_result_at_(trt_cell_ *c)
     return (const char *)(c + 1) + trt_type_of_(c)->out_offset;
 }
 
+/* In args.arg of a join, beside the generation: abort first, and drop the outcome; and where it is
+ * linked. */
+#define TRT_JOIN_STOP_ ((uint64_t)1 << 32)
+#define TRT_JOIN_ASIDE_ ((uint64_t)1 << 33)
+
+/* What a stop that waits aside ends with, see >>impl-join. No task of a runtime that was given up
+ * will end, but a job still does. */
+static trt_status_code trt_aside_status_(const trt_runtime *rt, trt_waiter_ *w, uint64_t s)
+{
+    if (TRT_GENERATION_(s) != (uint32_t)w->args.arg || (s & TRT_DONE_)) return TRT_OK;
+    if ((s & TRT_JOB_STATE_) || trt_rt_of_(trt_waiter_cell_(w)) == rt) return TRT_PENDING;
+    return TRT_LOAD_(&rt->given_up, relaxed) ? TRT_CANCELLED : TRT_PENDING; /* order: the latch */
+}
+
+/* Latch held: complete those whose tasks have ended. A result that is nobody else's is dropped. */
+static void trt_aside_complete_(trt_runtime *rt, trt_wakes_ *wakes)
+{
+    trt_waiter_ *w, *next;
+    for (w = rt->aside.head; w; w = next) {
+        trt_cell_ *c = (trt_cell_ *)w->args.obj;
+        uint64_t s = TRT_LOAD_(&c->state, acquire); /* pairs with the release of its end */
+        trt_status_code status = trt_aside_status_(rt, w, s);
+        bool left = TRT_GENERATION_(s) == (uint32_t)w->args.arg &&
+                    (s & (TRT_DONE_ | TRT_DETACHED_ | TRT_JOINED_)) == TRT_DONE_;
+        next = w->next;
+        if (status == TRT_PENDING) continue;
+        trt_list_remove_(&rt->aside, w);
+        if (trt_claim_(w, status, wakes) && left &&
+            TRT_CAS_(&c->state, &s, s | TRT_JOINED_, relaxed)) /* after its end, by the load */
+            trt_cell_end_(c);
+    }
+    TRT_STORE_(&rt->aside_some, rt->aside.head != NULL, relaxed);
+}
+
+/* True: somebody was woken. */
+static TRT_NOINLINE_ bool trt_aside_look_(trt_runtime *rt)
+{
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_latch_(&rt->aside_latch);
+    trt_aside_complete_(rt, &wakes);
+    trt_unlatch_(&rt->aside_latch);
+    trt_wake_(&wakes);
+    return wakes.first != NULL;
+}
+
 /* The caller alone may consume the result of `c`: copy it to `out`, and end the cell. */
 static TRT_NOINLINE_ trt_status_code trt_consume_(trt_cell_ *c, void *out, trt_cell_ *joiner)
 {
+    trt_runtime *rt = trt_rt_of_(c);
     trt_status_code status = trt_result_(c);
+    bool aside = (TRT_LOAD_(&c->state, relaxed) & TRT_ASIDE_) != 0;
     if (TRT_LIKELY_(status == TRT_OK)) {
         if (out) trt_copy_(out, trt_result_at_(c), trt_type_of_(c)->out_size);
     } else if (status == TRT_ERRNO && joiner) {
@@ -4896,6 +4946,7 @@ static TRT_NOINLINE_ trt_status_code trt_consume_(trt_cell_ *c, void *out, trt_c
         trt_panic_move_(c, joiner);
     }
     trt_cell_end_(c);
+    if (TRT_UNLIKELY_(aside)) (void)trt_aside_look_(rt);
     return status;
 }
 
@@ -4906,15 +4957,12 @@ static inline trt_status_code trt_consume_here_(trt_worker_ *w, trt_cell_ *c, vo
     const trt_co *co = trt_root_(c);
     if (TRT_UNLIKELY_(c->kind == TRT_JOB_ || co->result_ != TRT_OK || trt_rt_of_(c) != w->rt ||
                       (c->flags & (TRT_OWN_PANIC_ | TRT_SAW_PANIC_)) ||
-                      (TRT_LOAD_(&c->state, relaxed) & TRT_NAMED_STATE_)))
+                      (TRT_LOAD_(&c->state, relaxed) & (TRT_NAMED_STATE_ | TRT_ASIDE_))))
         return trt_consume_(c, out, joiner);
     trt_copy_(out, (const char *)co + co->type_->out_offset, co->type_->out_size);
     trt_cell_free_here_(w, c);
     return TRT_OK;
 }
-
-/* In args.arg of a join, beside the generation: abort first, and drop the outcome. */
-#define TRT_JOIN_STOP_ ((uint64_t)1 << 32)
 
 static void trt_thread_panic_(trt_waiter_ *w, trt_cell_ *c); /* a thread's copy, see >>threads */
 
@@ -4978,6 +5026,7 @@ static TRT_NOINLINE_ void trt_task_end_joined_(trt_cell_ *c, trt_status_code sta
     if (claimed || (s & TRT_DETACHED_)) trt_cell_end_(c);
     trt_unlatch_here_(&c->latch);
     trt_wake_(&wakes);
+    if (TRT_UNLIKELY_(s & TRT_ASIDE_)) (void)trt_aside_look_(trt_rt_of_(c));
 }
 
 /* A task or job has ended, its frame is at rest: publish it. After this it is not ours. */
@@ -5002,6 +5051,7 @@ static inline void trt_task_end_(trt_cell_ *c, trt_status_code status)
          * acquire is for what those have written who left the cell to us: trt_join_unlink_. */
         if (TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_RUN_STATE_) | TRT_DONE_, acq_rel)) {
             if (s & TRT_DETACHED_) trt_cell_end_(c);
+            if (TRT_UNLIKELY_(s & TRT_ASIDE_)) (void)trt_aside_look_(rt);
             break;
         }
     }
@@ -7270,6 +7320,27 @@ TRT_DEF_ bool trt_cancelled(void)
 
 /* ------------------------------------------------------------------------------------------------
  * >>impl-join
+ *
+ * A task has one joiner, whose waiter hangs in its cell. But a stop waits for the end in any case,
+ * or what the task borrows would be freed under it: also while somebody else joins the task
+ * (WAITER, or JOINED if he runs it on his back), and if it is detached. Then it waits aside, in a
+ * list of the task's runtime, and is told of the end alone: its handle is stale then, or DONE.
+ *
+ *   end x stop         ASIDE is set by a CAS, with the list's latch held until the stop is linked.
+ *                      An end that sees ASIDE looks at the list behind its own publication, and so
+ *                      finds it; one that came before makes the CAS fail.
+ *   inline end x stop  on its joiner's back a task ends by plain loads and stores, which may lose
+ *                      ASIDE. So a worker looks at the list also now and then, before it sleeps,
+ *                      and when it leaves, and the stop looks once itself. Both have a fence
+ *                      between: an end that the stop does not see, the worker sees to.
+ *   joiner x stop      neither depends on the other. A joiner that is aborted, or never was, leaves
+ *                      the result behind, which the stop then drops.
+ *   abort of the stop  unlinks it under the list's latch. ASIDE stays, and costs a look.
+ *   reuse of the slot  the generation differs, and begins without ASIDE.
+ *   shutdown           stops of other runtimes are told when this one is given up, like joiners.
+ *
+ * Rejected: a look at the list by every end, as most tasks end inline; stops that hang in the cell
+ * behind the joiner, who has no waiter there if he runs the task.
  */
 static trt_status_code trt_join_misuse_(const trt_args_ *args, const char *what)
 {
@@ -7285,11 +7356,12 @@ static trt_status_code trt_join_look_(const trt_co *co, const trt_args_ *args, u
         return trt_join_misuse_(args, "the handle was joined before, or its task was detached");
     if (s & TRT_SET_)
         return trt_misuse_("trt_join", "a join set owns this task: use trt_join_next");
+    if (co && trt_task_of_(co->cell_) == c)
+        return trt_misuse_("trt_join", "a task cannot join itself");
+    if ((args->arg & TRT_JOIN_STOP_) && !(s & TRT_DONE_)) return TRT_PENDING; /* aside at worst */
     if (s & TRT_DETACHED_) return trt_join_misuse_(args, "the task was detached");
     if (s & (TRT_JOINED_ | TRT_WAITER_))
         return trt_join_misuse_(args, "somebody else joins this task");
-    if (co && trt_task_of_(co->cell_) == c)
-        return trt_misuse_("trt_join", "a task cannot join itself");
     return TRT_PENDING;
 }
 
@@ -7315,13 +7387,35 @@ static bool trt_join_take_(trt_args_ *args, trt_cell_ *joiner, uint64_t s, trt_s
     return true;
 }
 
+/* A stop that cannot hang in the cell, whose latch is held. False: the state has changed. */
+static bool trt_join_aside_(trt_cell_ *c, trt_waiter_ *w, uint64_t *s, trt_status_code *status)
+{
+    trt_runtime *rt = trt_rt_of_(c);
+    trt_wakes_ wakes = TRT_NO_WAKES_;
+    bool set;
+    w->args.arg |= TRT_JOIN_ASIDE_; /* before the park, which publishes it to whoever cancels */
+    trt_latch_(&rt->aside_latch);
+    set = TRT_CAS_(&c->state, s, *s | TRT_ASIDE_, acquire); /* if it fails, as in the caller */
+    if (set && !trt_park_(w)) {
+        *status = TRT_REFUSED_;
+    } else if (set) {
+        trt_list_push_(&rt->aside, w);
+        TRT_STORE_(&rt->aside_some, 1u, relaxed);
+        TRT_FENCE_(&rt->sleeping); /* pairs with the one in trt_worker_sleep_ */
+        trt_aside_complete_(rt, &wakes);
+    }
+    trt_unlatch_(&rt->aside_latch);
+    trt_wake_(&wakes);
+    return set;
+}
+
 static trt_status_code trt_join_register_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
 {
     trt_cell_ *c = (trt_cell_ *)args->obj;
     trt_status_code status;
     uint64_t s;
     trt_latch_(&c->latch);
-    s = TRT_LOAD_(&c->state, relaxed); /* a first guess, the CAS decides */
+    s = TRT_LOAD_(&c->state, acquire); /* a stop that finds the task over sees what it has done */
     for (;;) {
         status = trt_join_look_(co, args, s);
         if (status != TRT_PENDING || (s & TRT_DONE_)) {
@@ -7332,6 +7426,11 @@ static trt_status_code trt_join_register_(trt_co *co, trt_args_ *args, trt_waite
             if (trt_join_take_(args, co ? co->cell_ : NULL, s, &status)) return status;
             return trt_join_misuse_(args,
                                     "somebody else joins this task"); /* ...unless right now */
+        }
+        if (s & (TRT_WAITER_ | TRT_JOINED_ | TRT_DETACHED_)) {
+            if (!trt_join_aside_(c, w, &s, &status)) continue;
+            trt_unlatch_(&c->latch);
+            return status;
         }
         if (TRT_CAS_WEAK_(&c->state, &s, s | TRT_WAITER_, seq_cst)) break;
     }
@@ -7388,16 +7487,27 @@ static trt_status_code trt_join_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *
         trt_abort_(ref);
     }
     if (w) return trt_join_register_(co, args, w);
-    s = TRT_LOAD_(&c->state, relaxed); /* a first guess, the CAS decides */
+    s = TRT_LOAD_(&c->state, acquire); /* as there */
     status = trt_join_look_(co, args, s);
     if (status != TRT_PENDING || !(s & TRT_DONE_)) return status;
     return trt_join_take_(args, co ? co->cell_ : NULL, s, &status) ? status : TRT_PENDING;
+}
+
+static bool trt_aside_unlink_(trt_runtime *rt, trt_waiter_ *w)
+{
+    bool waits;
+    trt_latch_(&rt->aside_latch);
+    waits = w->linked;
+    if (waits) trt_list_remove_(&rt->aside, w);
+    trt_unlatch_(&rt->aside_latch);
+    return waits;
 }
 
 /* False: whoever completes the wait was faster. Then the slot may be another's already. */
 static bool trt_join_unlink_(trt_cell_ *c, trt_waiter_ *w)
 {
     bool waits;
+    if (w->args.arg & TRT_JOIN_ASIDE_) return trt_aside_unlink_(trt_rt_of_(c), w);
     trt_latch_(&c->latch);
     waits = w->linked && c->up == w;
     if (waits) {
@@ -9745,7 +9855,7 @@ static void trt_worker_sleep_(trt_worker_ *w)
     trt_runtime *rt = w->rt;
     trt_a64_ *bits = &rt->idle_bits[w->index / 64];
     uint64_t mask = (uint64_t)1 << w->index % 64;
-    bool closing, all_seen, nap = false, relied_on = w->searching;
+    bool closing, told, all_seen, nap = false, relied_on = w->searching;
     bool spins = trt_spin_pays_(&w->spin);
     TRT_STORE_(&w->at_cell, NULL, relaxed);
     w->fd_looked = 0;
@@ -9760,7 +9870,8 @@ static void trt_worker_sleep_(trt_worker_ *w)
     TRT_FENCE_(&rt->sleeping); /* pairs with trt_notify_, and with trt_shutdown_begin_ */
     all_seen = trt_calm_end_(rt);
     closing = trt_closing_unseen_(w);
-    if (!closing && !trt_any_work_(w) && !(rt->virtual_clock && trt_virtual_idle_(w))) {
+    told = TRT_UNLIKELY_(TRT_LOAD_(&rt->aside_some, relaxed)) && trt_aside_look_(rt);
+    if (!closing && !told && !trt_any_work_(w) && !(rt->virtual_clock && trt_virtual_idle_(w))) {
         trt_instant until = trt_sleep_limit_(rt);
         trt_duration most = all_seen ? trt_fds_nap_(w) : TRT_FD_NAP_NS_;
         relied_on = false;
@@ -9854,6 +9965,7 @@ static bool trt_maintain_(trt_worker_ *w)
             trt_run_timers_(w, w, trt_clock_());
     }
     if (TRT_LOAD_(&rt->fds_waiting, relaxed)) trt_fds_round_(w);
+    if (TRT_UNLIKELY_(TRT_LOAD_(&rt->aside_some, relaxed))) (void)trt_aside_look_(rt);
     trt_calm_(w);
     /* Its oldest, so nobody starves; in turns with what comes from elsewhere, as there may always be
      * one. */
@@ -10034,6 +10146,7 @@ static void *trt_worker_main_(void *arg)
     trt_here_.rt = rt;
     if (rt->config.on_thread_start) rt->config.on_thread_start(rt->config.user);
     trt_worker_loop_(w, NULL);
+    (void)trt_aside_look_(rt);
     if (w->searching) TRT_SUB_(&rt->searchers, 1u, seq_cst); /* order: fences */
     w->searching = false;
     if (rt->config.on_thread_stop) rt->config.on_thread_stop(rt->config.user);
@@ -12761,6 +12874,7 @@ static void trt_give_up_(trt_runtime *rt)
 {
     TRT_FENCE_(&rt->ended_fence); /* pairs with trt_join_register_ */
     trt_cells_(rt, trt_give_up_visit_, NULL);
+    (void)trt_aside_look_(rt);
     /* Another thread may shut down, too, and with more patience: no worker is left to end them. */
     TRT_OR_(&rt->ended_gate, (uint32_t)TRT_GATE_GIVEN_UP_, relaxed);
     trt_os_wake_(&rt->ended_gate, INT_MAX);

@@ -455,6 +455,185 @@ TEST(stop_in_a_cleanup_waits_for_the_child)
     CHECK_EQ(trt_run_with(&on_virtual_clock, stops_owner, NULL), TRT_OK);
 }
 
+/* The cell has room for one who waits for the end; a stop waits in any case, or what the task borrows would be freed. */
+struct joins_forever { trt_handle(forever) h; };
+trt_async(int, joins_forever)
+{
+    trt_body {
+        trt_await(trt_join(self->h, NULL));
+        trt_return((int)trt_status());
+    }
+}
+struct stops_it { trt_handle(forever) h; atomic_int *cleaned; };
+trt_async(int, stops_it)
+{
+    trt_body {
+        trt_await(trt_stop(self->h));
+        CHECK_EQ(trt_status(), TRT_OK);
+        trt_return(atomic_load(self->cleaned));
+    }
+}
+struct stops_joined {
+    trt_handle(forever) h;
+    trt_handle(joins_forever) j;
+    trt_handle(stops_it) s[3];
+    trt_instant start;
+    atomic_int cleaned;
+    int i, out;
+};
+trt_async(int, stops_joined)
+{
+    trt_body {
+        self->h = trt_spawn(forever, .linger = trt_ms(4), .cleaned = &self->cleaned);
+        self->j = trt_spawn(joins_forever, .h = self->h);
+        trt_await(trt_sleep(trt_ms(1)));
+        self->start = trt_now();
+        for (self->i = 0; self->i < 3; self->i++)
+            self->s[self->i] = trt_spawn(stops_it, .h = self->h, .cleaned = &self->cleaned);
+        trt_await(trt_sleep(trt_ms(1)));
+        trt_abort(self->s[1]); /* leaves */
+        trt_await(trt_join(self->s[1], NULL));
+        CHECK_EQ(trt_status(), TRT_CANCELLED);
+        trt_await(trt_within(trt_ms(1), trt_stop(self->h)));
+        CHECK_EQ(trt_status(), TRT_TIMED_OUT);
+        trt_await(trt_stop(self->h));
+        CHECK_EQ(atomic_load(&self->cleaned), 1);
+        CHECK_EQ(trt_now() - self->start, trt_ms(4));
+        for (self->i = 0; self->i < 3; self->i += 2) {
+            trt_await(trt_join(self->s[self->i], &self->out));
+            CHECK_EQ(self->out, 1);
+        }
+        trt_await(trt_join(self->j, &self->out));
+        CHECK_EQ(self->out, TRT_CANCELLED);
+    }
+}
+TEST(stop_waits_for_the_end_while_somebody_else_joins)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, stops_joined, NULL), TRT_OK);
+}
+
+struct stops_left { trt_handle(forever) h; trt_handle(joins_forever) j; trt_handle(stops_it) s; atomic_int cleaned; };
+trt_async(int, stops_left)
+{
+    trt_body {
+        self->h = trt_spawn(forever, .linger = trt_ms(4), .cleaned = &self->cleaned);
+        self->j = trt_spawn(joins_forever, .h = self->h);
+        trt_await(trt_sleep(trt_ms(1)));
+        self->s = trt_spawn(stops_it, .h = self->h, .cleaned = &self->cleaned);
+        trt_await(trt_sleep(trt_ms(1)));
+        trt_await(trt_stop(self->j));
+        CHECK_EQ(atomic_load(&self->cleaned), 0);
+        trt_await(trt_join(self->s, NULL));
+        CHECK_EQ(atomic_load(&self->cleaned), 1);
+        CHECK(trt_is_finished(self->h));
+    }
+}
+TEST(stop_drops_the_outcome_that_an_aborted_joiner_has_left)
+{
+    capture_start();
+    CHECK_EQ(trt_run_with(&on_virtual_clock, stops_left, NULL), TRT_OK);
+    CHECK_LACKS(capture_end(), "neither joined nor detached");
+}
+
+struct stops_detached { trt_handle(forever) h; atomic_int cleaned; trt_instant start; };
+trt_async(int, stops_detached)
+{
+    trt_body {
+        self->h = trt_spawn(forever, .linger = trt_ms(4), .cleaned = &self->cleaned);
+        trt_await(trt_sleep(trt_ms(1)));
+        trt_detach(self->h);
+        self->start = trt_now();
+        trt_await_any(trt_stop(self->h), trt_stop(self->h));
+        CHECK_EQ(trt_now() - self->start, trt_ms(4));
+        CHECK_EQ(atomic_load(&self->cleaned), 1);
+        trt_await(trt_stop(self->h)); /* over: done at once */
+        CHECK_EQ(trt_now() - self->start, trt_ms(4));
+    }
+}
+TEST(stop_waits_for_the_end_of_a_detached_task)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, stops_detached, NULL), TRT_OK);
+}
+
+struct obedient_job { atomic_bool *running, *ended; };
+trt_blocking_fn(int, obedient_job)
+{
+    atomic_store(self->running, true);
+    while (!trt_cancelled())
+        harness_pause();
+    for (int i = 0; i < 20; i++)
+        harness_pause();
+    atomic_store(self->ended, true);
+    return 1;
+}
+struct stops_detached_job { trt_handle(obedient_job) h; atomic_bool running, ended; };
+trt_async(int, stops_detached_job)
+{
+    trt_body {
+        self->h = trt_spawn_blocking(obedient_job, .running = &self->running, .ended = &self->ended);
+        trt_detach(self->h);
+        AWAIT_UNTIL(atomic_load(&self->running));
+        trt_await(trt_stop(self->h));
+        CHECK(atomic_load(&self->ended));
+    }
+}
+TEST(stop_waits_for_the_end_of_a_detached_job)
+{
+    CHECK_EQ(trt_run_with(&on_two_workers, stops_detached_job, NULL), TRT_OK);
+}
+
+/* A joiner runs a new task on its own back: then nobody waits, and yet somebody joins. */
+static atomic_int inline_runs, inline_over, inline_stopping;
+struct runs_inline { bool suspends; };
+trt_async(int, runs_inline)
+{
+    trt_body {
+        atomic_store(&inline_runs, 1);
+        WAIT_UNTIL(atomic_load(&inline_stopping));
+        for (int i = 0; i < 50; i++)
+            harness_pause();
+        if (self->suspends)
+            trt_await(trt_sleep_until(INT64_MAX));
+    }
+    trt_cleanup {
+        if (self->suspends)
+            trt_await(trt_sleep(trt_ms(2)));
+        atomic_store(&inline_over, 1);
+    }
+}
+static trt_handle(runs_inline) inline_handle;
+struct joins_inline { bool suspends; };
+trt_async(int, joins_inline)
+{
+    trt_body {
+        inline_handle = trt_spawn(runs_inline, .suspends = self->suspends);
+        trt_await(trt_join(inline_handle, NULL));
+        CHECK_EQ(trt_status(), self->suspends ? TRT_CANCELLED : TRT_OK);
+    }
+}
+struct stops_inline { bool suspends; trt_handle(joins_inline) j; };
+trt_async(int, stops_inline)
+{
+    trt_body {
+        self->j = trt_spawn(joins_inline, .suspends = self->suspends);
+        AWAIT_UNTIL(atomic_load(&inline_runs));
+        atomic_store(&inline_stopping, 1);
+        trt_await(trt_stop(inline_handle));
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK_EQ(atomic_load(&inline_over), 1);
+        trt_await(trt_join(self->j, NULL));
+    }
+}
+TEST(stop_waits_for_the_end_of_a_task_that_its_joiner_runs)
+{
+    for (int i = 0; i < 2; i++) {
+        atomic_store(&inline_runs, 0);
+        atomic_store(&inline_stopping, 0);
+        atomic_store(&inline_over, 0);
+        CHECK_EQ(trt_run_with(&on_two_workers, stops_inline, NULL, .suspends = i == 1), TRT_OK);
+    }
+}
+
 /* ---- outside a runtime ---- */
 
 TEST(spawning_outside_a_runtime_gives_a_message_and_misuse)

@@ -613,8 +613,8 @@ static bool ready_now(const struct frame *f, const struct wait *w)
     case OP_SEND: return m.channel[o].closed || m.channel[o].len < m.channel[o].capacity;
     case OP_JOIN:
     case OP_STOP:
-        return task->consumed || task->detached || task->owner != NOBODY || joiner_of(task, &wait) ||
-               task->state == OVER || task_of(f) == task;
+        return task->consumed || task->owner != NOBODY || task->state == OVER || task_of(f) == task ||
+               (w->op == OP_JOIN && (task->detached || joiner_of(task, &wait)));
     case OP_JOIN_NEXT: return f->n_ended || !set_len(f);
     case OP_SET_SHUTDOWN: return set_len(f) == f->n_ended;
     case OP_SYNC: return !live_forks(f);

@@ -81,6 +81,7 @@ struct wait {
     int64_t deadline;   /* of trt_within */
     int child;          /* of a call */
     bool begun, linked; /* registered; in the queue of its object */
+    bool aside;         /* a stop beside a joiner, or of a detached task */
     bool either;        /* due and timed out at the same instant */
     int status, value;
     uint64_t joined;    /* the id of the member, of join_next */
@@ -275,14 +276,14 @@ static bool complete(struct frame *f, int i, int status, int value)
 }
 
 /* The next in the queue of an object, zombies included. */
-static struct frame *first_waiter(int op, int op2, int object, int *wait)
+static struct frame *first_of(int op, int op2, int object, bool aside, int *wait)
 {
     struct frame *first = NULL;
     long order = LONG_MAX;
     for (int i = 0; i < m.frames; i++) {
         for (int k = 0; k < m.f[i].n; k++) {
             struct wait *w = &m.f[i].w[k];
-            if (!w->linked || (w->op != op && w->op != op2) || w->object != object || w->order > order)
+            if (!w->linked || (w->op != op && w->op != op2) || w->object != object || w->order > order || w->aside != aside)
                 continue;
             first = &m.f[i];
             *wait = k;
@@ -290,6 +291,10 @@ static struct frame *first_waiter(int op, int op2, int object, int *wait)
         }
     }
     return first;
+}
+static struct frame *first_waiter(int op, int op2, int object, int *wait)
+{
+    return first_of(op, op2, object, false, wait);
 }
 
 static bool lost(const struct frame *f, int wait) { return f->state != WAITING || f->w[wait].status != PENDING; }
@@ -762,6 +767,11 @@ static struct frame *task_of(const struct frame *f)
     return r;
 }
 
+static struct frame *aside_of(const struct frame *task, int *wait)
+{
+    return first_of(OP_STOP, OP_STOP, index_of(task), true, wait);
+}
+
 static struct frame *joiner_of(const struct frame *task, int *wait)
 {
     return first_waiter(OP_JOIN, OP_STOP, index_of(task), wait);
@@ -773,18 +783,20 @@ static void begin_join(struct frame *f, int i, bool stop)
     int wait;
     if (stop && !task->consumed)
         abort_strand(task);
-    if (task->consumed || task->detached)
+    if (task->consumed) {
         complete(f, i, stop ? TRT_OK : TRT_MISUSE, 0);
-    else if (task->owner != NOBODY)
+    } else if (task->owner != NOBODY || task_of(f) == task) {
         complete(f, i, TRT_MISUSE, 0);
-    else if (joiner_of(task, &wait))
-        complete(f, i, stop ? TRT_OK : TRT_MISUSE, 0);
-    else if (task_of(f) == task)
-        complete(f, i, TRT_MISUSE, 0);
-    else if (task->state == OVER)
+    } else if (task->state == OVER) {
         consume(task, f, i, stop);
-    else
+    } else if (!task->detached && !joiner_of(task, &wait)) {
         enqueue(&f->w[i]);
+    } else if (stop) {
+        f->w[i].aside = true;
+        enqueue(&f->w[i]);
+    } else {
+        complete(f, i, TRT_MISUSE, 0);
+    }
 }
 
 static int set_len(const struct frame *f)
@@ -1332,6 +1344,9 @@ static void task_over(struct frame *r)
         r->consumed = true;
     if (joiner && complete(joiner, wait, joiner->w[wait].op == OP_STOP ? TRT_OK : r->outcome, r->value))
         r->consumed = true;
+    while ((joiner = aside_of(r, &wait)) != NULL)
+        if (complete(joiner, wait, TRT_OK, 0))
+            r->consumed = true;
     if (!owner)
         return;
     for (int i = 0; i < owner->n; i++) {

@@ -220,6 +220,72 @@ static void join_races(void)
     MODEL_CHECK(COUNTED(seen) <= 1);
     finish();
 }
+
+/* A stop beside a joiner, who may run the task on its back, or be aborted: it waits for the end all the same. */
+static trt_handle(waits) stopped;
+struct joins_stopped { trt_void none; };
+trt_async(int, joins_stopped)
+{
+    trt_body { trt_await(trt_join(stopped, NULL)); }
+}
+static trt_handle(joins_stopped) joins_it;
+static void aborts_joins_it(void) { trt_abort(joins_it); }
+struct stops { trt_void none; };
+trt_async(int, stops)
+{
+    trt_body {
+        trt_await(trt_stop(stopped));
+        MODEL_CHECK(trt_status() == TRT_OK && cleaned == 1);
+        COUNT(seen);
+    }
+}
+static void stop_races(void)
+{
+    unsigned long a;
+    int how = model_choose(3);
+    trt_handle(stops) stopping[2];
+    memset(&bell, 0, sizeof bell);
+    cleaned = 0;
+    start_workers(2);
+    if (model_choose(2)) trt_notify_one(&bell);
+    stopped = trt_spawn_on(runtime, waits, .cleaned = &cleaned);
+    joins_it = trt_spawn_on(runtime, joins_stopped);
+    if (how == 2) trt_detach(stopped);
+    for (int i = 0; i < 2; i++) stopping[i] = trt_spawn_on(runtime, stops);
+    a = thread(0, how == 1 ? aborts_joins_it : model_yield);
+    for (int i = 0; i < 2; i++) MODEL_CHECK(trt_join_thread(stopping[i], NULL) == TRT_OK);
+    (void)trt_join_thread(joins_it, NULL);
+    model_join(a);
+    MODEL_CHECK(COUNTED(seen) == 2);
+    finish();
+}
+/* One that ends on its joiner's back, with plain stores. */
+static trt_handle(value) run_inline;
+struct stops_inline { int i; };
+trt_async(int, stops_inline)
+{
+    trt_body {
+        for (self->i = 0; self->i < 4 && !TRT_LOAD_(&seen, acquire); self->i++) trt_await(trt_yield());
+        if (TRT_LOAD_(&seen, acquire)) trt_await(trt_stop(run_inline));
+    }
+}
+struct runs_inline { trt_handle(stops_inline) s; };
+trt_async(int, runs_inline)
+{
+    trt_body {
+        self->s = trt_spawn(stops_inline); /* makes room for the next, and can be stolen */
+        run_inline = trt_spawn(value, .v = 5);
+        TRT_STORE_(&seen, 1u, release);
+        trt_await(trt_join(run_inline, NULL));
+        trt_await(trt_join(self->s, NULL));
+    }
+}
+static void stop_inline(void)
+{
+    start_unwatched(2);
+    MODEL_CHECK(trt_block_on(runtime, runs_inline, NULL) == TRT_OK);
+    finish();
+}
 static void detach_races(void)
 {
     unsigned long a;
@@ -2920,6 +2986,8 @@ static const model_scenario scenarios[] = {
     {.name = "abort_races", .run = abort_races, WEAK},
     {.name = "free_behind_wake", .run = free_behind_wake, WEAK},
     {.name = "join_races", .run = join_races, WEAK},
+    {.name = "stop_races", .run = stop_races, WEAK},
+    {.name = "stop_inline", .run = stop_inline, WEAK},
     {.name = "join_let_go", .run = join_let_go, WEAK},
     {.name = "detach_races", .run = detach_races, WEAK},
     {.name = "end_seen", .run = end_seen, WEAK},

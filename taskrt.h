@@ -8425,11 +8425,14 @@ static bool trt_pool_submit_(trt_runtime *rt, trt_job_ *job, bool set)
     return false;
 }
 
-/* FRESH is cleared by the caller, who alone may end the job now. */
+/* FRESH is cleared by the caller, who alone may end the job now. If that is a thread from outside,
+ * who joins the job may free the runtime before it has left: so it is a visitor. */
 static void trt_job_skip_(trt_cell_ *c)
 {
-    trt_pool_ *pool = &trt_rt_of_(c)->pool;
+    trt_runtime *rt = trt_rt_of_(c);
+    trt_pool_ *pool = &rt->pool;
     trt_job_ *job = trt_job_of_(c);
+    trt_visitor_comes_(rt);
     trt_latch_(&pool->latch);
     TRT_ASSERT_(job->state != TRT_JOB_NEW_);
     if (job->state == TRT_JOB_QUEUED_) trt_pool_remove_(pool, job);
@@ -8437,6 +8440,7 @@ static void trt_job_skip_(trt_cell_ *c)
     job->status = TRT_CANCELLED;
     trt_unlatch_(&pool->latch);
     trt_job_end_(c, TRT_CANCELLED);
+    trt_visitor_leaves_(rt);
 }
 
 static void trt_job_call_(trt_job_ *job)

@@ -651,6 +651,33 @@ static void pool_abort(void)
     MODEL_CHECK(COUNTED(cleanups) == 2);
 }
 
+/* A thread from outside aborts queued jobs. Who joins the last of them frees the runtime at once. */
+struct holds_up { int unused; };
+trt_blocking_fn(int, holds_up)
+{
+    (void)self;
+    while (!TRT_LOAD_(&seen, acquire)) trt_os_wait_(&seen, 0, TRT_FOREVER_);
+    return 1;
+}
+static trt_handle(job) queued_jobs[2];
+static void skips_jobs(void)
+{
+    for (int i = 0; i < 2; i++) trt_abort(queued_jobs[i]);
+}
+static void pool_skip_free(void)
+{
+    unsigned long a;
+    start((trt_config){.workers = 1, .max_blocking_threads = 1});
+    trt_detach(trt_spawn_blocking_on(runtime, holds_up));
+    for (int i = 0; i < 2; i++) queued_jobs[i] = trt_spawn_blocking_on(runtime, job, .v = 1);
+    a = thread(0, skips_jobs);
+    for (int i = 0; i < 2; i++) MODEL_CHECK(trt_join_thread(queued_jobs[i], NULL) == TRT_CANCELLED);
+    COUNT(seen);
+    trt_os_wake_(&seen, INT_MAX);
+    MODEL_CHECK(trt_runtime_free(runtime) == TRT_OK);
+    model_join(a);
+}
+
 /* Jobs that wait for each other: each gets a thread, one that is idle, is leaving, or has yet to be started. */
 struct meets { uint32_t all; };
 trt_blocking_fn(int, meets)
@@ -3006,6 +3033,7 @@ static const model_scenario scenarios[] = {
     {.name = "pool_keep_alive", .run = pool_keep_alive, WEAK},
     {.name = "pool_called_late", .run = pool_called_late, .weak = 1, .spurious = 2, .early = 4},
     {.name = "pool_abort", .run = pool_abort, WEAK},
+    {.name = "pool_skip_free", .run = pool_skip_free, WEAK},
     {.name = "pool_together", .run = pool_together, WEAK},
     {.name = "pool_called_in_vain", .run = pool_called_in_vain, .weak = 1, .spurious = 2},
     {.name = "pool_closed", .run = pool_closed, .weak = 1, .spurious = 2},

@@ -469,7 +469,8 @@ int main(void)
 
   trt_async(int, page) over an existing struct page makes, all with a trailing underscore:
 
-     struct page_frame_ { trt_co co_; int out; struct page self; };    trt_frame(page)
+     struct page_frame_ { trt_co co_; union { int out; uint16_t error_; };
+                          struct page self; };                         trt_frame(page)
      union page_handle_ { ...; int *result_; };                        trt_handle(page)
      union page_set_ { ...; int *result_; };                           trt_join_set(page)
      inline functions page_spawn_, page_call_, page_fork_, page_run_   behind trt_spawn(page, ...)
@@ -1205,7 +1206,11 @@ TRT_ALWAYS_INLINE_ void trt_args_copy_(void *to, const void *from, size_t n, boo
     }
 
 #define TRT_DECLARE_CO_(T, name)                                                                   \
-    struct name##_frame_ { trt_co co_; T out; struct name self; };                                 \
+    struct name##_frame_ {                                                                         \
+        trt_co co_;                                                                                \
+        union { T out; uint16_t error_; };                                                         \
+        struct name self;                                                                          \
+    };                                                                                             \
     TRT_DECLARE_COMMON_(T, name, struct name##_frame_, false)                                      \
     TRT_IN_PLACE_ TRT_MUST_USE_ trt_op name##_call_(struct name##_frame_ *frame,                   \
                                                     TRT_ARGS_TYPE_(name) args)                     \
@@ -2819,7 +2824,8 @@ typedef struct trt_tail_ {
     void *out;       /* where a fork's result goes; a named task's name */
 } trt_tail_;
 
-/* Whose panic: the strand's own; one that its last await has seen; of a fork, until the sync. */
+/* Whose panic: the strand's own; one that its last await has seen; of a fork, until the sync (or
+ * that fork's errno, as `line`). */
 enum { TRT_PANIC_OWN_, TRT_PANIC_SEEN_, TRT_PANIC_FORK_ };
 
 typedef struct trt_panic_record_ {
@@ -5127,12 +5133,30 @@ static void trt_fork_async_(trt_cell_ *c, uint32_t count)
     trt_unlatch_(&cell->latch);
 }
 
+static void trt_fork_errno_pass_(const trt_cell_ *from, trt_cell_ *to)
+{
+    trt_panic_record_ *r = trt_panic_record_new_("", from->wait.error, "");
+    trt_panic_drop_(to, TRT_PANIC_FORK_);
+    if (r) trt_panic_link_(to, r, TRT_PANIC_FORK_);
+}
+
+static uint16_t trt_fork_errno_(trt_cell_ *c) /* 0: there was no memory for it */
+{
+    trt_panic_record_ *r = trt_panic_find_(trt_rt_of_(c), c, TRT_PANIC_FORK_, true);
+    uint16_t error = r ? (uint16_t)r->info.line : 0;
+    TASKRT_FREE(r);
+    return error;
+}
+
 static TRT_NOINLINE_ void trt_fork_note_failure_(trt_cell_ *c, trt_status_code status)
 {
     trt_co *parent = (trt_co *)c->up;
+    bool first;
     trt_latch_(&parent->cell_->latch);
-    if (status == TRT_PANICKED && !trt_pending_failure_(TRT_LOAD_(&parent->pending_, relaxed)))
-        trt_panic_pass_(c, parent->cell_, TRT_PANIC_FORK_); /* the parent may look at another now */
+    first = !trt_pending_failure_(TRT_LOAD_(&parent->pending_, relaxed));
+    /* The parent may look at another panic, or errno, now. */
+    if (first && status == TRT_PANICKED) trt_panic_pass_(c, parent->cell_, TRT_PANIC_FORK_);
+    if (first && status == TRT_ERRNO) trt_fork_errno_pass_(c, parent->cell_);
     trt_fork_fail_(parent, status);
     trt_unlatch_(&parent->cell_->latch);
 }
@@ -5145,18 +5169,29 @@ static inline void trt_fork_note_(trt_cell_ *c, trt_status_code status)
     else if (out) trt_copy_(out, (const char *)(c + 1) + type->out_offset, type->out_size);
 }
 
-/* A sync of this strand gives TRT_PANICKED: what the fork left becomes what its await has seen.
- * (Or is dropped, where the wait is not one of the body.) */
-static void trt_fork_panic_seen_(trt_cell_ *c, bool drop)
+/* A sync of this strand gives TRT_PANICKED: what the fork left becomes what its await has seen. */
+static void trt_fork_panic_seen_(trt_cell_ *c)
 {
     trt_panic_record_ *r = trt_panic_find_(trt_rt_of_(c), c, TRT_PANIC_FORK_, true);
-    if (drop) {
-        TASKRT_FREE(r);
-        return;
-    }
     trt_panic_drop_(c, TRT_PANIC_SEEN_);
     if (r) trt_panic_link_(c, r, TRT_PANIC_SEEN_);
     c->flags |= TRT_SAW_PANIC_;
+}
+
+/* The same for what else a fork may have left; or to drop it, where the wait is not one of the
+ * body. */
+static TRT_NOINLINE_ void trt_fork_failure_seen_(trt_cell_ *c, uint32_t status, bool drop)
+{
+    if (drop && (status == TRT_PANICKED || status == TRT_ERRNO)) (void)trt_fork_errno_(c);
+    else if (status == TRT_PANICKED) trt_fork_panic_seen_(c);
+    else if (status == TRT_ERRNO) c->wait.error = trt_fork_errno_(c);
+}
+
+/* The frame ends, or its body does: nobody will sync. */
+static void trt_forks_forget_(trt_cell_ *c, trt_co *co)
+{
+    trt_fork_failure_seen_(c, trt_pending_failure_(TRT_LOAD_(&co->pending_, relaxed)), true);
+    TRT_STORE_(&co->pending_, 0u, relaxed);
 }
 
 static trt_waiter_ *trt_sync_waiter_(trt_waiter_ *member);
@@ -5408,8 +5443,16 @@ static TRT_NOINLINE_ void trt_not_resumed_(const trt_co *co, uint32_t pc)
                pc >> 3);
 }
 
+/* What a cleanup awaits overwrites the number behind the TRT_ERRNO of its body. Meanwhile it is
+ * kept where the result lies: there is none. */
+static uint16_t *trt_error_kept_(trt_co *co)
+{
+    return (uint16_t *)(void *)((char *)co + co->type_->out_offset);
+}
+
 static inline int trt_cleanup_begin_(trt_cell_ *c, trt_co *co)
 {
+    if (TRT_UNLIKELY_(co->result_ == TRT_ERRNO)) *trt_error_kept_(co) = c->wait.error;
     co->phase_ = (uint8_t)((co->phase_ & ~7u) | TRT_PHASE_CLEANUP_);
     co->pc_ = 0;
     /* What the cleanup finds as its status: a failed body has still returned. */
@@ -5455,10 +5498,18 @@ static inline int trt_poll_once_(trt_cell_ *c, trt_co *co, const trt_type_ *type
     return TRT_STEP_COMMIT_;
 }
 
+static TRT_NOINLINE_ void trt_error_back_(trt_cell_ *c)
+{
+    uint16_t *kept = trt_error_kept_(c->leaf);
+    c->wait.error = *kept;
+    *kept = 0;
+}
+
 static inline int trt_cleanup_over_(trt_cell_ *c)
 {
     TRT_ASSERT_(c->cleaning > 0);
     c->cleaning--;
+    if (TRT_UNLIKELY_(c->leaf->result_ == TRT_ERRNO)) trt_error_back_(c);
     return TRT_STEP_OVER_;
 }
 
@@ -5562,12 +5613,13 @@ static int trt_frame_ended_(trt_cell_ *c)
     if ((co->phase_ & 7u) == TRT_PHASE_BODY_) co->phase_++;
     if ((co->phase_ & 7u) == 1) {
         if (trt_forks_left_(co)) return trt_await_inside_(c, TRT_KIND_DRAIN_, co);
-        TRT_STORE_(&co->pending_, 0u, relaxed);
+        trt_forks_forget_(c, co);
         return trt_cleanup_begin_(c, co);
     }
     if ((co->phase_ & 7u) == TRT_PHASE_CLEANUP_) co->phase_++;
     if ((co->phase_ & 7u) == 3) {
         if (trt_forks_left_(co)) return trt_await_inside_(c, TRT_KIND_DRAIN_, co);
+        trt_forks_forget_(c, co);
         co->phase_++;
     }
     if (!co->owned_ && !trt_adopt_(c, co)) return trt_cleanup_over_(c);
@@ -5863,7 +5915,8 @@ static trt_status_code trt_sync_join_(trt_co *co, trt_args_ *args, trt_waiter_ *
         status = w && !trt_take_(w) ? TRT_REFUSED_ : trt_pending_failure_(pending);
         if (status != TRT_REFUSED_) pending &= TRT_PENDING_DRAIN_;
         /* (Of a member of a group, trt_group_finish_ does it.) */
-        if (status == TRT_PANICKED && of == co && !w) trt_fork_panic_seen_(c, false);
+        if (TRT_UNLIKELY_(status != TRT_OK) && of == co && !w)
+            trt_fork_failure_seen_(c, status, false);
     } else if (w) {
         pending |= TRT_PENDING_WAITING_;
         w->linked = 1;
@@ -6462,7 +6515,7 @@ static int trt_group_finish_(trt_cell_ *c)
     if (decided) co->status_ = (uint8_t)(all ? trt_all_outcome_(co, g) : trt_any_outcome_(co, g));
     shown = g->deadline ? 0 : co->chosen_;
     for (i = 0; i < g->n; i++) {
-        const trt_waiter_ *m = &g->member[i];
+        trt_waiter_ *m = &g->member[i];
         trt_status_code status = (trt_status_code)m->status;
         if (status == TRT_PENDING) status = TRT_CANCELLED;
         if (m->linked == TRT_LINGERS_ && status != TRT_PANICKED) status = TRT_CANCELLED;
@@ -6471,7 +6524,9 @@ static int trt_group_finish_(trt_cell_ *c)
         if (status == TRT_PANICKED && trt_kind_given_(m) == TRT_KIND_CALL_) panicked = true;
         if (status == TRT_PANICKED) c->flags |= TRT_SAW_PANIC_;
         if (status == TRT_PANICKED && trt_kind_given_(m) == TRT_KIND_SYNC_)
-            trt_fork_panic_seen_(c, false);
+            trt_fork_panic_seen_(c);
+        if (status == TRT_ERRNO && trt_kind_given_(m) == TRT_KIND_SYNC_)
+            m->error = trt_fork_errno_(c);
         if (status == TRT_ERRNO && (int)i == shown) c->wait.error = m->error;
     }
     if (decided &&
@@ -6608,7 +6663,7 @@ static TRT_NOINLINE_ int trt_sync_waits_(trt_worker_ *w, trt_cell_ **pc)
     co->forked_ = 0;
     if (!(pending & TRT_PENDING_COUNT_)) {
         co->status_ = (uint8_t)trt_pending_failure_(pending);
-        if (co->status_ == TRT_PANICKED) trt_fork_panic_seen_(c, drain);
+        if (co->status_ != TRT_OK) trt_fork_failure_seen_(c, co->status_, drain);
         TRT_STORE_(&co->pending_, pending & TRT_PENDING_DRAIN_, relaxed);
         trt_unlatch_(&c->latch);
         return drain ? TRT_STEP_ENDED_ : TRT_STEP_POLL_;
@@ -6716,7 +6771,8 @@ static int trt_sync_resume_(trt_cell_ *c)
         return TRT_STEP_ABORT_;
     }
     co->status_ = (uint8_t)trt_pending_failure_(pending);
-    if (co->status_ == TRT_PANICKED) trt_fork_panic_seen_(c, c->wait.kind == TRT_KIND_DRAIN_);
+    if (TRT_UNLIKELY_(co->status_ != TRT_OK))
+        trt_fork_failure_seen_(c, co->status_, c->wait.kind == TRT_KIND_DRAIN_);
     TRT_STORE_(&co->pending_, pending & TRT_PENDING_DRAIN_, relaxed);
     trt_unlatch_(&c->latch);
     return c->wait.kind == TRT_KIND_DRAIN_ ? TRT_STEP_ENDED_ : TRT_STEP_POLL_;

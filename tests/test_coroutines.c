@@ -877,4 +877,87 @@ trt_async(int, runs_fronted)
 
 TEST(a_return_in_front_of_the_body_says_nothing_of_the_cleanup) { CHECK_EQ(trt_run(runs_fronted, NULL), TRT_OK); }
 
+/* ---- trt_errno ---- */
+
+/* As an await that ended with TRT_ERRNO leaves it. */
+static void set_errno(int n) { trt_here_.worker->cur->wait.error = (uint16_t)n; }
+
+struct also_fails { int error; };
+trt_async(int, also_fails)
+{
+    trt_body {
+        set_errno(self->error);
+        trt_fail(TRT_ERRNO);
+    }
+}
+/* Fails with 1234; its cleanup awaits a timer, an fd that is ready, and what fails with another number. */
+struct fails_and_cleans { int how, fd; trt_frame(also_fails) other; };
+trt_async(int, fails_and_cleans)
+{
+    trt_body {
+        set_errno(1234);
+        trt_fail(TRT_ERRNO);
+    }
+    trt_cleanup {
+        CHECK_EQ(trt_errno(), 1234);
+        if (self->how == 1)
+            trt_await(trt_sleep(trt_ms(1)));
+        if (self->how == 2)
+            trt_await(trt_writable(self->fd));
+        if (self->how == 3) {
+            trt_await(trt_call(also_fails, &self->other, .error = 99));
+            CHECK_EQ(trt_errno(), 99);
+        }
+    }
+}
+/* The smallest frame: there is no room behind the result. */
+struct tiny { unsigned char how; };
+trt_async(trt_void, tiny)
+{
+    trt_body {
+        set_errno(1234);
+        trt_fail(TRT_ERRNO);
+    }
+    trt_cleanup {
+        trt_await(trt_sleep(trt_ms(1)));
+        CHECK_EQ(self->how, 77);
+    }
+}
+struct asks_errno {
+    int i, fd[2];
+    trt_frame(fails_and_cleans) call;
+    trt_frame(tiny) small;
+    trt_handle(fails_and_cleans) h;
+};
+trt_async(int, asks_errno)
+{
+    trt_body {
+        CHECK_EQ(pipe(self->fd), 0);
+        for (self->i = 0; self->i < 4; self->i++) {
+            trt_await(trt_call(fails_and_cleans, &self->call, .how = self->i, .fd = self->fd[1]));
+            CHECK_EQ(trt_status(), TRT_ERRNO);
+            CHECK_EQ(trt_errno(), 1234);
+            CHECK_EQ(self->call.out, 0);
+            self->h = trt_spawn(fails_and_cleans, .how = self->i, .fd = self->fd[1]);
+            trt_await(trt_join(self->h, NULL));
+            CHECK_EQ(trt_status(), TRT_ERRNO);
+            CHECK_EQ(trt_errno(), 1234);
+            self->h = trt_spawn(fails_and_cleans, .how = self->i, .fd = self->fd[1]);
+            trt_await_any_biased(trt_join(self->h, NULL), trt_sleep(trt_s(1)));
+            CHECK_EQ(trt_status(), TRT_ERRNO);
+            CHECK_EQ(trt_errno(), 1234);
+        }
+        trt_await(trt_call(tiny, &self->small, .how = 77));
+        CHECK_EQ(trt_status(), TRT_ERRNO);
+        CHECK_EQ(trt_errno(), 1234);
+        close(self->fd[0]);
+        close(self->fd[1]);
+    }
+}
+TEST(the_number_of_an_error_outlasts_the_cleanup)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, asks_errno, NULL), TRT_OK);
+    CHECK_EQ(trt_run_with(&on_two_workers, asks_errno, NULL), TRT_OK);
+}
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

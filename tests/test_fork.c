@@ -612,4 +612,85 @@ TEST(a_tree_of_forks_lets_what_comes_from_elsewhere_begin)
     CHECK(most_behind <= 250); /* 61 polls, as many as a budget allows, and 0.2 ms */
 }
 
+/* ---- a fork that fails with an errno ---- */
+
+struct errs { trt_duration after; int error; };
+trt_async(int, errs)
+{
+    trt_body {
+        if (self->after)
+            trt_await(trt_sleep(self->after));
+        trt_here_.worker->cur->wait.error = (uint16_t)self->error; /* as a failed await leaves it */
+        trt_fail(TRT_ERRNO);
+    }
+    trt_cleanup { trt_await(trt_yield()); }
+}
+struct forks_errs { int i, n; };
+trt_async(int, forks_errs)
+{
+    trt_body {
+        for (self->i = 0; self->i < 8; self->i++) {
+            trt_await(trt_sleep(trt_us(100)));
+            trt_fork(errs, NULL, .after = self->i & 1 ? trt_ms(1) : 0, .error = 1000 + self->i);
+            if (self->i & 2)
+                trt_fork(errs, NULL, .after = trt_ms(20), .error = 99); /* is not the first */
+            if (self->i & 4)
+                trt_await_all(trt_sleep(trt_ms(2)), trt_sync());
+            else
+                trt_await(trt_sync());
+            CHECK_EQ(trt_status(), TRT_ERRNO);
+            CHECK_EQ(trt_errno(), 1000 + self->i);
+            self->n += trt_errno() == 1000 + self->i;
+        }
+        trt_await(trt_sync());
+        CHECK_EQ(trt_status(), TRT_OK);
+        trt_await_all(trt_within(trt_s(5), trt_sync()), trt_sleep(trt_ms(2)));
+        CHECK_EQ(trt_status(), TRT_OK);
+        trt_fork(errs, NULL, .after = trt_ms(1), .error = 1234);
+        trt_await_all(trt_within(trt_s(5), trt_sync()), trt_sleep(trt_ms(2)));
+        CHECK_EQ(trt_errno(), 1234);
+        trt_return(self->n);
+    }
+}
+TEST(a_sync_tells_the_number_of_the_first_error)
+{
+    int n = 0;
+    CHECK_EQ(trt_run_with(&on_virtual_clock, forks_errs, &n), TRT_OK);
+    CHECK_EQ(n, 8);
+    CHECK_EQ(trt_run_with(&on_two_workers, forks_errs, &n), TRT_OK);
+    CHECK_EQ(n, 8);
+}
+
+/* Nobody asks: nothing of it is left in the runtime. */
+struct leaves_errs { int i; };
+trt_async(int, leaves_errs)
+{
+    trt_body {
+        trt_fork(errs, NULL, .error = 5);
+        trt_fork(errs, NULL, .after = trt_ms(1), .error = 6);
+        if (self->i == 1)
+            trt_await(trt_sleep(trt_ms(2)));
+    }
+    trt_cleanup {
+        trt_fork(errs, NULL, .error = 7);
+        if (self->i == 2)
+            trt_await(trt_sleep(trt_ms(2)));
+    }
+}
+struct counts_records { int i; trt_frame(leaves_errs) call; };
+trt_async(int, counts_records)
+{
+    trt_body {
+        for (self->i = 0; self->i < 3; self->i++) {
+            trt_await(trt_call(leaves_errs, &self->call, .i = self->i));
+            CHECK(trt_here_.worker->rt->panics == NULL);
+        }
+    }
+}
+TEST(the_number_of_an_error_that_nobody_asks_for_is_forgotten)
+{
+    CHECK_EQ(trt_run_with(&on_virtual_clock, counts_records, NULL), TRT_OK);
+    CHECK_EQ(trt_run_with(&on_two_workers, counts_records, NULL), TRT_OK);
+}
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

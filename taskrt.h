@@ -12968,8 +12968,8 @@ static void trt_stop_workers_(trt_runtime *rt)
     trt_unlatch_(&rt->pool.latch);
 }
 
-/* Wait until the blocking threads have left; false: some job still runs at the deadline. */
-static bool trt_pool_wait_(trt_runtime *rt, trt_instant deadline)
+/* Wait until the blocking threads have left, or for the deadline. */
+static void trt_pool_wait_(trt_runtime *rt, trt_instant deadline)
 {
     trt_pool_ *pool = &rt->pool;
     for (;;) {
@@ -12978,8 +12978,7 @@ static bool trt_pool_wait_(trt_runtime *rt, trt_instant deadline)
         trt_latch_(&pool->latch);
         threads = pool->threads;
         trt_unlatch_(&pool->latch);
-        if (!threads) return true;
-        if (deadline != TRT_FOREVER_ && trt_clock_() >= deadline) return false;
+        if (!threads || (deadline != TRT_FOREVER_ && trt_clock_() >= deadline)) return;
         trt_os_wait_(&pool->changed, seen, deadline);
     }
 }
@@ -13014,7 +13013,7 @@ static bool trt_tasks_wait_(trt_runtime *rt, trt_instant deadline)
 TRT_DEF_ TRT_COLD_ trt_status_code trt_runtime_shutdown(trt_runtime *rt, trt_duration timeout)
 {
     trt_instant deadline = timeout < 0 ? TRT_FOREVER_ : trt_after_(trt_clock_(), timeout);
-    bool ended, jobs, again;
+    bool ended, again;
     if (!rt) return TRT_OK;
     trt_shutdown_begin_(rt);
     if (trt_here_.rt == rt)
@@ -13030,12 +13029,13 @@ TRT_DEF_ TRT_COLD_ trt_status_code trt_runtime_shutdown(trt_runtime *rt, trt_dur
     trt_unlatch_(&rt->shutdown_latch);
     /* order: the fence of trt_give_up_ */
     if (!ended && !TRT_SWAP_(&rt->given_up, 1u, seq_cst)) trt_give_up_(rt);
-    jobs = trt_pool_wait_(rt, deadline);
+    /* A job is counted like a task, or its task waits for it: threads that are left are idle. */
+    trt_pool_wait_(rt, deadline);
     /* No worker runs: only jobs can have ended since. A refused spawn counts for a moment.
      * order: as in trt_check_ended_ */
     if (again) ended = trt_all_ended_(rt) || trt_live_(rt) == 0;
     if (ended) trt_workers_wait_(rt);
-    return ended && jobs ? TRT_OK : TRT_TIMED_OUT;
+    return ended ? TRT_OK : TRT_TIMED_OUT;
 }
 
 static void trt_join_threads_(trt_runtime *rt)

@@ -466,6 +466,22 @@ TEST(shutdown_waits_for_started_jobs_and_cancels_queued_ones)
     CHECK_EQ(trt_runtime_free(rt), TRT_OK);
 }
 
+/* The thread that has run it is idle, and has not left yet. */
+TEST(shutdown_without_patience_is_done_if_all_jobs_are_over)
+{
+    for (int i = 0; i < 20; i++) {
+        trt_runtime *rt;
+        int out = 0;
+        atomic_bool release = true;
+        CHECK_EQ(trt_runtime_start(&rt, i % 2 ? &on_one_thread : &on_one_worker), TRT_OK);
+        trt_handle(busy_job) h = trt_spawn_blocking_on(rt, busy_job, .release = &release, .value = 5);
+        CHECK_EQ(trt_join_thread(h, &out), TRT_OK);
+        CHECK_EQ(out, 5);
+        CHECK_EQ(trt_runtime_shutdown(rt, 0), TRT_OK);
+        CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+    }
+}
+
 TEST(spawning_after_shutdown_gives_cancelled)
 {
     trt_runtime *rt;

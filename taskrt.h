@@ -306,7 +306,8 @@ int main(void)
      TASKRT_POLL             not defined        impl       poll() instead of epoll or kqueue
      TASKRT_NO_FUTEX         not defined        impl       condition variables instead of futexes
 
-  Environment, read by trt_runtime_start; what is not a number is reported and ignored:
+  Environment, read by trt_runtime_start; what is not a number, or too large, is reported and
+  ignored:
 
      TASKRT_WORKERS=n        number of workers, wins over trt_config (not over current_thread)
      TASKRT_STALL_MS=n       report a task that blocks its worker for n ms; 0: never
@@ -820,8 +821,8 @@ typedef struct trt_metrics_info {
 
 /* trt_config - the settings of a runtime; zero is the default of each. It is copied at the start.
  *
- *   workers               threads that run tasks; 0: one for each CPU that the process may use.
- *                         TASKRT_WORKERS in the environment wins
+ *   workers               threads that run tasks, 32,768 at most; 0: one for each CPU that the
+ *                         process may use. TASKRT_WORKERS in the environment wins
  *   current_thread        no worker threads: tasks run while a thread is in trt_block_on or
  *                         trt_join_thread, first in, first out
  *   virtual_clock         time jumps to the next timer when nothing can run; implies current_thread
@@ -6595,7 +6596,8 @@ static bool trt_soon_(trt_worker_ *w)
 {
     trt_instant now = trt_clock_(), took = now - w->gave_way;
     w->gave_way = now;
-    return took * trt_ring_length_(w) < TRT_WAKE_NS_;
+    /* The first look is compared with the beginning of the clock: a product might overflow. */
+    return took < TRT_WAKE_NS_ && took * trt_ring_length_(w) < TRT_WAKE_NS_;
 }
 
 static TRT_NOINLINE_ int trt_requeue_slow_(trt_worker_ *w, trt_cell_ **pc)
@@ -12744,23 +12746,25 @@ static void trt_aligned_free_(void *p)
     if (p) TASKRT_FREE(((void **)p)[-1]);
 }
 
-static int64_t trt_env_(const char *name)
+#define TRT_MOST_WORKERS_ 32768 /* more than any machine has; sizes are far from an overflow */
+
+/* -1: there is none. What is beyond a long long is read as the greatest, and so too large. */
+static int64_t trt_env_(const char *name, int64_t most)
 {
     const char *text = getenv(name);
     char *end;
     long long n;
     if (!text || !*text) return -1;
     n = strtoll(text, &end, 10);
-    if (*end || n < 0) {
-        trt_say_("%s=%s is not a number: ignored", name, text);
-        return -1;
-    }
-    return (int64_t)n;
+    if (!*end && n >= 0 && n <= most) return (int64_t)n;
+    trt_say_("%s=%s is not a number from 0 to %lld: ignored", name, text, (long long)most);
+    return -1;
 }
 
 static void trt_config_fill_(trt_config *config)
 {
-    int64_t workers = trt_env_("TASKRT_WORKERS"), stall = trt_env_("TASKRT_STALL_MS");
+    int64_t workers = trt_env_("TASKRT_WORKERS", TRT_MOST_WORKERS_);
+    int64_t stall = trt_env_("TASKRT_STALL_MS", INT64_MAX / 1000000);
     if (config->virtual_clock) config->current_thread = true;
     if (workers > 0) config->workers = (size_t)workers;
     if (!config->workers) config->workers = trt_os_cpus_();
@@ -12854,6 +12858,10 @@ TRT_DEF_ TRT_COLD_ trt_status_code trt_runtime_start(trt_runtime **out, const tr
     if (!rt) return TRT_NO_MEMORY;
     if (config) rt->config = *config;
     trt_config_fill_(&rt->config);
+    if (rt->config.workers > TRT_MOST_WORKERS_) {
+        trt_aligned_free_(rt);
+        return trt_misuse_("trt_runtime_start", "more workers than 32,768");
+    }
     rt->n_workers = rt->config.workers;
     rt->current_thread = rt->config.current_thread;
     rt->virtual_clock = rt->config.virtual_clock;

@@ -270,6 +270,50 @@ TEST(taskrt_workers_in_the_environment_wins)
     CHECK_EQ(trt_run(now_value, NULL), TRT_OK);
 }
 
+static void too_large(const char *name, const char *value)
+{
+    trt_runtime *rt;
+    trt_metrics_info m;
+    setenv(name, value, 1);
+    capture_start();
+    CHECK_EQ(trt_runtime_start(&rt, &on_two_workers), TRT_OK);
+    const char *text = capture_end();
+    unsetenv(name);
+    CHECK_CONTAINS(text, name);
+    CHECK_CONTAINS(text, "ignored");
+    trt_metrics(rt, &m);
+    CHECK_EQ(m.workers, 2);
+    CHECK_EQ(rt->config.stall_after, trt_s(1));
+    CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+}
+
+TEST(what_is_too_large_in_the_environment_is_reported_and_ignored)
+{
+    too_large("TASKRT_WORKERS", "2305843009213693952"); /* times eight it is nothing */
+    too_large("TASKRT_WORKERS", "32769");
+    too_large("TASKRT_WORKERS", "99999999999999999999");
+    too_large("TASKRT_STALL_MS", "9223372036855");
+    too_large("TASKRT_STALL_MS", "9223372036854775807");
+    too_large("TASKRT_STALL_MS", "-1");
+    trt_runtime *rt;
+    setenv("TASKRT_STALL_MS", "9223372036854", 1);
+    CHECK_EQ(trt_runtime_start(&rt, &on_two_workers), TRT_OK);
+    CHECK_EQ(rt->config.stall_after, INT64_C(9223372036854000000));
+    CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+}
+
+TEST(too_many_workers_are_misuse)
+{
+    trt_runtime *rt = (trt_runtime *)(void *)&rt;
+    capture_start();
+    CHECK_EQ(trt_runtime_start(&rt, &(trt_config){.workers = SIZE_MAX / sizeof(void *) + 1}), TRT_MISUSE);
+    CHECK(rt == NULL);
+    CHECK_EQ(trt_runtime_start(&rt, &(trt_config){.workers = 32769}), TRT_MISUSE);
+    CHECK_CONTAINS(capture_end(), "32,768");
+    CHECK_EQ(trt_runtime_start(&rt, &(trt_config){.workers = SIZE_MAX, .current_thread = true}), TRT_OK);
+    CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+}
+
 /* ---- hooks ---- */
 
 struct hook_counts { atomic_int starts, stops; };

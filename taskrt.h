@@ -7437,10 +7437,13 @@ static inline bool trt_join_ended_(trt_worker_ *w, trt_cell_ *c, void *out, trt_
 static bool trt_join_take_(trt_args_ *args, trt_cell_ *joiner, uint64_t s, trt_status_code *status)
 {
     trt_cell_ *c = (trt_cell_ *)args->obj;
+    trt_runtime *rt;
     if (!(args->arg & TRT_JOIN_STOP_))
         return trt_join_ended_(NULL, c, args->out, joiner, s, status);
     if (!TRT_CAS_(&c->state, &s, s | TRT_JOINED_, acquire)) return false; /* as trt_join_ended_ */
+    rt = trt_rt_of_(c);
     trt_cell_end_(c); /* the outcome is dropped, and what a panic has said */
+    if (TRT_UNLIKELY_(s & TRT_ASIDE_)) (void)trt_aside_look_(rt);
     *status = TRT_OK;
     return true;
 }

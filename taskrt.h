@@ -5937,18 +5937,30 @@ static trt_status_code trt_sync_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *
     return pending ? trt_sync_join_(co, args, w) : TRT_OK;
 }
 
+/* Latch of the group's strand held: does a member of it, or a branch, wait for forks? */
+static bool trt_sync_awaited_(trt_group_ *g)
+{
+    uint32_t i;
+    for (i = 0; i < g->n; i++)
+        if (trt_sync_waiter_(&g->member[i])) return true;
+    return false;
+}
+
 static void trt_sync_cancel_(trt_waiter_ *w) /* of a group's member; alone: trt_sync_resume_ */
 {
     trt_co *co, *of;
-    uint32_t pending;
+    bool waited;
     if (w->mode != TRT_MODE_MEMBER_) return;
     co = trt_group_of_(w)->cell->leaf;
     of = w->args.obj ? (trt_co *)w->args.obj : co;
     trt_latch_(&of->cell_->latch);
-    pending = TRT_LOAD_(&of->pending_, relaxed);
-    if (w->linked == 1) TRT_STORE_(&of->pending_, pending & ~TRT_PENDING_WAITING_, relaxed);
-    if (of != co) ((struct trt_bounded_ *)(void *)co)->sync = NULL;
+    waited = w->linked == 1;
     w->linked = 0;
+    if (of != co) ((struct trt_bounded_ *)(void *)co)->sync = NULL;
+    if (waited && !trt_sync_awaited_((trt_group_ *)of->cell_->wait.args.obj)) {
+        uint32_t pending = TRT_LOAD_(&of->pending_, relaxed);
+        TRT_STORE_(&of->pending_, pending & ~TRT_PENDING_WAITING_, relaxed);
+    }
     trt_unlatch_(&of->cell_->latch);
 }
 

@@ -712,6 +712,42 @@ TEST(a_sync_completes_in_groups_and_under_a_deadline)
     CHECK_EQ(trt_run_with(&on_virtual_clock, syncs_in_groups, NULL), TRT_OK);
 }
 
+/* Several wait for the same forks, and one gives up. */
+struct syncs_twice { int a; };
+trt_async(int, syncs_twice)
+{
+    trt_body {
+        trt_fork(later, &self->a, .after = trt_ms(50), .value = 7);
+        trt_await_all(trt_within(trt_ms(10), trt_sync()), trt_sync());
+        CHECK_EQ(trt_status_of(0), TRT_TIMED_OUT);
+        CHECK_EQ(trt_status_of(1), TRT_OK);
+        CHECK_EQ(self->a, 7);
+        trt_fork(later, &self->a, .after = trt_ms(50), .value = 8);
+        trt_await_all(trt_within(trt_ms(60), trt_sync()), trt_within(trt_ms(10), trt_sync()));
+        CHECK_EQ(trt_status_of(0), TRT_OK);
+        CHECK_EQ(trt_status_of(1), TRT_TIMED_OUT);
+        CHECK_EQ(self->a, 8);
+        trt_fork(later, &self->a, .after = trt_ms(50), .value = 9);
+        trt_await_all(trt_within(trt_ms(20), trt_sync()), trt_within(trt_ms(10), trt_sync()));
+        CHECK_EQ(trt_status_of(0), TRT_TIMED_OUT);
+        CHECK_EQ(trt_status_of(1), TRT_TIMED_OUT);
+        trt_await(trt_sleep(trt_ms(100))); /* nobody waits any more when the fork ends */
+        CHECK_EQ(trt_status(), TRT_OK);
+        trt_await(trt_sync());
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK_EQ(self->a, 9);
+        trt_return(1);
+    }
+}
+
+TEST(a_sync_that_times_out_leaves_the_others_of_its_group_waiting)
+{
+    int out = 0;
+    CHECK_EQ(trt_run_with(&on_virtual_clock, syncs_twice, &out), TRT_OK);
+    CHECK_EQ(out, 1);
+    CHECK_EQ(trt_run_with(&on_two_workers, syncs_twice, &out), TRT_OK);
+}
+
 struct job_in_try_all { trt_job(busy_job) job; trt_frame(failing) f; };
 trt_async(int, job_in_try_all)
 {

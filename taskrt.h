@@ -345,7 +345,8 @@ int main(void)
      a task neither joined nor detached when its runtime is freed               debug: message
      blocking in a task                                                         stall report
      spawn outside a runtime; join twice, of oneself, of a stale handle;        message, TRT_MISUSE
-     blocking calls inside a task; period 0; more permits than can be
+     blocking calls inside a task; period 0; more permits than can be;
+     trt_fail(TRT_PENDING)
      panic outside a task and a job                                             message, abort()
 
   Memory. Waiting for one operation takes none. An any, an all or a deadline that needs some and
@@ -1023,7 +1024,8 @@ TRT_INLINE_ uint32_t trt_cleanup_pc_(trt_co *co)
 /* trt_return(v) - set the result and end the body. A plain `return;`, or falling off the end,
  * leaves the result zeroed. In a cleanup it sets the result, and ends the cleanup.
  * trt_fail(status) - end the body without a result: join, call, sync and run give `status`. In a
- * cleanup it ends the cleanup, and the outcome stays.
+ * cleanup it ends the cleanup, and the outcome stays. TRT_PENDING, or what is no status: a message,
+ * and TRT_MISUSE.
  */
 #define trt_return(...)                                                                            \
     do {                                                                                           \
@@ -5399,6 +5401,9 @@ TRT_DEF_ void trt_fail_(trt_co *co, trt_status_code status)
     trt_cell_ *c = co->cell_;
     trt_panic_record_ *r;
     if ((co->phase_ & 7) != TRT_PHASE_BODY_) return;
+    /* PENDING says that a wait is not decided yet, and the counters of forks have four bits. */
+    if (status == TRT_PENDING || (uint32_t)status >= TRT_STATUS_COUNT_)
+        status = trt_misuse_("trt_fail", "no outcome: TRT_PENDING, or what is no status");
     co->result_ = (uint8_t)status;
     if (status != TRT_PANICKED || co->parent_ || !(c->flags & TRT_SAW_PANIC_)) return;
     /* Passed on: whoever joins sees it. */

@@ -113,6 +113,57 @@ TEST(period_zero_is_misuse_with_a_message)
     CHECK_CONTAINS(text, "test_misuse.c:");
 }
 
+/* How the failure reaches whoever waits, with and without a wait in between. */
+struct fails_wrongly { int code, how; int out; trt_frame(failing) child; trt_handle(failing) h; trt_instant start; };
+trt_async(int, fails_wrongly)
+{
+    trt_duration after = self->how % 2 ? trt_ms(5) : 0;
+    trt_status_code code = (trt_status_code)self->code;
+    trt_body {
+        self->start = trt_now();
+        if (self->how / 2 == 0)
+            trt_await(trt_call(failing, &self->child, .after = after, .status = code));
+        if (self->how / 2 == 1)
+            trt_await(trt_join(trt_spawn(failing, .after = after, .status = code), NULL));
+        if (self->how / 2 == 2)
+            trt_await_any(trt_call(failing, &self->child, .after = after, .status = code), trt_sleep(trt_ms(50)));
+        if (self->how / 2 == 3)
+            trt_await_all(trt_sleep(0), trt_call(failing, &self->child, .after = after, .status = code));
+        if (self->how / 2 == 4) {
+            trt_fork(failing, NULL, .after = after, .status = code);
+            trt_fork(later, &self->out, .after = trt_ms(8), .value = 3);
+            trt_await(trt_within(trt_ms(1), trt_sync()));
+            trt_await(trt_sleep(trt_ms(100)));
+            CHECK_EQ(trt_status(), TRT_OK);
+            CHECK_EQ(trt_now() - self->start, trt_ms(101));
+            CHECK_EQ(self->out, 3);
+            trt_await(trt_sync());
+        }
+        CHECK_EQ(trt_status(), TRT_MISUSE);
+        if (self->how / 2 == 3) {
+            CHECK_EQ(trt_status_of(0), TRT_OK);
+            CHECK_EQ(trt_status_of(1), TRT_MISUSE);
+        }
+        trt_return(6);
+    }
+}
+
+TEST(failing_with_what_is_no_outcome_is_misuse_with_a_message)
+{
+    const int codes[] = {TRT_PENDING, TRT_STATUS_COUNT_, 15, 16, 31, 256, -1};
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        for (int how = 0; how < 10; how++) {
+            trt_status_code status;
+            int out = 0;
+            const char *text = TEXT_OF(status, fails_wrongly, &out, .code = codes[i], .how = how);
+            CHECK_EQ(status, TRT_OK);
+            CHECK_EQ(out, 6);
+            CHECK_CONTAINS(text, "trt_fail");
+            CHECK_CONTAINS(text, "common.h:");
+        }
+    }
+}
+
 struct too_many_permits { trt_semaphore s; };
 trt_async(int, too_many_permits)
 {

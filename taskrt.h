@@ -2772,6 +2772,7 @@ typedef struct trt_waiter_ {
     uint16_t error;                  /* errno; for a timer, its slot in the wheel */
 } trt_waiter_;
 
+TRT_STATIC_ASSERT_(offsetof(trt_args_, arg) >= 8, "trt_args_: see trt_status_of_");
 #define TRT_LINGERS_ 2 /* in `linked`: lost, but takes time to end, see >>groups */
 enum { TRT_MODE_STRAND_, TRT_MODE_MEMBER_, TRT_MODE_THREAD_ };
 enum { TRT_TASK_, TRT_FORK_KIND_, TRT_BRANCH_, TRT_JOB_ };
@@ -2798,7 +2799,7 @@ typedef struct trt_cell_ {
     trt_a32_ latch;     /* never reset: it outlives the generations */
     uint8_t kind, flags;
     uint16_t cleaning;  /* frames of this strand that are in their cleanup */
-    trt_waiter_ wait;   /* the one wait of the strand; its args.arg keeps results between awaits */
+    trt_waiter_ wait;   /* the one wait of the strand; its args keep results between awaits */
 } trt_cell_;
 
 typedef struct trt_group_ { /* several operations awaited as one: see >>groups */
@@ -5971,9 +5972,12 @@ static void trt_sync_cancel_(trt_waiter_ *w) /* of a group's member; alone: trt_
 
 TRT_DEF_ int trt_errno_(const trt_co *co) { return co->cell_->wait.error; }
 
+/* The outcomes of an all, four bits each, take the place of `obj` and, on 32 bits, `out`. */
 TRT_DEF_ trt_status_code trt_status_of_(const trt_co *co, int index)
 {
-    return (trt_status_code)(co->cell_->wait.args.arg >> (4 * (uint32_t)index & 63) & 15);
+    uint64_t statuses;
+    memcpy(&statuses, &co->cell_->wait.args, sizeof statuses);
+    return (trt_status_code)(statuses >> (4 * (uint32_t)index & 63) & 15);
 }
 
 TRT_DEF_ trt_op trt_within(trt_duration duration, trt_op op)
@@ -6416,11 +6420,9 @@ static int trt_deadline_over_(trt_cell_ *c, trt_group_ *g)
         co->status_ = m->status;
         if (m->status == TRT_ERRNO) c->wait.error = m->error;
         if (m->status == TRT_PANICKED) c->flags |= TRT_SAW_PANIC_;
-        /* trt_joined() looks here after a join_next */
-        c->wait.args.arg = m->kind == TRT_KIND_JOIN_NEXT_ ? m->args.arg : m->status;
-    } else {
-        if (winner > 0) co->status_ = TRT_TIMED_OUT;
-        c->wait.args.arg = TRT_CANCELLED;
+        c->wait.args.arg = m->args.arg; /* trt_joined() looks here after a join_next */
+    } else if (winner > 0) {
+        co->status_ = TRT_TIMED_OUT;
     }
     c->wait.kind = TRT_KIND_NONE_;
     if (g->inside || m->kept) trt_member_clear_(m);
@@ -6547,13 +6549,10 @@ static int trt_group_finish_(trt_cell_ *c)
             m->error = trt_fork_errno_(c);
         if (status == TRT_ERRNO && (int)i == shown) c->wait.error = m->error;
     }
-    if (decided &&
-        !all) { /* trt_joined() looks here after a join_next, trt_status_of() after an all */
-        const trt_waiter_ *winner = &g->member[g->winner];
-        if (winner->kind == TRT_KIND_JOIN_NEXT_) statuses = winner->args.arg;
-    }
+    if (decided && !all) /* trt_joined() looks here after a join_next */
+        c->wait.args.arg = g->member[g->winner].args.arg;
     trt_group_free_(g);
-    c->wait.args.arg = statuses;
+    memcpy(&c->wait.args, &statuses, sizeof statuses); /* see trt_status_of_ */
     c->wait.kind = TRT_KIND_NONE_;
     if (panicked) {
         trt_panic_record_ *r = trt_panic_find_(trt_rt_of_(c), c, TRT_PANIC_SEEN_, true);

@@ -482,6 +482,32 @@ TEST(joined_tells_the_id_also_after_an_any_and_a_deadline)
 
 /* ---- found in review ---- */
 
+/* A try that stands between an all and the questions for its outcomes. */
+struct tries_after_all { trt_join_set(now_value) set; uint64_t id; int out; };
+trt_async(int, tries_after_all)
+{
+    trt_body {
+        self->id = trt_task_id(trt_spawn_in(&self->set, now_value, .value = 4));
+        trt_await(trt_sleep(trt_ms(2)));
+        trt_await_all(trt_sleep(0), trt_join(trt_spawn(failing, .status = TRT_CLOSED), NULL));
+        CHECK_EQ(trt_try_join_next(&self->set, &self->out), TRT_OK);
+        CHECK_EQ(trt_joined(), self->id);
+        CHECK_EQ(trt_try_join_next(&self->set, &self->out), TRT_EMPTY);
+        CHECK_EQ(trt_status(), TRT_CLOSED);
+        CHECK_EQ(trt_chosen(), 1);
+        CHECK_EQ(trt_status_of(0), TRT_OK);
+        CHECK_EQ(trt_status_of(1), TRT_CLOSED);
+        trt_return(self->out);
+    }
+}
+
+TEST(try_join_next_leaves_the_outcomes_of_an_all_alone)
+{
+    int out = 0;
+    CHECK_EQ(trt_run_with(&on_virtual_clock, tries_after_all, &out), TRT_OK);
+    CHECK_EQ(out, 4);
+}
+
 /* Members that spawn into their own set when they are cleaned up. */
 typedef trt_join_set_of(int) int_set;
 struct respawns { int_set *set; int generations; atomic_int *alive; };

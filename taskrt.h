@@ -2828,13 +2828,13 @@ typedef struct trt_tail_ {
     void *out;       /* where a fork's result goes; a named task's name */
 } trt_tail_;
 
-/* Whose panic: the strand's own; one that its last await has seen; of a fork, until the sync (or
- * that fork's errno, as `line`). */
+/* Whose panic: the strand's own, or one that a frame passes on; one that the strand's last await has
+ * seen; of a frame's fork, until the sync (or that fork's errno, as `line`). */
 enum { TRT_PANIC_OWN_, TRT_PANIC_SEEN_, TRT_PANIC_FORK_ };
 
 typedef struct trt_panic_record_ {
     struct trt_panic_record_ *next;
-    trt_cell_ *cell;
+    const void *of; /* the strand, or the frame */
     uint8_t role;
     trt_failure_info info;
     char message[];
@@ -4707,18 +4707,19 @@ static void trt_wheel_run_(trt_worker_ *by, trt_wheel_ *wheel, trt_instant now)
  *
  * A panic jumps to the worker's loop, which sends the strand that was running through its cleanups.
  * What it said is kept in a list of the runtime, under the strand; joining moves it to the joiner.
+ * What has to wait until a frame asks, or ends, while its strand sees others, is kept under the frame.
  * Panics are rare, so the list costs tasks nothing.
  */
 static const trt_failure_info trt_unknown_failure_ = {"panic (no memory for its message)", "", 0,
                                                       0};
 
-static trt_panic_record_ *trt_panic_find_(trt_runtime *rt, const trt_cell_ *c, uint32_t role,
+static trt_panic_record_ *trt_panic_find_(trt_runtime *rt, const void *of, uint32_t role,
                                           bool unlink)
 {
     trt_panic_record_ **at, *r;
     trt_latch_(&rt->panic_latch);
     for (at = &rt->panics; (r = *at) != NULL; at = &r->next)
-        if (r->cell == c && r->role == role) break;
+        if (r->of == of && r->role == role) break;
     if (r && unlink) *at = r->next;
     trt_unlatch_(&rt->panic_latch);
     return r;
@@ -4731,10 +4732,9 @@ static void trt_panic_drop_(trt_cell_ *c, uint32_t role)
     while ((r = trt_panic_find_(rt, c, role, true)) != NULL) TASKRT_FREE(r);
 }
 
-static void trt_panic_link_(trt_cell_ *c, trt_panic_record_ *r, uint32_t role)
+static void trt_panic_link_of_(trt_runtime *rt, const void *of, trt_panic_record_ *r, uint32_t role)
 {
-    trt_runtime *rt = trt_rt_of_(c);
-    r->cell = c;
+    r->of = of;
     r->role = (uint8_t)role;
     trt_latch_(&rt->panic_latch);
     r->next = rt->panics;
@@ -4742,12 +4742,38 @@ static void trt_panic_link_(trt_cell_ *c, trt_panic_record_ *r, uint32_t role)
     trt_unlatch_(&rt->panic_latch);
 }
 
-/* The panic of strand `from` becomes what strand `to` sees, now or (role FORK) at its next sync. */
-static void trt_panic_pass_(trt_cell_ *from, trt_cell_ *to, uint32_t role)
+static void trt_panic_link_(trt_cell_ *c, trt_panic_record_ *r, uint32_t role)
 {
-    trt_panic_record_ *r = trt_panic_find_(trt_rt_of_(from), from, TRT_PANIC_OWN_, true);
-    trt_panic_drop_(to, role);
-    if (r) trt_panic_link_(to, r, role);
+    trt_panic_link_of_(trt_rt_of_(c), c, r, role);
+}
+
+/* What strand `c` has in this role is kept for a frame, which lies in the same runtime. */
+static void trt_panic_keep_(trt_cell_ *c, uint32_t role, const trt_co *co, uint32_t as)
+{
+    trt_runtime *rt = trt_rt_of_(c);
+    trt_panic_record_ *r = trt_panic_find_(rt, c, role, true);
+    if (r) trt_panic_link_of_(rt, co, r, as);
+}
+
+static void trt_panic_unkeep_(const trt_co *co, uint32_t as)
+{
+    TASKRT_FREE(trt_panic_find_(trt_rt_of_(co->cell_), co, as, true));
+}
+
+/* What was kept for a frame of strand `c` is what the last await has seen. */
+static void trt_panic_show_(trt_cell_ *c, const trt_co *co, uint32_t as)
+{
+    trt_panic_record_ *r = trt_panic_find_(trt_rt_of_(c), co, as, true);
+    c->flags |= TRT_SAW_PANIC_;
+    if (!r) return; /* no memory; or another branch of the group has shown it */
+    trt_panic_drop_(c, TRT_PANIC_SEEN_);
+    trt_panic_link_(c, r, TRT_PANIC_SEEN_);
+}
+
+static TRT_NOINLINE_ void trt_forget_panic_(trt_cell_ *c)
+{
+    trt_panic_drop_(c, TRT_PANIC_SEEN_);
+    c->flags &= (uint8_t)~TRT_SAW_PANIC_;
 }
 
 /* This thread takes the record over: trt_failure() tells it. */
@@ -4761,11 +4787,16 @@ static void trt_thread_saw_panic_(trt_panic_record_ *r)
     TASKRT_FREE(r);
 }
 
-/* `to` NULL: this thread. */
+/* The panic of strand `from` is what strand `to` sees; NULL: this thread. */
 static void trt_panic_move_(trt_cell_ *from, trt_cell_ *to)
 {
-    if (to) trt_panic_pass_(from, to, TRT_PANIC_SEEN_);
-    else trt_thread_saw_panic_(trt_panic_find_(trt_rt_of_(from), from, TRT_PANIC_OWN_, true));
+    trt_panic_record_ *r = trt_panic_find_(trt_rt_of_(from), from, TRT_PANIC_OWN_, true);
+    if (!to) {
+        trt_thread_saw_panic_(r);
+        return;
+    }
+    trt_panic_drop_(to, TRT_PANIC_SEEN_);
+    if (r) trt_panic_link_(to, r, TRT_PANIC_SEEN_);
 }
 
 TRT_DEF_ const trt_failure_info *trt_failure(void)
@@ -5137,16 +5168,15 @@ static void trt_fork_async_(trt_cell_ *c, uint32_t count)
     trt_unlatch_(&cell->latch);
 }
 
-static void trt_fork_errno_pass_(const trt_cell_ *from, trt_cell_ *to)
+static TRT_COLD_ void trt_fork_errno_keep_(const trt_cell_ *from, trt_co *co)
 {
     trt_panic_record_ *r = trt_panic_record_new_("", from->wait.error, "");
-    trt_panic_drop_(to, TRT_PANIC_FORK_);
-    if (r) trt_panic_link_(to, r, TRT_PANIC_FORK_);
+    if (r) trt_panic_link_of_(trt_rt_of_(from), co, r, TRT_PANIC_FORK_);
 }
 
-static uint16_t trt_fork_errno_(trt_cell_ *c) /* 0: there was no memory for it */
+static TRT_COLD_ uint16_t trt_fork_errno_(const trt_co *co) /* 0: there was no memory for it */
 {
-    trt_panic_record_ *r = trt_panic_find_(trt_rt_of_(c), c, TRT_PANIC_FORK_, true);
+    trt_panic_record_ *r = trt_panic_find_(trt_rt_of_(co->cell_), co, TRT_PANIC_FORK_, true);
     uint16_t error = r ? (uint16_t)r->info.line : 0;
     TASKRT_FREE(r);
     return error;
@@ -5158,9 +5188,9 @@ static TRT_NOINLINE_ void trt_fork_note_failure_(trt_cell_ *c, trt_status_code s
     bool first;
     trt_latch_(&parent->cell_->latch);
     first = !trt_pending_failure_(TRT_LOAD_(&parent->pending_, relaxed));
-    /* The parent may look at another panic, or errno, now. */
-    if (first && status == TRT_PANICKED) trt_panic_pass_(c, parent->cell_, TRT_PANIC_FORK_);
-    if (first && status == TRT_ERRNO) trt_fork_errno_pass_(c, parent->cell_);
+    if (first && status == TRT_PANICKED)
+        trt_panic_keep_(c, TRT_PANIC_OWN_, parent, TRT_PANIC_FORK_);
+    if (first && status == TRT_ERRNO) trt_fork_errno_keep_(c, parent);
     trt_fork_fail_(parent, status);
     trt_unlatch_(&parent->cell_->latch);
 }
@@ -5173,29 +5203,11 @@ static inline void trt_fork_note_(trt_cell_ *c, trt_status_code status)
     else if (out) trt_copy_(out, (const char *)(c + 1) + type->out_offset, type->out_size);
 }
 
-/* A sync of this strand gives TRT_PANICKED: what the fork left becomes what its await has seen. */
-static void trt_fork_panic_seen_(trt_cell_ *c)
+/* A sync of this frame gives what a fork has left. */
+static TRT_COLD_ void trt_fork_failure_seen_(trt_cell_ *c, const trt_co *co, uint32_t status)
 {
-    trt_panic_record_ *r = trt_panic_find_(trt_rt_of_(c), c, TRT_PANIC_FORK_, true);
-    trt_panic_drop_(c, TRT_PANIC_SEEN_);
-    if (r) trt_panic_link_(c, r, TRT_PANIC_SEEN_);
-    c->flags |= TRT_SAW_PANIC_;
-}
-
-/* The same for what else a fork may have left; or to drop it, where the wait is not one of the
- * body. */
-static TRT_NOINLINE_ void trt_fork_failure_seen_(trt_cell_ *c, uint32_t status, bool drop)
-{
-    if (drop && (status == TRT_PANICKED || status == TRT_ERRNO)) (void)trt_fork_errno_(c);
-    else if (status == TRT_PANICKED) trt_fork_panic_seen_(c);
-    else if (status == TRT_ERRNO) c->wait.error = trt_fork_errno_(c);
-}
-
-/* The frame ends, or its body does: nobody will sync. */
-static void trt_forks_forget_(trt_cell_ *c, trt_co *co)
-{
-    trt_fork_failure_seen_(c, trt_pending_failure_(TRT_LOAD_(&co->pending_, relaxed)), true);
-    TRT_STORE_(&co->pending_, 0u, relaxed);
+    if (status == TRT_PANICKED) trt_panic_show_(c, co, TRT_PANIC_FORK_);
+    if (status == TRT_ERRNO) c->wait.error = trt_fork_errno_(co);
 }
 
 static trt_waiter_ *trt_sync_waiter_(trt_waiter_ *member);
@@ -5608,6 +5620,14 @@ static int trt_frame_over_(trt_worker_ *w, trt_cell_ **pc)
     return how ? TRT_STEP_ABORT_ : TRT_STEP_POLL_;
 }
 
+/* No fork is left. How they ended, nobody asks any more. */
+static void trt_forks_forget_(trt_co *co)
+{
+    uint32_t status = trt_pending_failure_(TRT_LOAD_(&co->pending_, relaxed));
+    if (status == TRT_PANICKED || status == TRT_ERRNO) trt_panic_unkeep_(co, TRT_PANIC_FORK_);
+    TRT_STORE_(&co->pending_, 0u, relaxed);
+}
+
 /* The body or the cleanup has returned, or one of the waits after them is over: on to the next. */
 static int trt_frame_ended_(trt_cell_ *c)
 {
@@ -5620,13 +5640,13 @@ static int trt_frame_ended_(trt_cell_ *c)
     if ((co->phase_ & 7u) == TRT_PHASE_BODY_) co->phase_++;
     if ((co->phase_ & 7u) == 1) {
         if (trt_forks_left_(co)) return trt_await_inside_(c, TRT_KIND_DRAIN_, co);
-        trt_forks_forget_(c, co);
+        trt_forks_forget_(co);
         return trt_cleanup_begin_(c, co);
     }
     if ((co->phase_ & 7u) == TRT_PHASE_CLEANUP_) co->phase_++;
     if ((co->phase_ & 7u) == 3) {
         if (trt_forks_left_(co)) return trt_await_inside_(c, TRT_KIND_DRAIN_, co);
-        trt_forks_forget_(c, co);
+        trt_forks_forget_(co);
         co->phase_++;
     }
     if (!co->owned_ && !trt_adopt_(c, co)) return trt_cleanup_over_(c);
@@ -5706,12 +5726,6 @@ no_memory:
     co->status_ = TRT_NO_MEMORY;
     co->chosen_ = -1;
     return false;
-}
-
-static TRT_NOINLINE_ void trt_forget_panic_(trt_cell_ *c)
-{
-    trt_panic_drop_(c, TRT_PANIC_SEEN_);
-    c->flags &= (uint8_t)~TRT_SAW_PANIC_;
 }
 
 /* The budget is used up: does this await have to let others run first? A yield does so anyway, and
@@ -5923,7 +5937,7 @@ static trt_status_code trt_sync_join_(trt_co *co, trt_args_ *args, trt_waiter_ *
         if (status != TRT_REFUSED_) pending &= TRT_PENDING_DRAIN_;
         /* (Of a member of a group, trt_group_finish_ does it.) */
         if (TRT_UNLIKELY_(status != TRT_OK) && of == co && !w)
-            trt_fork_failure_seen_(c, status, false);
+            trt_fork_failure_seen_(c, co, status);
     } else if (w) {
         pending |= TRT_PENDING_WAITING_;
         w->linked = 1;
@@ -6531,6 +6545,7 @@ static int trt_group_finish_(trt_cell_ *c)
     bool decided = g->winner >= 0 || (all && !TRT_LOAD_(&g->left, relaxed));
     uint64_t statuses = 0;
     uint32_t i;
+    uint16_t fork_errno = 0;
     int shown; /* whose trt_errno() it is */
     if (decided) co->status_ = (uint8_t)(all ? trt_all_outcome_(co, g) : trt_any_outcome_(co, g));
     shown = g->deadline ? 0 : co->chosen_;
@@ -6544,9 +6559,9 @@ static int trt_group_finish_(trt_cell_ *c)
         if (status == TRT_PANICKED && trt_kind_given_(m) == TRT_KIND_CALL_) panicked = true;
         if (status == TRT_PANICKED) c->flags |= TRT_SAW_PANIC_;
         if (status == TRT_PANICKED && trt_kind_given_(m) == TRT_KIND_SYNC_)
-            trt_fork_panic_seen_(c);
+            trt_panic_show_(c, co, TRT_PANIC_FORK_);
         if (status == TRT_ERRNO && trt_kind_given_(m) == TRT_KIND_SYNC_)
-            m->error = trt_fork_errno_(c);
+            m->error = fork_errno = fork_errno ? fork_errno : trt_fork_errno_(co);
         if (status == TRT_ERRNO && (int)i == shown) c->wait.error = m->error;
     }
     if (decided && !all) /* trt_joined() looks here after a join_next */
@@ -6668,23 +6683,34 @@ static TRT_NOINLINE_ int trt_sync_gives_way_(trt_worker_ *w, trt_cell_ **pc)
     return TRT_STEP_GONE_;
 }
 
+/* Latch held, no fork is left. How they ended is the outcome of the sync; what waits at the end of a
+ * body or cleanup forgets it, see trt_forks_forget_. */
+static int trt_forks_over_(trt_cell_ *c, trt_co *co, uint32_t pending)
+{
+    if (c->wait.kind == TRT_KIND_DRAIN_) {
+        TRT_STORE_(&co->pending_, pending, relaxed);
+        return TRT_STEP_ENDED_;
+    }
+    co->status_ = (uint8_t)trt_pending_failure_(pending);
+    if (TRT_UNLIKELY_(co->status_ != TRT_OK)) trt_fork_failure_seen_(c, co, co->status_);
+    TRT_STORE_(&co->pending_, pending & TRT_PENDING_DRAIN_, relaxed);
+    return TRT_STEP_POLL_;
+}
+
 /* No child is left here, but some run elsewhere, or one has failed. */
 static TRT_NOINLINE_ int trt_sync_waits_(trt_worker_ *w, trt_cell_ **pc)
 {
     trt_cell_ *c = *pc;
     trt_co *co = c->leaf;
-    bool drain = c->wait.kind == TRT_KIND_DRAIN_;
     uint32_t pending;
     w->cur = c;
     trt_latch_(&c->latch);
     pending = trt_pending_add_(TRT_LOAD_(&co->pending_, relaxed), co->forked_);
     co->forked_ = 0;
     if (!(pending & TRT_PENDING_COUNT_)) {
-        co->status_ = (uint8_t)trt_pending_failure_(pending);
-        if (co->status_ != TRT_OK) trt_fork_failure_seen_(c, co->status_, drain);
-        TRT_STORE_(&co->pending_, pending & TRT_PENDING_DRAIN_, relaxed);
+        int step = trt_forks_over_(c, co, pending);
         trt_unlatch_(&c->latch);
-        return drain ? TRT_STEP_ENDED_ : TRT_STEP_POLL_;
+        return step;
     }
     if (!(c->flags & TRT_ASYNC_)) { /* about to suspend: not on somebody's back */
         trt_cell_ *behind = trt_behind_(c);
@@ -6698,7 +6724,7 @@ static TRT_NOINLINE_ int trt_sync_waits_(trt_worker_ *w, trt_cell_ **pc)
     }
     TRT_STORE_(&co->pending_, pending | TRT_PENDING_WAITING_, relaxed);
     (void)trt_await_inside_(c, c->wait.kind, NULL);
-    if (!trt_park_strand_(c, drain ? TRT_SHIELD_ : 0)) {
+    if (!trt_park_strand_(c, c->wait.kind == TRT_KIND_DRAIN_ ? TRT_SHIELD_ : 0)) {
         TRT_STORE_(&co->pending_, pending, relaxed);
         trt_unlatch_(&c->latch);
         return TRT_STEP_ABORT_;
@@ -6781,6 +6807,7 @@ static int trt_sync_resume_(trt_cell_ *c)
 {
     trt_co *co = c->leaf;
     uint32_t pending;
+    int step;
     trt_latch_(&c->latch);
     pending = TRT_LOAD_(&co->pending_, relaxed) & ~TRT_PENDING_WAITING_;
     if (c->wait.status == TRT_PENDING) { /* aborted: the forks are still there */
@@ -6788,12 +6815,9 @@ static int trt_sync_resume_(trt_cell_ *c)
         trt_unlatch_(&c->latch);
         return TRT_STEP_ABORT_;
     }
-    co->status_ = (uint8_t)trt_pending_failure_(pending);
-    if (TRT_UNLIKELY_(co->status_ != TRT_OK))
-        trt_fork_failure_seen_(c, co->status_, c->wait.kind == TRT_KIND_DRAIN_);
-    TRT_STORE_(&co->pending_, pending & TRT_PENDING_DRAIN_, relaxed);
+    step = trt_forks_over_(c, co, pending);
     trt_unlatch_(&c->latch);
-    return c->wait.kind == TRT_KIND_DRAIN_ ? TRT_STEP_ENDED_ : TRT_STEP_POLL_;
+    return step;
 }
 
 /* A joiner runs a child that nobody has started, at once and on its own thread. (The biggest single

@@ -180,6 +180,110 @@ TEST(the_panic_of_a_fork_is_told_by_sync_in_a_group)
     CHECK_EQ(out, 6);
 }
 
+/* Two scopes of one task have a panic each, and each sync, of one or of several that wait, tells its own. */
+struct panics_with { const char *text; };
+trt_async(int, panics_with)
+{
+    trt_body { trt_panic("%s", self->text); }
+}
+struct inner_fork_panics { bool syncs; };
+trt_async(int, inner_fork_panics)
+{
+    trt_body {
+        trt_fork(panics_with, NULL, .text = "inner");
+        trt_await(trt_sleep(trt_ms(2)));
+        if (!self->syncs)
+            return;
+        trt_await(trt_sync());
+        CHECK_EQ(trt_status(), TRT_PANICKED);
+        if (CHECK(trt_failure() != NULL))
+            CHECK_STR(trt_failure()->message, "inner");
+    }
+}
+struct outer_fork_panics { int i; trt_frame(inner_fork_panics) child; };
+trt_async(int, outer_fork_panics)
+{
+    trt_body {
+        for (self->i = 0; self->i < 4; self->i++) {
+            trt_fork(panics_with, NULL, .text = "outer");
+            trt_await(trt_sleep(trt_ms(2)));
+            trt_await(trt_call(inner_fork_panics, &self->child, .syncs = self->i % 2));
+            CHECK_EQ(trt_status(), TRT_OK);
+            if (self->i / 2)
+                trt_await_all(trt_sync(), trt_within(trt_ms(1), trt_sync()));
+            else
+                trt_await(trt_sync());
+            CHECK_EQ(trt_status(), TRT_PANICKED);
+            if (CHECK(trt_failure() != NULL))
+                CHECK_STR(trt_failure()->message, "outer");
+        }
+        trt_fork(panicking, NULL, .after = trt_ms(2)); /* told to two at once */
+        trt_await_all(trt_sync(), trt_within(trt_ms(9), trt_sync()));
+        CHECK_EQ(trt_status(), TRT_PANICKED);
+        CHECK_EQ(trt_status_of(1), TRT_PANICKED);
+        if (CHECK(trt_failure() != NULL))
+            CHECK_STR(trt_failure()->message, "it broke");
+        trt_return(6);
+    }
+}
+
+TEST(the_panic_of_a_fork_is_told_by_the_sync_of_its_scope)
+{
+    int out = 0;
+    capture_start();
+    trt_status_code status = trt_run_with(&on_virtual_clock, outer_fork_panics, &out);
+    CHECK_EQ(trt_run_with(&on_two_workers, outer_fork_panics, NULL), TRT_OK);
+    capture_end();
+    CHECK_EQ(status, TRT_OK);
+    CHECK_EQ(out, 6);
+}
+
+/* A scope that ends without another sync: nothing is kept of the panic. */
+struct leaves_fork_panics { bool in_cleanup; };
+trt_async(int, leaves_fork_panics)
+{
+    trt_body {
+        if (self->in_cleanup)
+            return;
+        trt_fork(panicking, NULL, .after = trt_ms(5));
+        trt_await(trt_within(trt_ms(1), trt_sync()));
+        trt_await(trt_sleep(trt_ms(10)));
+    }
+    trt_cleanup {
+        if (!self->in_cleanup)
+            return;
+        trt_fork(panicking, NULL, .after = trt_ms(5));
+        trt_await(trt_within(trt_ms(1), trt_sync()));
+        trt_await(trt_sleep(trt_ms(10)));
+    }
+}
+struct runs_leavers { int i; trt_frame(leaves_fork_panics) child; };
+trt_async(int, runs_leavers)
+{
+    trt_body {
+        for (self->i = 0; self->i < 4; self->i++) {
+            if (self->i / 2)
+                trt_await(trt_call(leaves_fork_panics, &self->child, .in_cleanup = self->i % 2));
+            else
+                trt_await(trt_join(trt_spawn(leaves_fork_panics, .in_cleanup = self->i % 2), NULL));
+            CHECK_EQ(trt_status(), TRT_OK);
+            CHECK(trt_failure() == NULL);
+            CHECK(trt_current()->panics == NULL);
+        }
+        trt_return(6);
+    }
+}
+
+TEST(nothing_is_kept_of_the_panic_of_a_fork_that_is_never_synced)
+{
+    int out = 0;
+    capture_start();
+    trt_status_code status = trt_run_with(&on_virtual_clock, runs_leavers, &out);
+    capture_end();
+    CHECK_EQ(status, TRT_OK);
+    CHECK_EQ(out, 6);
+}
+
 struct own_scope { int value; int inner; };
 trt_async(int, own_scope)
 {

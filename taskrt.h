@@ -4748,26 +4748,34 @@ static void trt_panic_link_(trt_cell_ *c, trt_panic_record_ *r, uint32_t role)
 }
 
 /* What strand `c` has in this role is kept for a frame, which lies in the same runtime. */
-static void trt_panic_keep_(trt_cell_ *c, uint32_t role, const trt_co *co, uint32_t as)
+static TRT_COLD_ void trt_panic_keep_(trt_cell_ *c, uint32_t role, const trt_co *co, uint32_t as)
 {
     trt_runtime *rt = trt_rt_of_(c);
     trt_panic_record_ *r = trt_panic_find_(rt, c, role, true);
     if (r) trt_panic_link_of_(rt, co, r, as);
 }
 
-static void trt_panic_unkeep_(const trt_co *co, uint32_t as)
+static TRT_COLD_ void trt_panic_unkeep_(const trt_co *co, uint32_t as)
 {
     TASKRT_FREE(trt_panic_find_(trt_rt_of_(co->cell_), co, as, true));
 }
 
 /* What was kept for a frame of strand `c` is what the last await has seen. */
-static void trt_panic_show_(trt_cell_ *c, const trt_co *co, uint32_t as)
+static TRT_COLD_ void trt_panic_show_(trt_cell_ *c, const trt_co *co, uint32_t as)
 {
     trt_panic_record_ *r = trt_panic_find_(trt_rt_of_(c), co, as, true);
     c->flags |= TRT_SAW_PANIC_;
     if (!r) return; /* no memory; or another branch of the group has shown it */
     trt_panic_drop_(c, TRT_PANIC_SEEN_);
     trt_panic_link_(c, r, TRT_PANIC_SEEN_);
+}
+
+/* What the last await has seen is the strand's own from now. */
+static TRT_COLD_ void trt_panic_own_seen_(trt_cell_ *c)
+{
+    trt_panic_record_ *r = trt_panic_find_(trt_rt_of_(c), c, TRT_PANIC_SEEN_, true);
+    if (r) trt_panic_link_(c, r, TRT_PANIC_OWN_);
+    c->flags = (uint8_t)((c->flags & ~TRT_SAW_PANIC_) | TRT_OWN_PANIC_);
 }
 
 static TRT_NOINLINE_ void trt_forget_panic_(trt_cell_ *c)
@@ -5389,6 +5397,8 @@ TRT_DEF_ void trt_abort_(trt_ref_ ref)
  */
 #define TRT_LEFT_ABORTED_ 64u /* bits of phase_: why the body was left early */
 #define TRT_LEFT_PANICKED_ 128u
+#define TRT_PASSES_PANIC_ 32u /* was called, and fails with a panic that it has seen */
+#define TRT_LEFT_MASK_ (TRT_LEFT_ABORTED_ | TRT_LEFT_PANICKED_ | TRT_PASSES_PANIC_)
 
 enum {
     TRT_STEP_GONE_,
@@ -5412,17 +5422,20 @@ TRT_DEF_ void trt_frame_init_(trt_co *co, const trt_type_ *type)
 TRT_DEF_ void trt_fail_(trt_co *co, trt_status_code status)
 {
     trt_cell_ *c = co->cell_;
-    trt_panic_record_ *r;
     if ((co->phase_ & 7) != TRT_PHASE_BODY_) return;
     /* PENDING says that a wait is not decided yet, and the counters of forks have four bits. */
     if (status == TRT_PENDING || (uint32_t)status >= TRT_STATUS_COUNT_)
         status = trt_misuse_("trt_fail", "no outcome: TRT_PENDING, or what is no status");
     co->result_ = (uint8_t)status;
-    if (status != TRT_PANICKED || co->parent_ || !(c->flags & TRT_SAW_PANIC_)) return;
-    /* Passed on: whoever joins sees it. */
-    r = trt_panic_find_(trt_rt_of_(c), c, TRT_PANIC_SEEN_, true);
-    c->flags = (uint8_t)((c->flags & ~TRT_SAW_PANIC_) | TRT_OWN_PANIC_);
-    if (r) trt_panic_link_(c, r, TRT_PANIC_OWN_);
+    if (status != TRT_PANICKED) return;
+    /* Passed on: whoever joins sees it, or who has called, whatever the cleanup awaits meanwhile. */
+    if (co->parent_) {
+        co->phase_ = (uint8_t)(co->phase_ | TRT_PASSES_PANIC_);
+        trt_panic_keep_(c, TRT_PANIC_SEEN_, co, TRT_PANIC_OWN_);
+        c->flags &= (uint8_t)~TRT_SAW_PANIC_;
+    } else if (c->flags & TRT_SAW_PANIC_) {
+        trt_panic_own_seen_(c);
+    }
 }
 
 /* Debug builds: locals of the body that would be read after an await find this instead. */
@@ -5437,6 +5450,8 @@ TRT_DEF_ TRT_NOINLINE_ void trt_scribble_(void)
 static int trt_leave_(trt_cell_ *c, uint32_t how)
 {
     trt_co *co = c->leaf;
+    if (c->flags & TRT_SAW_PANIC_) trt_forget_panic_(c); /* not what led here */
+    if (co->phase_ & TRT_PASSES_PANIC_) trt_panic_unkeep_(co, TRT_PANIC_OWN_);
     co->result_ = how == TRT_LEFT_PANICKED_ ? TRT_PANICKED : TRT_CANCELLED;
     co->phase_ = (uint8_t)((co->phase_ & 7u) | how);
     return TRT_STEP_ENDED_;
@@ -5590,7 +5605,7 @@ static inline bool trt_call_returns_(trt_cell_ *c)
 {
     const trt_co *co = c->leaf;
     trt_co *parent = co->parent_;
-    if (!parent || (co->phase_ & (TRT_LEFT_ABORTED_ | TRT_LEFT_PANICKED_))) return false;
+    if (!parent || (co->phase_ & TRT_LEFT_MASK_)) return false;
     c->leaf = parent;
     parent->status_ = co->result_;
     return true;
@@ -5612,12 +5627,16 @@ static int trt_frame_over_(trt_worker_ *w, trt_cell_ **pc)
 {
     trt_cell_ *c = *pc;
     trt_co *co = c->leaf, *parent = co->parent_;
-    uint32_t how = co->phase_ & (TRT_LEFT_ABORTED_ | TRT_LEFT_PANICKED_);
+    uint32_t how = co->phase_ & TRT_LEFT_MASK_;
     if (!parent) return trt_strand_over_(w, pc);
     c->leaf = parent;
     parent->status_ = co->result_;
-    if (how & TRT_LEFT_PANICKED_) return TRT_STEP_PANIC_;
-    return how ? TRT_STEP_ABORT_ : TRT_STEP_POLL_;
+    if (TRT_LIKELY_(!how)) return TRT_STEP_POLL_;
+    if (how == TRT_LEFT_PANICKED_) return TRT_STEP_PANIC_;
+    if (how == TRT_LEFT_ABORTED_) return TRT_STEP_ABORT_;
+    trt_forget_panic_(c);
+    trt_panic_show_(c, co, TRT_PANIC_OWN_);
+    return TRT_STEP_POLL_;
 }
 
 /* No fork is left. How they ended, nobody asks any more. */
@@ -6570,10 +6589,7 @@ static int trt_group_finish_(trt_cell_ *c)
     memcpy(&c->wait.args, &statuses, sizeof statuses); /* see trt_status_of_ */
     c->wait.kind = TRT_KIND_NONE_;
     if (panicked) {
-        trt_panic_record_ *r = trt_panic_find_(trt_rt_of_(c), c, TRT_PANIC_SEEN_, true);
-        c->flags &= (uint8_t)~TRT_SAW_PANIC_;
-        if (r) trt_panic_link_(c, r, TRT_PANIC_OWN_);
-        c->flags |= TRT_OWN_PANIC_;
+        trt_panic_own_seen_(c);
         return TRT_STEP_PANIC_; /* a child's panic is the caller's */
     }
     return decided ? TRT_STEP_POLL_ : TRT_STEP_ABORT_;

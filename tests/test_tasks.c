@@ -1360,4 +1360,112 @@ TEST(a_stop_does_not_tell_the_panic_of_the_task_that_it_stops)
     capture_end();
 }
 
+/* The same by a called child, whose cleanup waits, and sees, or has, another panic meanwhile. */
+enum { CLEANUP_ENDS, CLEANUP_WAITS, CLEANUP_SEES_ANOTHER, CLEANUP_CALLS_ANOTHER, CLEANUP_PANICS, CLEANUP_KINDS };
+struct panics_with { const char *text; };
+trt_async(int, panics_with)
+{
+    trt_body { trt_panic("%s", self->text); }
+}
+struct passes_up { const char *text; };
+trt_async(int, passes_up)
+{
+    trt_body { trt_await_ok(trt_join(trt_spawn(panics_with, .text = self->text), NULL)); }
+    trt_cleanup { trt_await(trt_sleep(trt_ms(1))); }
+}
+struct passes_up_from_call { const char *text; int how; trt_frame(passes_up) another; };
+trt_async(int, passes_up_from_call)
+{
+    trt_body { trt_await_ok(trt_join(trt_spawn(panics_with, .text = self->text), NULL)); }
+    trt_cleanup {
+        CHECK_EQ(trt_status(), TRT_OK); /* it has failed, not panicked */
+        if (self->how == CLEANUP_WAITS)
+            trt_await(trt_sleep(trt_ms(1)));
+        if (self->how == CLEANUP_SEES_ANOTHER) {
+            trt_await(trt_join(trt_spawn(panics_with, .text = "another"), NULL));
+            CHECK(trt_failure() && !strcmp(trt_failure()->message, "another"));
+        }
+        if (self->how == CLEANUP_CALLS_ANOTHER) {
+            trt_await(trt_call(passes_up, &self->another, .text = "another"));
+            CHECK(trt_failure() && !strcmp(trt_failure()->message, "another"));
+        }
+        if (self->how == CLEANUP_PANICS)
+            trt_panic("in the cleanup");
+    }
+}
+struct calls_passers { int how; trt_frame(passes_up_from_call) child; };
+trt_async(int, calls_passers)
+{
+    trt_body {
+        for (self->how = 0; self->how < CLEANUP_PANICS; self->how++) {
+            trt_await(trt_call(passes_up_from_call, &self->child, .text = "the first", .how = self->how));
+            CHECK_EQ(trt_status(), TRT_PANICKED);
+            if (CHECK(trt_failure() != NULL))
+                CHECK_STR(trt_failure()->message, "the first");
+            trt_await(trt_sleep(trt_ms(1)));
+            CHECK(trt_failure() == NULL);
+        }
+        trt_await(trt_call(passes_up_from_call, &self->child, .text = "the first", .how = self->how));
+        CHECK(false); /* its panic is the caller's */
+    }
+    trt_cleanup {
+        CHECK_EQ(trt_status(), TRT_PANICKED);
+        if (CHECK(trt_failure() != NULL))
+            CHECK_STR(trt_failure()->message, "in the cleanup");
+    }
+}
+struct joins_passers { trt_handle(calls_passers) h; };
+trt_async(int, joins_passers)
+{
+    trt_body {
+        self->h = trt_spawn(calls_passers);
+        trt_await(trt_join(self->h, NULL));
+        CHECK_EQ(trt_status(), TRT_PANICKED);
+        if (CHECK(trt_failure() != NULL))
+            CHECK_STR(trt_failure()->message, "in the cleanup");
+        trt_await(trt_sleep(trt_ms(1)));
+        CHECK(trt_current()->panics == NULL); /* nothing is kept of what nobody asks for */
+        trt_return(7);
+    }
+}
+
+TEST(a_panic_passed_up_by_a_call_is_told_whatever_its_cleanup_awaits)
+{
+    int out = 0;
+    const trt_config *configs[] = {&on_virtual_clock, &on_two_workers};
+    for (int i = 0; i < 2; i++) {
+        capture_start();
+        trt_status_code status = trt_run_with(configs[i], joins_passers, &out);
+        capture_end();
+        CHECK_EQ(status, TRT_OK);
+        CHECK_EQ(out, 7);
+    }
+}
+
+/* Its own panic, not the one that it has seen before. */
+struct panics_after_another { trt_void none; };
+trt_async(int, panics_after_another)
+{
+    trt_body {
+        trt_await(trt_join(trt_spawn(panics_with, .text = "another"), NULL));
+        CHECK(trt_failure() && !strcmp(trt_failure()->message, "another"));
+        trt_panic("its own");
+    }
+    trt_cleanup {
+        CHECK_EQ(trt_status(), TRT_PANICKED);
+        if (CHECK(trt_failure() != NULL))
+            CHECK_STR(trt_failure()->message, "its own");
+    }
+}
+
+TEST(a_cleanup_is_told_the_panic_that_led_there)
+{
+    capture_start();
+    trt_status_code status = trt_run_with(&on_virtual_clock, panics_after_another, NULL);
+    capture_end();
+    CHECK_EQ(status, TRT_PANICKED);
+    if (CHECK(trt_failure() != NULL))
+        CHECK_STR(trt_failure()->message, "its own");
+}
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

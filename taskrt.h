@@ -2828,8 +2828,8 @@ typedef struct trt_tail_ {
     void *out;       /* where a fork's result goes; a named task's name */
 } trt_tail_;
 
-/* Whose panic: the strand's own, or one that a frame passes on; one that the strand's last await has
- * seen; of a frame's fork, until the sync (or that fork's errno, as `line`). */
+/* Whose panic: the strand's own, or one that a frame passes on; one that the strand's last await
+ * has seen; of a frame's fork, until the sync (or that fork's errno, as `line`). */
 enum { TRT_PANIC_OWN_, TRT_PANIC_SEEN_, TRT_PANIC_FORK_ };
 
 typedef struct trt_panic_record_ {
@@ -4707,7 +4707,8 @@ static void trt_wheel_run_(trt_worker_ *by, trt_wheel_ *wheel, trt_instant now)
  *
  * A panic jumps to the worker's loop, which sends the strand that was running through its cleanups.
  * What it said is kept in a list of the runtime, under the strand; joining moves it to the joiner.
- * What has to wait until a frame asks, or ends, while its strand sees others, is kept under the frame.
+ * What has to wait until a frame asks, or ends, while its strand sees others, is kept under the
+ * frame.
  * Panics are rare, so the list costs tasks nothing.
  */
 static const trt_failure_info trt_unknown_failure_ = {"panic (no memory for its message)", "", 0,
@@ -5428,7 +5429,7 @@ TRT_DEF_ void trt_fail_(trt_co *co, trt_status_code status)
         status = trt_misuse_("trt_fail", "no outcome: TRT_PENDING, or what is no status");
     co->result_ = (uint8_t)status;
     if (status != TRT_PANICKED) return;
-    /* Passed on: whoever joins sees it, or who has called, whatever the cleanup awaits meanwhile. */
+    /* Passed on: whoever joins sees it, or who has called, whatever the cleanup awaits. */
     if (co->parent_) {
         co->phase_ = (uint8_t)(co->phase_ | TRT_PASSES_PANIC_);
         trt_panic_keep_(c, TRT_PANIC_SEEN_, co, TRT_PANIC_OWN_);
@@ -6699,8 +6700,8 @@ static TRT_NOINLINE_ int trt_sync_gives_way_(trt_worker_ *w, trt_cell_ **pc)
     return TRT_STEP_GONE_;
 }
 
-/* Latch held, no fork is left. How they ended is the outcome of the sync; what waits at the end of a
- * body or cleanup forgets it, see trt_forks_forget_. */
+/* Latch held, no fork is left. How they ended is the outcome of the sync; the end of a body or
+ * cleanup forgets it, see trt_forks_forget_. */
 static int trt_forks_over_(trt_cell_ *c, trt_co *co, uint32_t pending)
 {
     if (c->wait.kind == TRT_KIND_DRAIN_) {
@@ -8314,6 +8315,8 @@ TRT_DEF_ trt_status_code trt_join_thread_(trt_ref_ ref, void *out)
         return trt_misuse_("trt_join_thread", "this would block a worker: await trt_join instead");
     trt_here_.failed = false;
     if (!ref.cell) return trt_ref_status_(ref);
+    if (trt_here_.job && trt_here_.job->cell == ref.cell)
+        return trt_misuse_("trt_join_thread", "a job cannot join itself");
     return trt_thread_wait_on_(trt_rt_of_(ref.cell), TRT_KIND_JOIN_, ref.cell, out, ref.generation);
 }
 /* ------------------------------------------------------------------------------------------------

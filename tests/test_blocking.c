@@ -378,6 +378,34 @@ TEST(a_job_leaves_the_workers_free)
 
 /* ---- found in review ---- */
 
+struct joins_itself { trt_any_handle *own; atomic_bool *known; };
+trt_blocking_fn(int, joins_itself)
+{
+    int out = 77;
+    WAIT_UNTIL(atomic_load(self->known));
+    CHECK_EQ(trt_join_thread(*self->own, &out), TRT_MISUSE);
+    CHECK_EQ(out, 77);
+    return 5;
+}
+
+TEST(a_job_that_joins_itself_is_misuse_and_no_deadlock)
+{
+    trt_runtime *rt;
+    trt_any_handle own;
+    atomic_bool known = false;
+    int out = 0;
+    capture_start();
+    CHECK_EQ(trt_runtime_start(&rt, &on_one_worker), TRT_OK);
+    trt_handle(joins_itself) h = trt_spawn_blocking_on(rt, joins_itself, .own = &own, .known = &known);
+    own = trt_any(h);
+    atomic_store(&known, true);
+    WAIT_UNTIL(trt_is_finished(h));
+    CHECK_EQ(trt_join_thread(h, &out), TRT_OK);
+    CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+    CHECK_CONTAINS(capture_end(), "cannot join itself");
+    CHECK_EQ(out, 5);
+}
+
 static atomic_bool *slow_release;
 static void *releases_slowly(void *unused)
 {

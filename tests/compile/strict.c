@@ -65,6 +65,28 @@ trt_async(long, tree)
     }
 }
 
+/* Arguments that nobody changes, started in each of the ways. */
+struct constants { const int k; const char *const text; const double array[2]; trt_void none; };
+trt_async(int, constants)
+{
+    trt_body { trt_return(self->k + (self->text != NULL)); }
+}
+struct constant_job { const size_t n; };
+trt_blocking_fn(size_t, constant_job) { return self->n; }
+struct starts_constants { trt_frame(constants) frame; trt_job(constant_job) job; trt_join_set(constants) set; int out; };
+trt_async(int, starts_constants)
+{
+    trt_body {
+        trt_await_ok(trt_call(constants, &self->frame, .k = 1, .text = "one"));
+        trt_await_ok(trt_blocking(constant_job, &self->job, .n = 1));
+        trt_fork(constants, &self->out, .k = 2);
+        trt_await_ok(trt_sync());
+        trt_await_ok(trt_join(trt_spawn(constants, .k = 3), &self->out));
+        trt_detach(trt_spawn_blocking(constant_job, .n = 4));
+        trt_spawn_in(&self->set, constants, .k = 5, .text = "five");
+    }
+}
+
 struct everything {
     trt_handle(gives_point) h, named;
     trt_handle(works) w;
@@ -183,7 +205,7 @@ int main(void)
         return 1;
     if (trt_run_with(&config, tree, &sum, .depth = 3) != TRT_OK)
         return 1;
-    if (trt_run(gives_function, NULL) != TRT_OK)
+    if (trt_run(gives_function, NULL) != TRT_OK || trt_run(starts_constants, NULL, .out = 1) != TRT_OK)
         return 1;
     if (trt_runtime_start(&rt, NULL) != TRT_OK)
         return 1;

@@ -142,6 +142,9 @@ int main(void)
          trt_cleanup { ... }          optional
      }
 
+  Both stand in the function's outermost block, the cleanup behind the body: under no condition,
+  and no return between them. That there is no cleanup is learnt from one instance for all.
+
   Leaving the body. trt_return(v) sets the result. A plain `return;` and falling off leave it
   zeroed. trt_fail(status) ends without a result: join, call, sync and run give that status.
   trt_panic("text %d", n) ends the task as TRT_PANICKED, from any call depth.

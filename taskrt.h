@@ -13383,7 +13383,8 @@ static void trt_dump_strand_(trt_runtime *rt, FILE *to, trt_cell_ *c, int indent
                     type->file, pc >> 3 ? pc >> 3 : type->line, runner->index);
         return;
     }
-    for (co = c->leaf; co; co = co->parent_) trt_dump_frame_(rt, to, co, indent);
+    /* The outermost has no parent, but may be linked to another strand's: see trt_overflow_. */
+    for (co = c->leaf; co && co->cell_ == c; co = co->parent_) trt_dump_frame_(rt, to, co, indent);
     if (c->wait.kind == TRT_KIND_GROUP_ && trt_dump_waits_(rt, c, s))
         trt_dump_group_(rt, to, (trt_group_ *)c->wait.args.obj, indent);
 }

@@ -114,6 +114,44 @@ TEST(a_dump_tells_id_name_and_the_line_of_every_frame)
     CHECK_EQ(trt_run_with(&on_virtual_clock, dumps, NULL), TRT_OK);
 }
 
+/* Without memory, queued tasks are linked through their frames: these are no frames of each other. */
+struct first_queued { trt_void none; };
+trt_async(int, first_queued)
+{
+    trt_body { trt_await(trt_yield()); }
+}
+struct second_queued { trt_void none; };
+trt_async(int, second_queued)
+{
+    trt_body { trt_await(trt_yield()); }
+}
+
+TEST(a_dump_without_memory_for_the_queue_tells_each_task_once)
+{
+    trt_runtime *rt;
+    CHECK_EQ(trt_runtime_start(&rt, &on_one_thread), TRT_OK);
+    for (int i = 0; i < 2; i++) { /* the second time, the frames are there, and the queue has no block */
+        trt_detach(trt_spawn_on(rt, first_queued));
+        trt_detach(trt_spawn_on(rt, second_queued));
+        if (i == 1)
+            break;
+        CHECK_EQ(trt_block_on(rt, first_queued, NULL), TRT_OK);
+        TASKRT_FREE(rt->inject_spare);
+        TASKRT_FREE(rt->inject_first);
+        rt->inject_spare = rt->inject_first = rt->inject_last = NULL;
+        atomic_store(&harness_fail_forever, true);
+        atomic_store(&harness_fail_at, 1);
+    }
+    CHECK(rt->overflow_first != NULL);
+    char *text = dump_of(rt);
+    const char *at = strstr(text, "at second_queued");
+    CHECK(at != NULL);
+    CHECK(!at || !strstr(at + 1, "at second_queued"));
+    free(text);
+    atomic_store(&harness_fail_at, 0);
+    CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+}
+
 struct dumps_from_a_branch { char *text; };
 trt_async(int, dumps_from_a_branch)
 {

@@ -5720,6 +5720,12 @@ static bool trt_deadline_(const trt_op *op)
     return op->within_ != TRT_FOREVER_ || op->until_ != TRT_FOREVER_;
 }
 
+/* What trt_status_of() tells of an all, four bits each. */
+static inline void trt_outcomes_(trt_waiter_ *w, uint64_t statuses)
+{
+    memcpy(&w->args, &statuses, sizeof statuses);
+}
+
 /* Record the operation in the cell: the loop registers it when the body's C frames are gone. */
 static TRT_NOINLINE_ bool trt_suspend_(trt_worker_ *w, trt_co *co, const trt_op *op)
 {
@@ -5746,10 +5752,8 @@ static TRT_NOINLINE_ bool trt_suspend_(trt_worker_ *w, trt_co *co, const trt_op 
     return true;
 no_memory:
     wait->kind = TRT_KIND_NONE_;
-    /* trt_status_of() looks here after an all, trt_joined() after a join_next */
-    wait->args.arg = op->kind_ == TRT_KIND_GROUP_ && (op->args_.arg & TRT_GROUP_ALL_)
-                         ? (uint64_t)TRT_NO_MEMORY * (UINT64_MAX / 15)
-                         : 0;
+    trt_outcomes_(wait, (uint64_t)TRT_NO_MEMORY * (UINT64_MAX / 15)); /* of an all */
+    wait->args.arg = 0; /* trt_joined() looks here after a join_next */
     co->status_ = TRT_NO_MEMORY;
     co->chosen_ = -1;
     return false;
@@ -6594,7 +6598,7 @@ static int trt_group_finish_(trt_cell_ *c)
     if (decided && !all) /* trt_joined() looks here after a join_next */
         c->wait.args.arg = g->member[g->winner].args.arg;
     trt_group_free_(g);
-    memcpy(&c->wait.args, &statuses, sizeof statuses); /* see trt_status_of_ */
+    trt_outcomes_(&c->wait, statuses);
     c->wait.kind = TRT_KIND_NONE_;
     if (panicked) {
         trt_panic_own_seen_(c);

@@ -3557,7 +3557,7 @@ static trt_chunk_ *trt_chunk_around_(trt_runtime *rt, const void *p)
 }
 
 /* The cell of the coroutine, of whichever runtime, in whose slot `p` lies; or NULL. */
-static trt_cell_ *trt_cell_around_(const void *p)
+static TRT_COLD_ trt_cell_ *trt_cell_around_(const void *p)
 {
     trt_chunk_ *chunk = NULL;
     trt_runtime *rt;
@@ -3780,7 +3780,7 @@ static void trt_visitor_comes_(trt_runtime *rt)
 }
 
 /* By a visitor, who leaves with it. */
-static TRT_NOINLINE_ void trt_inject_visiting_(trt_runtime *rt, uintptr_t entry)
+static TRT_COLD_ void trt_inject_visiting_(trt_runtime *rt, uintptr_t entry)
 {
     trt_latch_(&rt->inject_latch);
     trt_inject_put_(rt, entry);
@@ -4407,7 +4407,7 @@ static bool trt_claim_alone_(trt_waiter_ *w, trt_status_code status, trt_wakes_ 
  * the strand is in the queue. And it may be dumped: the latch keeps that from reading a status that
  * is being written. What has been given up gets nothing, as it would never pass it on: it goes on
  * waiting until the runtime is freed. */
-static TRT_NOINLINE_ bool trt_claim_visiting_(trt_runtime *rt, trt_waiter_ *w,
+static TRT_COLD_ bool trt_claim_visiting_(trt_runtime *rt, trt_waiter_ *w,
                                               trt_status_code status, trt_wakes_ *wakes)
 {
     const trt_waiter_ *last = wakes->last;
@@ -4907,7 +4907,7 @@ TRT_DEF_ TRT_COLD_ void trt_panic_(const char *file, int line, const char *forma
 /* ------------------------------------------------------------------------------------------------
  * >>ends: how a strand ends, and how its result is consumed
  */
-static TRT_NOINLINE_ void trt_cell_end_slow_(trt_cell_ *c)
+static TRT_COLD_ void trt_cell_end_slow_(trt_cell_ *c)
 {
     trt_runtime *rt = trt_rt_of_(c);
     void *name = NULL;
@@ -4959,7 +4959,7 @@ static trt_status_code trt_aside_status_(const trt_runtime *rt, trt_waiter_ *w, 
 }
 
 /* Latch held: complete those whose tasks have ended. A result that is nobody else's is dropped. */
-static void trt_aside_complete_(trt_runtime *rt, trt_wakes_ *wakes)
+static TRT_COLD_ void trt_aside_complete_(trt_runtime *rt, trt_wakes_ *wakes)
 {
     trt_waiter_ *w, *next;
     for (w = rt->aside.head; w; w = next) {
@@ -4979,7 +4979,7 @@ static void trt_aside_complete_(trt_runtime *rt, trt_wakes_ *wakes)
 }
 
 /* True: somebody was woken. */
-static TRT_NOINLINE_ bool trt_aside_look_(trt_runtime *rt)
+static TRT_COLD_ bool trt_aside_look_(trt_runtime *rt)
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
     trt_latch_(&rt->aside_latch);
@@ -5505,7 +5505,7 @@ static inline int trt_cleanup_begin_(trt_cell_ *c, trt_co *co)
 
 /* The frame ends, and has no forks: strays in it become its own, see >>impl-sets. False: there are
  * none. */
-static TRT_NOINLINE_ bool trt_adopt_(trt_cell_ *c, trt_co *co)
+static TRT_COLD_ bool trt_adopt_(trt_cell_ *c, trt_co *co)
 {
     trt_chunk_ *chunk;
     trt_owned_ *node, *next;
@@ -5997,7 +5997,8 @@ static bool trt_sync_awaited_(trt_group_ *g)
     return false;
 }
 
-static void trt_sync_cancel_(trt_waiter_ *w) /* of a group's member; alone: trt_sync_resume_ */
+/* Of a group's member; alone: trt_sync_resume_. */
+static TRT_COLD_ void trt_sync_cancel_(trt_waiter_ *w)
 {
     trt_co *co, *of;
     bool waited;
@@ -6182,7 +6183,7 @@ static TRT_COLD_ trt_group_ *trt_group_unmade_(trt_group_ *g)
 
 /* A branch of `all` with a deadline, and a yield: the member calls a coroutine that awaits the
  * operation. A message to send is kept for it, as the body's stack is gone when it starts. */
-static bool trt_member_bound_(trt_worker_ *w, trt_waiter_ *m, const trt_op *op, bool deadline)
+static TRT_COLD_ bool trt_member_bound_(trt_worker_ *w, trt_waiter_ *m, const trt_op *op, bool deadline)
 {
     struct trt_bounded_ *frame = (struct trt_bounded_ *)trt_block_alloc_(w->rt, sizeof *frame);
     if (!frame) return false;
@@ -7502,22 +7503,27 @@ static inline bool trt_join_ended_(trt_worker_ *w, trt_cell_ *c, void *out, trt_
     return true;
 }
 
-static bool trt_join_take_(trt_args_ *args, trt_cell_ *joiner, uint64_t s, trt_status_code *status)
+/* The outcome is dropped, and what a panic has said. */
+static TRT_COLD_ bool trt_stop_take_(trt_cell_ *c, uint64_t s, trt_status_code *status)
 {
-    trt_cell_ *c = (trt_cell_ *)args->obj;
-    trt_runtime *rt;
-    if (!(args->arg & TRT_JOIN_STOP_))
-        return trt_join_ended_(NULL, c, args->out, joiner, s, status);
+    trt_runtime *rt = trt_rt_of_(c);
     if (!TRT_CAS_(&c->state, &s, s | TRT_JOINED_, acquire)) return false; /* as trt_join_ended_ */
-    rt = trt_rt_of_(c);
-    trt_cell_end_(c); /* the outcome is dropped, and what a panic has said */
-    if (TRT_UNLIKELY_(s & TRT_ASIDE_)) (void)trt_aside_look_(rt);
+    trt_cell_end_(c);
+    if (s & TRT_ASIDE_) (void)trt_aside_look_(rt);
     *status = TRT_OK;
     return true;
 }
 
+static bool trt_join_take_(trt_args_ *args, trt_cell_ *joiner, uint64_t s, trt_status_code *status)
+{
+    trt_cell_ *c = (trt_cell_ *)args->obj;
+    if (args->arg & TRT_JOIN_STOP_) return trt_stop_take_(c, s, status);
+    return trt_join_ended_(NULL, c, args->out, joiner, s, status);
+}
+
 /* A stop that cannot hang in the cell, whose latch is held. False: the state has changed. */
-static bool trt_join_aside_(trt_cell_ *c, trt_waiter_ *w, uint64_t *s, trt_status_code *status)
+static TRT_COLD_ bool trt_join_aside_(trt_cell_ *c, trt_waiter_ *w, uint64_t *s,
+                                      trt_status_code *status)
 {
     trt_runtime *rt = trt_rt_of_(c);
     trt_wakes_ wakes = TRT_NO_WAKES_;
@@ -7622,7 +7628,7 @@ static trt_status_code trt_join_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *
     return trt_join_take_(args, co ? co->cell_ : NULL, s, &status) ? status : TRT_PENDING;
 }
 
-static bool trt_aside_unlink_(trt_runtime *rt, trt_waiter_ *w)
+static TRT_COLD_ bool trt_aside_unlink_(trt_runtime *rt, trt_waiter_ *w)
 {
     bool waits;
     trt_latch_(&rt->aside_latch);
@@ -7707,7 +7713,7 @@ static uint32_t trt_unmade_index_(trt_status_code why)
 enum { TRT_HOME_UNKNOWN_, TRT_HOMELESS_, TRT_REGISTERED_ };
 
 /* Set's latch held, and the spawner sees no frame that it lies in. */
-static void trt_set_stray_(trt_set_ *set)
+static TRT_COLD_ void trt_set_stray_(trt_set_ *set)
 {
     trt_cell_ *c = trt_cell_around_(set);
     trt_chunk_ *chunk;
@@ -7722,7 +7728,7 @@ static void trt_set_stray_(trt_set_ *set)
 
 /* Which frame does the set lie in? The frames of this strand are looked at, and those that it was
  * forked from or is a branch of: these wait for it, so they stay. Set's latch held. */
-static TRT_NOINLINE_ void trt_set_register_(trt_set_ *set)
+static TRT_COLD_ void trt_set_register_(trt_set_ *set)
 {
     trt_worker_ *w = trt_here_.worker;
     trt_cell_ *c = w ? w->cur : NULL;
@@ -8037,7 +8043,7 @@ static uint32_t trt_detach_live_(trt_set_ *set)
     return ending;
 }
 
-TRT_DEF_ void trt_detach_all_(trt_set_ *set)
+TRT_DEF_ TRT_COLD_ void trt_detach_all_(trt_set_ *set)
 {
     trt_waiter_ *w, *next, *waiting;
     trt_wakes_ wakes = TRT_NO_WAKES_;
@@ -8079,7 +8085,7 @@ static void trt_set_drop_ended_(trt_set_ *set)
     set->unmade[0] = set->unmade[1] = set->unmade[2] = 0;
 }
 
-static trt_status_code trt_set_shutdown_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
+static TRT_COLD_ trt_status_code trt_set_shutdown_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
 {
     trt_set_ *set = (trt_set_ *)args->obj;
     trt_status_code status = TRT_PENDING;
@@ -8223,7 +8229,7 @@ TRT_DEF_ trt_op trt_tick(trt_interval *interval)
 }
 
 /* Move the virtual clock; what is due fires, and the caller goes behind what that made ready. */
-static trt_status_code trt_advance_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
+static TRT_COLD_ trt_status_code trt_advance_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
 {
     trt_worker_ *worker = trt_here_.worker;
     trt_runtime *rt = worker->rt;
@@ -8871,7 +8877,7 @@ static bool trt_is_poller_(uint64_t data) { return data >> 32 == UINT32_MAX; }
 
 /* By the worker itself, when it becomes the home of an fd. The only worker needs no second one.
  * Negative: errno tells. */
-static int trt_poller_of_(trt_worker_ *w)
+static TRT_COLD_ int trt_poller_of_(trt_worker_ *w)
 {
     struct epoll_event event;
     int poller = (int)TRT_LOAD_(&w->poller, relaxed) - 1;
@@ -8895,18 +8901,13 @@ static int trt_poller_of_(trt_worker_ *w)
     return poller;
 }
 
-/* Shard latch held, this worker begins to wait: is it a home for this fd? 0 or errno. */
-static int trt_fd_settle_(trt_worker_ *w, trt_fd_ *record)
+/* Shard latch held: this worker becomes the home of an fd, if it can. 0 or errno. */
+static TRT_COLD_ int trt_fd_move_(trt_worker_ *w, trt_fd_ *record)
 {
-    trt_worker_ *home = record->home;
-    if (home == w) {
-        record->away = 0;
-        return 0;
-    }
-    if (home && (++record->away < TRT_FD_AWAY_ || trt_fd_interest_(record))) return 0;
-    if (trt_poller_of_(w) < 0) return home ? 0 : errno;
-    if (home) { /* it may have forgotten it, if it was closed */
-        int poller = (int)TRT_LOAD_(&home->poller, relaxed) - 1; /* order: as in trt_poller_arm_ */
+    if (trt_poller_of_(w) < 0) return record->home ? 0 : errno;
+    if (record->home) { /* it may have forgotten it, if it was closed */
+        /* order: as in trt_poller_arm_ */
+        int poller = (int)TRT_LOAD_(&record->home->poller, relaxed) - 1;
         TRT_SYS_(epoll_ctl)(poller, EPOLL_CTL_DEL, record->fd, NULL);
     }
     record->armed = 0;
@@ -8915,8 +8916,19 @@ static int trt_fd_settle_(trt_worker_ *w, trt_fd_ *record)
     return 0;
 }
 
+/* Shard latch held, this worker begins to wait: where is the home of this fd? 0 or errno. */
+static int trt_fd_settle_(trt_worker_ *w, trt_fd_ *record)
+{
+    if (TRT_LIKELY_(record->home == w)) {
+        record->away = 0;
+        return 0;
+    }
+    if (record->home && (++record->away < TRT_FD_AWAY_ || trt_fd_interest_(record))) return 0;
+    return trt_fd_move_(w, record);
+}
+
 /* Shard latch held. 0 or errno. */
-static int trt_poller_arm_(trt_runtime *rt, trt_fd_ *record, uint32_t interest)
+static TRT_COLD_ int trt_poller_arm_(trt_runtime *rt, trt_fd_ *record, uint32_t interest)
 {
     struct epoll_event event;
     /* order: its home has opened it before the latch was free */
@@ -9051,7 +9063,7 @@ static void trt_wake_pipe_drain_(trt_runtime *rt)
 static bool trt_poller_open_(trt_runtime *rt) { return trt_wake_pipe_open_(rt); }
 
 /* The set is read when a worker begins to poll: one that polls already has to begin again. */
-static int trt_poller_arm_(trt_runtime *rt, trt_fd_ *record, uint32_t interest)
+static TRT_COLD_ int trt_poller_arm_(trt_runtime *rt, trt_fd_ *record, uint32_t interest)
 {
     record->armed = interest;
     if (TRT_LOAD_(&rt->polling, relaxed)) trt_poller_interrupt_(rt); /* the shard's latch orders */
@@ -9146,7 +9158,7 @@ static bool trt_poller_open_(trt_runtime *rt)
     return false;
 }
 
-static int trt_poller_arm_(trt_runtime *rt, trt_fd_ *record, uint32_t interest)
+static TRT_COLD_ int trt_poller_arm_(trt_runtime *rt, trt_fd_ *record, uint32_t interest)
 {
     struct kevent changes[2];
     int n = 0;
@@ -9206,38 +9218,50 @@ static bool trt_poller_ensure_(trt_runtime *rt)
     return true;
 }
 
-/* Shard latch held: the record of an fd; NULL: no memory. */
-static trt_fd_ *trt_fd_record_(trt_fds_ *fds, int fd, bool make)
+/* Shard latch held. */
+static bool trt_fds_grow_(trt_fds_ *fds)
 {
-    trt_fd_ *record, *next;
     uint32_t size = fds->size ? fds->size * 2 : 8, i;
-    uint32_t number = (uint32_t)fd / TRT_FD_SHARDS_;
-    for (record = fds->size ? fds->table[number % fds->size] : NULL; record; record = record->next)
-        if (record->fd == fd) return record;
-    if (!make) return NULL;
-    if (fds->used == fds->size) {
-        trt_fd_ **table = (trt_fd_ **)TASKRT_MALLOC(size * sizeof *table);
-        if (!table) return NULL;
-        for (i = 0; i < size; i++) table[i] = NULL;
-        for (i = 0; i < fds->size; i++) {
-            for (record = fds->table[i]; record; record = next) {
-                uint32_t at = (uint32_t)record->fd / TRT_FD_SHARDS_ % size;
-                next = record->next;
-                record->next = table[at];
-                table[at] = record;
-            }
+    trt_fd_ **table = (trt_fd_ **)TASKRT_MALLOC(size * sizeof *table);
+    if (!table) return false;
+    for (i = 0; i < size; i++) table[i] = NULL;
+    for (i = 0; i < fds->size; i++) {
+        trt_fd_ *record, *next;
+        for (record = fds->table[i]; record; record = next) {
+            uint32_t at = (uint32_t)record->fd / TRT_FD_SHARDS_ % size;
+            next = record->next;
+            record->next = table[at];
+            table[at] = record;
         }
-        TASKRT_FREE(fds->table);
-        fds->table = table;
-        fds->size = size;
     }
+    TASKRT_FREE(fds->table);
+    fds->table = table;
+    fds->size = size;
+    return true;
+}
+
+/* Shard latch held: a record for an fd that has none; NULL: no memory. */
+static TRT_COLD_ trt_fd_ *trt_fd_new_(trt_fds_ *fds, int fd)
+{
+    trt_fd_ *record, **at;
+    if (fds->used == fds->size && !trt_fds_grow_(fds)) return NULL;
     record = (trt_fd_ *)TASKRT_MALLOC(sizeof *record);
     if (!record) return NULL;
     memset(record, 0, sizeof *record);
+    at = &fds->table[(uint32_t)fd / TRT_FD_SHARDS_ % fds->size];
     record->fd = fd;
-    record->next = fds->table[number % fds->size];
-    fds->table[number % fds->size] = record;
+    record->next = *at;
+    *at = record;
     fds->used++;
+    return record;
+}
+
+/* Shard latch held: NULL if it has none. */
+static inline trt_fd_ *trt_fd_record_(const trt_fds_ *fds, int fd)
+{
+    uint32_t number = (uint32_t)fd / TRT_FD_SHARDS_;
+    trt_fd_ *record = fds->size ? fds->table[number % fds->size] : NULL;
+    while (record && record->fd != fd) record = record->next;
     return record;
 }
 
@@ -9332,7 +9356,7 @@ static void trt_fd_event_(trt_runtime *rt, int fd, uint32_t generation, uint32_t
     trt_fds_ *fds = trt_shard_(rt, fd);
     trt_fd_ *record;
     trt_latch_(&fds->latch);
-    record = trt_fd_record_(fds, fd, false);
+    record = trt_fd_record_(fds, fd);
     if (record && record->generation == generation) {
         uint32_t awaited = ready & trt_fd_interest_(record);
         if (TRT_POLLER_KEEPS_ && awaited &&
@@ -9381,7 +9405,7 @@ static void trt_fd_verify_(trt_runtime *rt, trt_fd_ *record, trt_wakes_ *wakes)
 }
 
 /* Verify the waits that `of` is unsure of; those that began lately only if `all`. */
-static TRT_NOINLINE_ void trt_fds_verify_(trt_worker_ *of, bool all)
+static TRT_COLD_ void trt_fds_verify_(trt_worker_ *of, bool all)
 {
     trt_fd_ *record = TRT_SWAP_(&of->unsure, NULL, acquire), *next;
     trt_wakes_ wakes = TRT_NO_WAKES_;
@@ -9455,7 +9479,7 @@ static void trt_fds_poll_(trt_worker_ *w)
 }
 
 /* A round of maintenance. What sleepers have left in their lists has to be verified too. */
-static void trt_fds_round_(trt_worker_ *w)
+static TRT_COLD_ void trt_fds_round_(trt_worker_ *w)
 {
     trt_instant now = trt_clock_(), took = w->fd_looked ? now - w->fd_looked : 0;
     uint32_t before = w->fd_round / TRT_FD_ROUNDS_;
@@ -9512,22 +9536,27 @@ static bool trt_fd_look_now_(trt_fd_ *record, uint32_t direction, int *error)
     return ready;
 }
 
+/* Latched. True: it need not be armed. */
+static TRT_COLD_ bool trt_fd_arm_(trt_runtime *rt, trt_fd_ *record, uint32_t direction, int *error)
+{
+    uint32_t generation = record->generation, armed = record->armed;
+    *error = trt_poller_arm_(rt, record, trt_fd_interest_(record) | direction);
+    if (*error == EPERM) /* a file that epoll does not take: it is always ready */
+        return trt_fd_look_now_(record, direction, error);
+    if (armed && record->generation != generation)
+        trt_fd_learn_(record, direction, TRT_FD_OFTEN_); /* the number was used again */
+    return false;
+}
+
 /* Latched: TRT_PENDING, or what the wait ends with at once. */
 static trt_status_code trt_fd_begin_(trt_runtime *rt, trt_fd_ *record, uint32_t direction,
                                      bool kept, trt_waiter_ *w)
 {
-    uint32_t generation = record->generation, armed = record->armed;
     bool ready = false;
     int error = 0;
     if ((record->missed & direction) || (!kept && !trt_fd_tried_(w)))
         ready = trt_fd_look_now_(record, direction, &error);
-    if (!ready && !kept) {
-        error = trt_poller_arm_(rt, record, trt_fd_interest_(record) | direction);
-        if (error == EPERM) /* a file that epoll does not take: it is always ready */
-            ready = trt_fd_look_now_(record, direction, &error);
-        if (armed && record->generation != generation)
-            trt_fd_learn_(record, direction, TRT_FD_OFTEN_); /* the number was used again */
-    }
+    if (!ready && !kept) ready = trt_fd_arm_(rt, record, direction, &error);
     w->error = (uint16_t)error;
     return error ? TRT_ERRNO : ready ? TRT_OK : TRT_PENDING;
 }
@@ -9548,7 +9577,8 @@ static trt_status_code trt_fd_register_(uint64_t task, int fd, uint32_t directio
     }
     trt_latch_(&fds->latch);
     w->args.obj = rt;
-    record = trt_fd_record_(fds, fd, true);
+    record = trt_fd_record_(fds, fd);
+    if (TRT_UNLIKELY_(!record)) record = trt_fd_new_(fds, fd);
     if (record && (error = trt_fd_settle_(worker, record)) != 0) {
         w->error = (uint16_t)error;
         status = TRT_ERRNO;
@@ -9579,7 +9609,7 @@ static bool trt_fd_try_(trt_co *co, int fd, uint32_t direction, bool hurried, in
     trt_fd_ *record;
     bool ready = false;
     trt_latch_(&fds->latch);
-    record = trt_fd_record_(fds, fd, false);
+    record = trt_fd_record_(fds, fd);
     if (!record)
         ready = trt_fd_look_(fd, direction, error) != 0;
     else if ((record->missed & direction) ||
@@ -9589,7 +9619,7 @@ static bool trt_fd_try_(trt_co *co, int fd, uint32_t direction, bool hurried, in
     return ready;
 }
 
-static trt_status_code trt_fd_looked_(trt_co *co, int fd, uint32_t direction, bool hurried)
+static TRT_COLD_ trt_status_code trt_fd_looked_(trt_co *co, int fd, uint32_t direction, bool hurried)
 {
     int error = EBADF;
     if (fd >= 0 && !trt_fd_try_(co, fd, direction, hurried, &error)) return TRT_PENDING;
@@ -9627,7 +9657,7 @@ static trt_status_code trt_writable_poll_(trt_co *co, trt_args_ *args, trt_waite
     return trt_fd_poll_(co, args, w, TRT_WRITE_);
 }
 
-static void trt_fd_cancel_(trt_waiter_ *w)
+static TRT_COLD_ void trt_fd_cancel_(trt_waiter_ *w)
 {
     trt_runtime *rt = (trt_runtime *)w->args.obj;
     int fd = (int)(uint32_t)w->args.arg;
@@ -9636,7 +9666,7 @@ static void trt_fd_cancel_(trt_waiter_ *w)
     if (!rt) return;
     fds = trt_shard_(rt, fd);
     trt_latch_(&fds->latch);
-    record = w->linked ? trt_fd_record_(fds, fd, false) : NULL;
+    record = w->linked ? trt_fd_record_(fds, fd) : NULL;
     if (record) {
         trt_list_remove_(w->kind == TRT_KIND_READABLE_ ? &record->readers : &record->writers, w);
         TRT_SUB_(&rt->fds_waiting, 1u, relaxed);
@@ -10063,8 +10093,8 @@ static void trt_found_(trt_worker_ *w)
     if (trt_any_queued_(w->rt)) trt_notify_(w->rt); /* the chain goes on */
 }
 
-/* A turn may run a great many children on the back of a strand. So if there were many polls since the
- * last look, the clock is asked. (A look behind each such turn makes fib27 with two workers 6 %
+/* A turn may run a great many children on the back of a strand. So if there were many polls since
+ * the last look, the clock is asked. (A look behind each such turn makes fib27 with two workers 6 %
  * slower.) */
 static TRT_NOINLINE_ bool trt_late_(trt_worker_ *w)
 {
@@ -10292,7 +10322,7 @@ static void *trt_worker_main_(void *arg)
 /* A plain thread runs a current-thread runtime until `t` is woken; only one does at a time, and
  * another takes over when it leaves. False: the runtime has stopped. `t` NULL: until all tasks
  * have ended. */
-static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
+static TRT_COLD_ bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
 {
     trt_self_ *self = &trt_here_;
     trt_worker_ *w = rt->workers[0];
@@ -10514,7 +10544,7 @@ static trt_duration trt_beat_(const trt_runtime *rt)
     return beat;
 }
 
-static void *trt_watch_main_(void *arg)
+static TRT_COLD_ void *trt_watch_main_(void *arg)
 {
     trt_runtime *rt = (trt_runtime *)arg;
     trt_duration beat = trt_beat_(rt);
@@ -11350,7 +11380,7 @@ static void trt_barrier_sweep_(trt_barrier *b)
     }
 }
 
-static trt_status_code trt_barrier_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
+static TRT_COLD_ trt_status_code trt_barrier_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
 {
     trt_barrier *b = a->obj;
     trt_wakes_ wakes = TRT_NO_WAKES_;
@@ -11562,7 +11592,7 @@ static trt_tree_ *trt_tree_new_(void)
     return tree;
 }
 
-TRT_DEF_ trt_token *trt_token_new(trt_token *parent)
+TRT_DEF_ TRT_COLD_ trt_token *trt_token_new(trt_token *parent)
 {
     trt_token *t = TASKRT_MALLOC(sizeof *t);
     trt_tree_ *tree;
@@ -11585,7 +11615,7 @@ TRT_DEF_ trt_token *trt_token_new(trt_token *parent)
     return t;
 }
 
-TRT_DEF_ void trt_token_free_(trt_token **token)
+TRT_DEF_ TRT_COLD_ void trt_token_free_(trt_token **token)
 {
     trt_token *t = *token;
     trt_tree_ *tree;
@@ -11612,7 +11642,7 @@ TRT_DEF_ void trt_token_free_(trt_token **token)
     }
 }
 
-TRT_DEF_ void trt_token_cancel(trt_token *token)
+TRT_DEF_ TRT_COLD_ void trt_token_cancel(trt_token *token)
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
     trt_token *t = token;
@@ -11997,7 +12027,8 @@ static TRT_NOINLINE_ void trt_channel_latch_(trt_channel_ *c)
     trt_channel_enter_(c);
 }
 
-TRT_DEF_ trt_status_code trt_channel_init_(trt_channel_ *channel, size_t size, size_t capacity)
+TRT_DEF_ TRT_COLD_ trt_status_code trt_channel_init_(trt_channel_ *channel, size_t size,
+                                                     size_t capacity)
 {
     trt_block_ *ring = NULL;
     size_t bytes, limit = SIZE_MAX;
@@ -12455,7 +12486,7 @@ TRT_DEF_ size_t trt_channel_len_(trt_channel_ *channel)
 }
 
 /* Closes first: a waiter is a mistake of the caller, and this answer does the least harm. */
-TRT_DEF_ void trt_channel_free_(trt_channel_ *channel)
+TRT_DEF_ TRT_COLD_ void trt_channel_free_(trt_channel_ *channel)
 {
     if (!channel->put.size) return;
     trt_channel_close_(channel);
@@ -12476,7 +12507,7 @@ static unsigned char *trt_broadcast_place_(const trt_broadcast_ *b, uint64_t num
     return b->ring + (size_t)(number % b->capacity) * b->size;
 }
 
-TRT_DEF_ trt_status_code trt_broadcast_init_(trt_broadcast_ *broadcast, size_t size,
+TRT_DEF_ TRT_COLD_ trt_status_code trt_broadcast_init_(trt_broadcast_ *broadcast, size_t size,
                                              size_t capacity)
 {
     unsigned char *ring;

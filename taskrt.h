@@ -5503,14 +5503,25 @@ static inline int trt_cleanup_begin_(trt_cell_ *c, trt_co *co)
     return TRT_STEP_POLL_;
 }
 
+/* The cell of the slot in which the frames of this strand lie. */
+static trt_cell_ *trt_slot_cell_(trt_cell_ *c)
+{
+    while (c->kind == TRT_BRANCH_) c = trt_group_of_((trt_waiter_ *)c->up)->cell;
+    return c;
+}
+
+static TRT_NOINLINE_ bool trt_any_strays_(trt_cell_ *c)
+{
+    return (TRT_LOAD_(&trt_slot_cell_(c)->state, relaxed) & TRT_STRAYS_) != 0;
+}
+
 /* The frame ends, and has no forks: strays in it become its own, see >>impl-sets. False: there are
  * none. */
 static TRT_COLD_ bool trt_adopt_(trt_cell_ *c, trt_co *co)
 {
     trt_chunk_ *chunk;
     trt_owned_ *node, *next;
-    while (c->kind == TRT_BRANCH_) c = trt_group_of_((trt_waiter_ *)c->up)->cell;
-    if (!(TRT_LOAD_(&c->state, relaxed) & TRT_STRAYS_)) return false;
+    c = trt_slot_cell_(c);
     chunk = trt_chunk_of_(c);
     trt_latch_(&chunk->strays_latch);
     for (node = chunk->strays; node; node = next) {
@@ -5529,7 +5540,8 @@ static TRT_COLD_ bool trt_adopt_(trt_cell_ *c, trt_co *co)
 static inline bool trt_owns_nothing_(trt_cell_ *c, trt_co *co)
 {
     return TRT_LIKELY_(!co->forked_ && !TRT_LOAD_(&co->pending_, acquire) && !co->owned_) &&
-           (TRT_LIKELY_(!(TRT_LOAD_(&c->state, relaxed) & TRT_STRAYS_)) || !trt_adopt_(c, co));
+           (TRT_LIKELY_(!(TRT_LOAD_(&c->state, relaxed) & TRT_STRAYS_)) ||
+            TRT_LIKELY_(!trt_any_strays_(c)) || !trt_adopt_(c, co));
 }
 
 static inline int trt_poll_once_(trt_cell_ *c, trt_co *co, const trt_type_ *type)
@@ -5676,7 +5688,7 @@ static int trt_frame_ended_(trt_cell_ *c)
         trt_forks_forget_(co);
         co->phase_++;
     }
-    if (!co->owned_ && !trt_adopt_(c, co)) return trt_cleanup_over_(c);
+    if (!co->owned_ && !(trt_any_strays_(c) && trt_adopt_(c, co))) return trt_cleanup_over_(c);
     sets = (trt_owned_ *)co->owned_;
     return trt_await_inside_(c, TRT_KIND_SET_SHUTDOWN_, TRT_CONTAINER_(trt_set_, owned, sets));
 }

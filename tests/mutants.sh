@@ -37,7 +37,7 @@ tab=$(printf '\t')
 wakes='trt_os_wake_|trt_notify_|trt_notify_slow_|trt_unpark_|trt_wake_|trt_wakes_add_|trt_wake_thread_|trt_wake_chain_'
 wakes="$wakes|trt_schedule_|trt_schedule_last_|trt_push_|trt_push_lifo_|trt_inject_|trt_pool_wake_|trt_pool_start_"
 wakes="$wakes|trt_poller_interrupt_|trt_watch_wake_|trt_permits_grant_|trt_driver_again_|trt_timer_added_"
-wakes="$wakes|trt_complete_all_|trt_visitor_leaves_|trt_found_|trt_check_ended_|trt_check_closing_|trt_rescue_"
+wakes="$wakes|trt_poller_take_|trt_complete_all_|trt_visitor_leaves_|trt_found_|trt_check_ended_|trt_check_closing_|trt_rescue_"
 
 # FUNCTION@TEXT@WHAT IT BECOMES, the first place in the function, or with FUNCTION#2 the second.
 rechecks='
@@ -77,7 +77,8 @@ trt_pause_point_#2@TRT_LOAD_(&rt->signals, seq_cst) & TRT_SIGNAL_PAUSE_@false
 trt_latch_slow_@trt_os_fence_all_()@true
 trt_calm_end_@trt_os_fence_all_()@true
 trt_calm_begin_@TRT_LOAD_(&rt->sleeping, relaxed) ? TRT_RESTLESS_ : TRT_CALM_@TRT_CALM_
-trt_worker_sleep_@!all_seen@false
+trt_worker_sleep_@all_seen ? trt_fds_nap_(w) : TRT_FD_NAP_NS_@trt_fds_nap_(w)
+trt_worker_sleep_@TRT_LOAD_(&rt->aside_some, relaxed)@false
 trt_unlatch_most_#2@TRT_LOAD_(&trt_sleepers_, relaxed)@false
 trt_pause_point_@TRT_LOAD_(&w->stopped, relaxed)@false
 trt_notified_settle_@missed || permit@false

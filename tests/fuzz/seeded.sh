@@ -54,7 +54,7 @@ bug an_abort_beats_a_completed_await \
 bug notify_all_keeps_one \
     '/^TRT_DEF_ void trt_notify_all(/,/^}/s/notify_unlatch_(notify, permit)/notify_unlatch_(notify, true)/'
 bug a_cancel_stops_at_the_children \
-    '/^TRT_DEF_ void trt_token_cancel(/,/^}/s/ && t->child)/ \&\& t->child \&\& t == token)/'
+    '/^TRT_DEF_ TRT_COLD_ void trt_token_cancel(/,/^}/s/ && t->child)/ \&\& t->child \&\& t == token)/'
 bug the_last_failure_of_forks_is_told \
     '/^static void trt_fork_fail_(/,/^}/s/if (trt_pending_failure_(pending)) return;/pending \&= ~(15u << TRT_PENDING_FAILURE_);/'
 bug an_aborted_waiter_counts_at_the_barrier \

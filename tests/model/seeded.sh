@@ -31,9 +31,9 @@ bug() {
 }
 
 bug no_recheck_before_sleep primitives idle_one 'deadlock' \
-    's/if (!closing && !trt_any_work_(w) &&/if (!closing \&\&/'
+    's/if (!closing && !told && !trt_any_work_(w) &&/if (!closing \&\& !told \&\&/'
 bug no_wake_after_inject primitives idle_one 'deadlock' \
-    '/^static TRT_NOINLINE_ void trt_inject_visiting_(/,/^}/s/    trt_notify_(rt);//'
+    '/^static TRT_COLD_ void trt_inject_visiting_(/,/^}/s/    trt_notify_(rt);//'
 bug no_fence_in_notify primitives idle_one 'deadlock' \
     '/^static inline void trt_notify_(/,/^}/s/    else TRT_FENCE_(&rt->sleeping);//'
 bug spin_forgets_a_wake primitives idle_one 'deadlock' \
@@ -71,7 +71,7 @@ bug opened_while_one_waits channel 'receivers_two' 'no order explains\|has overt
 bug full_by_a_look channel tries_two 'no order explains' \
     '/^static trt_status_code trt_send_poll_(/,/^}/s/    trt_latch_(.*/    if (!w \&\& trt_channel_full_(c)) return TRT_PENDING;\n&/'
 bug channel_freed_behind_one_latch channel freed_by_last 'freed memory\|data race' \
-    '/^TRT_DEF_ void trt_channel_free_(/,/^}/s/trt_channel_close_(channel);/trt_latch_(\&channel->put.latch), (void)trt_unlatch_(\&channel->put.latch);/'
+    '/^TRT_DEF_ TRT_COLD_ void trt_channel_free_(/,/^}/s/trt_channel_close_(channel);/trt_latch_(\&channel->put.latch), (void)trt_unlatch_(\&channel->put.latch);/'
 bug visitor_not_awaited runtime free_behind_wake 'freed memory\|data race' \
     's/^    trt_visitors_wait_(rt);//'
 bug joiner_leaves_its_waiter runtime shutdown_gives_up 'has been left' \

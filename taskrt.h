@@ -474,8 +474,7 @@ int main(void)
 
   trt_async(int, page) over an existing struct page makes, all with a trailing underscore:
 
-     struct page_frame_ { trt_co co_; union { int out; uint16_t error_; };
-                          struct page self; };                         trt_frame(page)
+     struct page_frame_ { trt_co co_; int out; struct page self; };    trt_frame(page)
      union page_handle_ { ...; int *result_; };                        trt_handle(page)
      union page_set_ { ...; int *result_; };                           trt_join_set(page)
      inline functions page_spawn_, page_call_, page_fork_, page_run_   behind trt_spawn(page, ...)
@@ -1216,11 +1215,7 @@ TRT_ALWAYS_INLINE_ void trt_args_copy_(void *to, const void *from, size_t n, boo
     }
 
 #define TRT_DECLARE_CO_(T, name)                                                                   \
-    struct name##_frame_ {                                                                         \
-        trt_co co_;                                                                                \
-        union { T out; uint16_t error_; };                                                         \
-        struct name self;                                                                          \
-    };                                                                                             \
+    struct name##_frame_ { trt_co co_; T out; struct name self; };                                 \
     TRT_DECLARE_COMMON_(T, name, struct name##_frame_, false)                                      \
     TRT_IN_PLACE_ TRT_MUST_USE_ trt_op name##_call_(struct name##_frame_ *frame,                   \
                                                     TRT_ARGS_TYPE_(name) args)                     \
@@ -2966,7 +2961,7 @@ typedef struct trt_worker_ {
     trt_a32_ harvest;    /* how often they have been taken */
     _Atomic(struct trt_fd_ *) unsure; /* waits that the poller was not told of */
     uint32_t fd_round, fd_oldest; /* oldest: no wait in that list began before */
-    trt_instant fd_looked; /* the last of these rounds; 0 behind a sleep */
+    trt_instant fd_looked; /* the last of these rounds */
     uint32_t tiny;        /* forks in a row that were not worth stealing */
     trt_spin_ spin;       /* for a call from outside */
     trt_instant gave_way; /* when a budget was used up last, see trt_soon_ */
@@ -4414,7 +4409,9 @@ static TRT_COLD_ bool trt_claim_visiting_(trt_runtime *rt, trt_waiter_ *w,
     bool claimed = false;
     trt_visitor_comes_(rt);
     trt_latch_(&rt->outside_latch);
-    if (!TRT_LOAD_(&rt->given_up, relaxed)) /* a look: who comes behind the shutdown sees it */
+    if (TRT_LOAD_(&rt->given_up, relaxed)) /* a look: who comes behind the shutdown sees it */
+        w->status = TRT_CANCELLED; /* it has left its object, which may be gone soon */
+    else
         claimed = w->mode == TRT_MODE_MEMBER_ ? trt_claim_member_(w, status, wakes)
                                               : trt_claim_alone_(w, status, wakes);
     trt_unlatch_(&rt->outside_latch);
@@ -4944,10 +4941,11 @@ static const void *trt_result_at_(trt_cell_ *c)
     return (const char *)(c + 1) + trt_type_of_(c)->out_offset;
 }
 
-/* In args.arg of a join, beside the generation: abort first, and drop the outcome; and where it is
- * linked. */
+/* In args.arg of a join, beside the generation: abort first, and drop the outcome; where it is
+ * linked; that JOINED is its own, as it has run the task on its back. */
 #define TRT_JOIN_STOP_ ((uint64_t)1 << 32)
 #define TRT_JOIN_ASIDE_ ((uint64_t)1 << 33)
+#define TRT_JOIN_OWN_ ((uint64_t)1 << 34)
 
 /* What a stop that waits aside ends with, see >>impl-join. No task of a runtime that was given up
  * will end, but a job still does. */
@@ -5184,15 +5182,16 @@ static void trt_fork_async_(trt_cell_ *c, uint32_t count)
     trt_unlatch_(&cell->latch);
 }
 
-static TRT_COLD_ void trt_fork_errno_keep_(const trt_cell_ *from, trt_co *co)
+/* The number behind a TRT_ERRNO is kept for a frame, as a panic would be. */
+static TRT_COLD_ void trt_errno_keep_(const trt_cell_ *from, const trt_co *co, uint32_t as)
 {
     trt_panic_record_ *r = trt_panic_record_new_("", from->wait.error, "");
-    if (r) trt_panic_link_of_(trt_rt_of_(from), co, r, TRT_PANIC_FORK_);
+    if (r) trt_panic_link_of_(trt_rt_of_(from), co, r, as);
 }
 
-static TRT_COLD_ uint16_t trt_fork_errno_(const trt_co *co) /* 0: there was no memory for it */
+static TRT_COLD_ uint16_t trt_errno_take_(const trt_co *co, uint32_t as) /* 0: no memory for it */
 {
-    trt_panic_record_ *r = trt_panic_find_(trt_rt_of_(co->cell_), co, TRT_PANIC_FORK_, true);
+    trt_panic_record_ *r = trt_panic_find_(trt_rt_of_(co->cell_), co, as, true);
     uint16_t error = r ? (uint16_t)r->info.line : 0;
     TASKRT_FREE(r);
     return error;
@@ -5206,7 +5205,7 @@ static TRT_NOINLINE_ void trt_fork_note_failure_(trt_cell_ *c, trt_status_code s
     first = !trt_pending_failure_(TRT_LOAD_(&parent->pending_, relaxed));
     if (first && status == TRT_PANICKED)
         trt_panic_keep_(c, TRT_PANIC_OWN_, parent, TRT_PANIC_FORK_);
-    if (first && status == TRT_ERRNO) trt_fork_errno_keep_(c, parent);
+    if (first && status == TRT_ERRNO) trt_errno_keep_(c, parent, TRT_PANIC_FORK_);
     trt_fork_fail_(parent, status);
     trt_unlatch_(&parent->cell_->latch);
 }
@@ -5223,7 +5222,7 @@ static inline void trt_fork_note_(trt_cell_ *c, trt_status_code status)
 static TRT_COLD_ void trt_fork_failure_seen_(trt_cell_ *c, const trt_co *co, uint32_t status)
 {
     if (status == TRT_PANICKED) trt_panic_show_(c, co, TRT_PANIC_FORK_);
-    if (status == TRT_ERRNO) c->wait.error = trt_fork_errno_(co);
+    if (status == TRT_ERRNO) c->wait.error = trt_errno_take_(co, TRT_PANIC_FORK_);
 }
 
 static trt_waiter_ *trt_sync_waiter_(trt_waiter_ *member);
@@ -5459,7 +5458,8 @@ static int trt_leave_(trt_cell_ *c, uint32_t how)
 {
     trt_co *co = c->leaf;
     if (c->flags & TRT_SAW_PANIC_) trt_forget_panic_(c); /* not what led here */
-    if (co->phase_ & TRT_PASSES_PANIC_) trt_panic_unkeep_(co, TRT_PANIC_OWN_);
+    if ((co->phase_ & TRT_PASSES_PANIC_) || co->result_ == TRT_ERRNO)
+        trt_panic_unkeep_(co, TRT_PANIC_OWN_);
     co->result_ = how == TRT_LEFT_PANICKED_ ? TRT_PANICKED : TRT_CANCELLED;
     co->phase_ = (uint8_t)((co->phase_ & 7u) | how);
     return TRT_STEP_ENDED_;
@@ -5485,16 +5485,10 @@ static TRT_NOINLINE_ void trt_not_resumed_(const trt_co *co, uint32_t pc)
                pc >> 3);
 }
 
-/* What a cleanup awaits overwrites the number behind the TRT_ERRNO of its body. Meanwhile it is
- * kept where the result lies: there is none. */
-static uint16_t *trt_error_kept_(trt_co *co)
-{
-    return (uint16_t *)(void *)((char *)co + co->type_->out_offset);
-}
-
 static inline int trt_cleanup_begin_(trt_cell_ *c, trt_co *co)
 {
-    if (TRT_UNLIKELY_(co->result_ == TRT_ERRNO)) *trt_error_kept_(co) = c->wait.error;
+    /* What it awaits overwrites the number. */
+    if (TRT_UNLIKELY_(co->result_ == TRT_ERRNO)) trt_errno_keep_(c, co, TRT_PANIC_OWN_);
     co->phase_ = (uint8_t)((co->phase_ & ~7u) | TRT_PHASE_CLEANUP_);
     co->pc_ = 0;
     /* What the cleanup finds as its status: a failed body has still returned. */
@@ -5552,18 +5546,12 @@ static inline int trt_poll_once_(trt_cell_ *c, trt_co *co, const trt_type_ *type
     return TRT_STEP_COMMIT_;
 }
 
-static TRT_NOINLINE_ void trt_error_back_(trt_cell_ *c)
-{
-    uint16_t *kept = trt_error_kept_(c->leaf);
-    c->wait.error = *kept;
-    *kept = 0;
-}
-
 static inline int trt_cleanup_over_(trt_cell_ *c)
 {
     TRT_ASSERT_(c->cleaning > 0);
     c->cleaning--;
-    if (TRT_UNLIKELY_(c->leaf->result_ == TRT_ERRNO)) trt_error_back_(c);
+    if (TRT_UNLIKELY_(c->leaf->result_ == TRT_ERRNO))
+        c->wait.error = trt_errno_take_(c->leaf, TRT_PANIC_OWN_);
     return TRT_STEP_OVER_;
 }
 
@@ -6605,7 +6593,7 @@ static int trt_group_finish_(trt_cell_ *c)
         if (status == TRT_PANICKED && trt_kind_given_(m) == TRT_KIND_SYNC_)
             trt_panic_show_(c, co, TRT_PANIC_FORK_);
         if (status == TRT_ERRNO && trt_kind_given_(m) == TRT_KIND_SYNC_)
-            m->error = fork_errno = fork_errno ? fork_errno : trt_fork_errno_(co);
+            m->error = fork_errno = fork_errno ? fork_errno : trt_errno_take_(co, TRT_PANIC_FORK_);
         if (status == TRT_ERRNO && (int)i == shown) c->wait.error = m->error;
     }
     if (decided && !all) /* trt_joined() looks here after a join_next */
@@ -6646,8 +6634,8 @@ static void trt_go_async_(trt_cell_ *c)
         trt_group_park_(trt_group_of_((trt_waiter_ *)c->up));
         return;
     }
+    ((trt_cell_ *)c->up)->wait.args.arg |= TRT_JOIN_OWN_; /* until the joiner has registered */
     trt_set_up_(c, NULL);
-    TRT_AND_(&c->state, ~(uint64_t)TRT_JOINED_, release); /* the joiner registers like any other */
 }
 
 /* Does an abort wait for one of the strands that this one runs on top of? */
@@ -6906,6 +6894,13 @@ static TRT_NOINLINE_ int trt_over_at_once_(trt_worker_ *w, trt_cell_ *c, trt_sta
     return trt_after_wait_(c);
 }
 
+/* It has run the task on its back, and is aborted before it has registered: the next may join. */
+static TRT_COLD_ void trt_disjoin_(trt_cell_ *c)
+{
+    trt_cell_ *child = (trt_cell_ *)c->wait.args.obj;
+    TRT_AND_(&child->state, ~(uint64_t)TRT_JOINED_, relaxed);
+}
+
 /* Register what the body (or the life of the frame) has recorded. */
 static int trt_commit_(trt_worker_ *w, trt_cell_ **pc)
 {
@@ -6922,6 +6917,7 @@ static int trt_commit_(trt_worker_ *w, trt_cell_ **pc)
     if (aborted && kind != TRT_KIND_DRAIN_ && kind != TRT_KIND_GROUP_) {
         c->flags &= (uint8_t)~TRT_RETRY_;
         trt_unkeep_(&c->wait);
+        if (kind == TRT_KIND_JOIN_ && (c->wait.args.arg & TRT_JOIN_OWN_)) trt_disjoin_(c);
         if (kind == TRT_KIND_CALL_)
             trt_enter_child_(c); /* its cleanup runs, as of any aborted start */
         return TRT_STEP_ABORT_;
@@ -7499,7 +7495,7 @@ static trt_status_code trt_join_look_(const trt_co *co, const trt_args_ *args, u
         return trt_misuse_("trt_join", "a task cannot join itself");
     if ((args->arg & TRT_JOIN_STOP_) && !(s & TRT_DONE_)) return TRT_PENDING; /* aside at worst */
     if (s & TRT_DETACHED_) return trt_join_misuse_(args, "the task was detached");
-    if (s & (TRT_JOINED_ | TRT_WAITER_))
+    if ((s & (TRT_JOINED_ | TRT_WAITER_)) && !(args->arg & TRT_JOIN_OWN_))
         return trt_join_misuse_(args, "somebody else joins this task");
     return TRT_PENDING;
 }
@@ -7553,6 +7549,7 @@ static TRT_COLD_ bool trt_join_aside_(trt_cell_ *c, trt_waiter_ *w, uint64_t *s,
     }
     trt_unlatch_(&rt->aside_latch);
     trt_wake_(&wakes);
+    if (!set) w->args.arg &= ~TRT_JOIN_ASIDE_;
     return set;
 }
 
@@ -7573,6 +7570,11 @@ static trt_status_code trt_join_register_(trt_co *co, trt_args_ *args, trt_waite
             if (trt_join_take_(args, co ? co->cell_ : NULL, s, &status)) return status;
             return trt_join_misuse_(args,
                                     "somebody else joins this task"); /* ...unless right now */
+        }
+        if (args->arg & TRT_JOIN_OWN_) {
+            if (TRT_CAS_WEAK_(&c->state, &s, (s & ~(uint64_t)TRT_JOINED_) | TRT_WAITER_, seq_cst))
+                break;
+            continue;
         }
         if (s & (TRT_WAITER_ | TRT_JOINED_ | TRT_DETACHED_)) {
             if (!trt_join_aside_(c, w, &s, &status)) continue;
@@ -7651,7 +7653,7 @@ static TRT_COLD_ bool trt_aside_unlink_(trt_runtime *rt, trt_waiter_ *w)
 }
 
 /* False: whoever completes the wait was faster. Then the slot may be another's already. */
-static bool trt_join_unlink_(trt_cell_ *c, trt_waiter_ *w)
+static TRT_COLD_ bool trt_join_unlink_(trt_cell_ *c, trt_waiter_ *w)
 {
     bool waits;
     if (w->args.arg & TRT_JOIN_ASIDE_) return trt_aside_unlink_(trt_rt_of_(c), w);
@@ -9791,21 +9793,24 @@ static inline void trt_notify_(trt_runtime *rt)
         trt_notify_slow_(rt);
 }
 
+static TRT_COLD_ bool trt_calm_stop_(trt_runtime *rt)
+{
+    uint32_t calm = TRT_SOON_CALM_;
+    /* order: as in trt_calm_end_ */
+    if (TRT_CAS_(&rt->calm, &calm, (uint32_t)TRT_RESTLESS_, acquire)) return true;
+    if (calm != TRT_CALM_) return calm == TRT_RESTLESS_;
+    if (!TRT_CAS_(&rt->calm, &calm, (uint32_t)TRT_UNSURE_, relaxed) || !trt_os_fence_all_())
+        return false;
+    TRT_STORE_(&rt->calm, (uint32_t)TRT_RESTLESS_, release); /* order: as there */
+    return true;
+}
+
 /* Behind a fence. False: some may still do without theirs, and what they made may be missed. */
 static bool trt_calm_end_(trt_runtime *rt)
 {
     /* order: acquire and release, for what somebody else's fence for all let him see. In the model
      * that fence is one of all threads at once. */
-    uint32_t calm = TRT_LOAD_(&rt->calm, acquire);
-    if (TRT_LIKELY_(calm == TRT_RESTLESS_)) return true;
-    calm = TRT_SOON_CALM_;
-    /* order: as above */
-    if (TRT_CAS_(&rt->calm, &calm, (uint32_t)TRT_RESTLESS_, acquire)) return true;
-    if (calm != TRT_CALM_) return calm == TRT_RESTLESS_;
-    if (!TRT_CAS_(&rt->calm, &calm, (uint32_t)TRT_UNSURE_, relaxed) || !trt_os_fence_all_())
-        return false;
-    TRT_STORE_(&rt->calm, (uint32_t)TRT_RESTLESS_, release); /* order: as above */
-    return true;
+    return TRT_LIKELY_(TRT_LOAD_(&rt->calm, acquire) == TRT_RESTLESS_) || trt_calm_stop_(rt);
 }
 
 /* Nobody sleeps, and who goes to sleep from now on sees that it is soon calm. */
@@ -10035,7 +10040,6 @@ static void trt_worker_sleep_(trt_worker_ *w)
     bool closing, told, all_seen, nap = false, relied_on = w->searching;
     bool spins = trt_spin_pays_(&w->spin);
     TRT_STORE_(&w->at_cell, NULL, relaxed);
-    w->fd_looked = 0;
     /* Takes back the last unpark, and sees what it was for: a `woken` or a gate has no fence. */
     TRT_SWAP_(&w->wake, spins ? (uint32_t)TRT_SPINS_ : TRT_ASLEEP_, relaxed); /* and the fence */
     TRT_ADD_(&rt->sleeping, 1u, seq_cst); /* order: fences */
@@ -10112,7 +10116,8 @@ static TRT_NOINLINE_ bool trt_late_(trt_worker_ *w)
 {
     trt_instant now = trt_clock_();
     w->at_look = (uint32_t)TRT_LOAD_(&w->polls, relaxed);
-    if (now - w->looked < TRT_LATE_NS_) return false;
+    if (now - w->looked < TRT_LATE_NS_ || w->rt->config.seed || w->rt->virtual_clock)
+        return false; /* these schedules do not depend on the clock */
     w->looked = now;
     return true;
 }
@@ -10147,7 +10152,7 @@ static bool trt_maintain_(trt_worker_ *w)
     /* Its oldest, so nobody starves; in turns with what comes from elsewhere, as there may always be
      * one. */
     fork = !forks || w->fork_before || trt_deque_empty_(w) ? NULL : trt_deque_steal_(w);
-    w->fork_before = fork != NULL;
+    if (forks) w->fork_before = fork != NULL;
     if (fork) { /* who searches has none, so this worker does not */
         w->budget = TRT_BUDGET_;
         trt_run_fork_(w, fork);
@@ -11038,7 +11043,7 @@ static TRT_NOINLINE_ bool trt_await_acquire_(trt_co *co, void *permits, void *ou
 }
 
 /* A big request that leaves the head may have held back smaller ones. */
-static void trt_acquire_cancel_(trt_waiter_ *w)
+static TRT_COLD_ void trt_acquire_cancel_(trt_waiter_ *w)
 {
     trt_permits_ *p = w->args.obj;
     trt_wakes_ wakes = TRT_NO_WAKES_;
@@ -11303,7 +11308,7 @@ static TRT_NOINLINE_ bool trt_await_notified_(trt_co *co, void *notify, uint64_t
     return trt_await_slowly_(co, TRT_KIND_NOTIFIED_, n, NULL, rounds);
 }
 
-static void trt_notified_cancel_(trt_waiter_ *w)
+static TRT_COLD_ void trt_notified_cancel_(trt_waiter_ *w)
 {
     trt_notify *n = w->args.obj;
     bool permit = trt_latch_value_(&n->word_) == TRT_NOTIFY_PERMIT_;
@@ -11417,7 +11422,7 @@ static TRT_COLD_ trt_status_code trt_barrier_poll_(trt_co *co, trt_args_ *a, trt
     return status;
 }
 
-static void trt_barrier_cancel_(trt_waiter_ *w)
+static TRT_COLD_ void trt_barrier_cancel_(trt_waiter_ *w)
 {
     trt_barrier *b = w->args.obj;
     trt_latch_(&b->lock_);
@@ -12375,7 +12380,7 @@ static bool trt_send_keep_(trt_waiter_ *w)
     return !w->args.out || !c->put.size || trt_keep_(w, c->put.size); /* misuse: the poll says so */
 }
 
-static void trt_send_cancel_(trt_waiter_ *w)
+static TRT_COLD_ void trt_send_cancel_(trt_waiter_ *w)
 {
     trt_channel_ *c = w->args.obj;
     trt_channel_latch_(c);
@@ -13180,7 +13185,8 @@ static void trt_group_unlink_(trt_group_ *g)
     uint32_t i;
     for (i = 0; i < (uint32_t)g->n + g->timers; i++) {
         trt_waiter_ *m = &g->member[i < g->n ? (g->first + i) % g->n : i];
-        if (i < g->begun && m->kind != TRT_KIND_CALL_) trt_kinds_[m->kind].cancel(m);
+        if (i < g->begun && m->kind != TRT_KIND_CALL_ && m->status == TRT_PENDING)
+            trt_kinds_[m->kind].cancel(m);
     }
 }
 

@@ -75,7 +75,7 @@ trt_pool_leave_@trt_pool_call_(pool, true)@(trt_summons_){NULL, false}
 trt_poller_arm_@TRT_LOAD_(&rt->polling, relaxed)@false
 trt_pause_point_#2@TRT_LOAD_(&rt->signals, seq_cst) & TRT_SIGNAL_PAUSE_@false
 trt_latch_slow_@trt_os_fence_all_()@true
-trt_calm_end_@trt_os_fence_all_()@true
+trt_calm_stop_@trt_os_fence_all_()@true
 trt_calm_begin_@TRT_LOAD_(&rt->sleeping, relaxed) ? TRT_RESTLESS_ : TRT_CALM_@TRT_CALM_
 trt_worker_sleep_@all_seen ? trt_fds_nap_(w) : TRT_FD_NAP_NS_@trt_fds_nap_(w)
 trt_worker_sleep_@TRT_LOAD_(&rt->aside_some, relaxed)@false

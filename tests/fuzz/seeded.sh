@@ -34,7 +34,7 @@ bug waiters_last_in_first_out \
 bug acquire_overtakes \
     '/^static TRT_NOINLINE_ trt_status_code trt_permits_take_(/,/^}/s/(word & TRT_QUEUED_) || //'
 bug those_behind_an_aborted_acquire_are_forgotten \
-    '/^static void trt_acquire_cancel_(/,/^}/s/trt_permits_grant_(.*);//'
+    '/^static TRT_COLD_ void trt_acquire_cancel_(/,/^}/s/trt_permits_grant_(.*);//'
 bug a_lost_claim_ends_the_search \
     '/^static trt_waiter_ \*trt_complete_first_(/,/^}/s/return w;/return w; else return NULL;/'
 bug deadline_a_nanosecond_late \
@@ -58,7 +58,7 @@ bug a_cancel_stops_at_the_children \
 bug the_last_failure_of_forks_is_told \
     '/^static void trt_fork_fail_(/,/^}/s/if (trt_pending_failure_(pending)) return;/pending \&= ~(15u << TRT_PENDING_FAILURE_);/'
 bug an_aborted_waiter_counts_at_the_barrier \
-    '/^static void trt_barrier_cancel_(/,/^}/s/b->arrived_--;//'
+    '/^static TRT_COLD_ void trt_barrier_cancel_(/,/^}/s/b->arrived_--;//'
 bug all_tells_the_last_failure \
     '/^static trt_status_code trt_all_outcome_(/,/^}/s/for (i = 0; i < g->n; i++)/for (i = g->n; i-- > 0;)/'
 bug a_lagging_subscriber_is_not_told \

@@ -41,7 +41,7 @@ bug spin_forgets_a_wake primitives idle_one 'deadlock' \
 bug thread_forgets_a_wake primitives driver_poller 'deadlock' \
     's/if (woken || !TRT_CAS_(&t->woken, &spins, 2u, acquire)) return;/(void)spins; if (woken) return; TRT_STORE_(\&t->woken, 2u, relaxed);/'
 bug calm_without_fence_for_all primitives calm_one 'deadlock' \
-    '/^static bool trt_calm_end_(/,/^}/s/|| !trt_os_fence_all_()/|| false/'
+    '/^static TRT_COLD_ bool trt_calm_stop_(/,/^}/s/|| !trt_os_fence_all_()/|| false/'
 bug calm_begins_unseen primitives calm_begin_again 'deadlock' \
     '/^static void trt_calm_begin_(/,/^}/s/TRT_LOAD_(&rt->sleeping, relaxed) ? TRT_RESTLESS_ : //'
 bug unsure_sleeps_on primitives calm_denied 'deadlock' \
@@ -55,7 +55,7 @@ bug unlink_without_latch primitives wheel_cancel 'data race' \
 bug end_relaxed runtime spawn_join 'data race' \
     '/^static inline void trt_task_end_(/,/^}/s/acq_rel/relaxed/'
 bug cancel_wakes_nobody runtime permits 'deadlock\|livelock' \
-    '/^static void trt_acquire_cancel_(/,/^}/s/trt_permits_grant_(p, .*);//'
+    '/^static TRT_COLD_ void trt_acquire_cancel_(/,/^}/s/trt_permits_grant_(p, .*);//'
 bug latch_release_relaxed latch latch_two 'data race' \
     's/TRT_STORE_(latch, value, release)/TRT_STORE_(latch, value, relaxed)/'
 bug latch_wakes_nobody latch latch_swap_two 'deadlock' \
@@ -75,7 +75,7 @@ bug channel_freed_behind_one_latch channel freed_by_last 'freed memory\|data rac
 bug visitor_not_awaited runtime free_behind_wake 'freed memory\|data race' \
     's/^    trt_visitors_wait_(rt);//'
 bug joiner_leaves_its_waiter runtime shutdown_gives_up 'has been left' \
-    '/^static bool trt_join_unlink_(/,/^}/s/return waits;/return true;/'
+    '/^static TRT_COLD_ bool trt_join_unlink_(/,/^}/s/return waits;/return true;/'
 bug deadlock_among_others runtime virtual_clock_outside 'not true' \
     's/if (TRT_LOAD_(&rt->fds_waiting, relaxed) || !trt_alone_(rt)) return false;/(void)trt_alone_;/'
 bug pool_thread_not_joined runtime pool 'not joined\|data race' \
@@ -91,9 +91,9 @@ bug requeued_behind_a_hog runtime rescue_requeued 'deadlock\|livelock' \
 bug region_leaked runtime spawn_join 'left behind' \
     '/^static void trt_memory_free_(/,/^}/s/TASKRT_FREE(region);//'
 bug abort_holds_back abort acquire_held_back 'not true\|deadlock\|livelock' \
-    '/^static void trt_acquire_cancel_(/,/^}/s/trt_permits_grant_(p, .*);//'
+    '/^static TRT_COLD_ void trt_acquire_cancel_(/,/^}/s/trt_permits_grant_(p, .*);//'
 bug abort_stays_linked abort notify_one 'not true\|freed memory\|data race\|deadlock' \
-    '/^static void trt_notified_cancel_(/,/^}/s/if (w->linked) trt_list_remove_(.*);//'
+    '/^static TRT_COLD_ void trt_notified_cancel_(/,/^}/s/if (w->linked) trt_list_remove_(.*);//'
 bug barrier_counts_the_aborted abort barrier 'not true' \
     's/if (b->parties_ - b->arrived_ <= 1) trt_barrier_sweep_(b);//'
 bug shutdown_misses_a_task shutdown busy 'livelock' \

@@ -1001,6 +1001,12 @@ static void check_value(struct actor *self, struct frame *f, int i)
         SAME(trt_lagged(&self->subscriber), w->n);
 }
 
+static bool holds(const struct frame *f, int i)
+{
+    const struct actor *self = &((const trt_frame(actor) *)(const void *)f->co)->self;
+    return f->w[i].op == OP_ACQUIRE ? self->permit[i].from_ != NULL : self->guard[i].from_ != NULL;
+}
+
 static void check_held(struct actor *self, struct frame *f)
 {
     for (int i = 0; i < MOST_WAITS; i++) {

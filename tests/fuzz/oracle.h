@@ -151,6 +151,9 @@ static int index_of(const struct frame *f) { return (int)(f - m.f); }
 static bool shielded(const struct frame *f) { return root_of(f)->cleanings > 0; }
 static bool is_group(const struct frame *f) { return f->form != OP_YIELD || f->w[0].deadline != NEVER; }
 
+/* Has the coroutine got the lock, or the permits, of its wait i? */
+static bool holds(const struct frame *f, int i);
+
 static bool has_deadlines_of_its_own(const struct frame *f);
 static int object_of_op(int op);
 static void strand_over(struct frame *r);
@@ -387,33 +390,30 @@ static void permits_give(int object, int64_t n)
 }
 
 /* A wait of a lock may have become complete when a zombie in front of it went. */
-static void purge_for(struct frame *f)
+static void purge_for(const struct frame *f, int i)
 {
-    for (int i = 0; i < f->n && f->state == WAITING; i++) {
-        int object = object_of_op(f->w[i].op);
-        if (object < 0 || !f->w[i].linked)
-            continue;
-        for (int k = 0; k < m.frames; k++)
-            for (int j = 0; j < m.f[k].n; j++)
-                if (object_of_op(m.f[k].w[j].op) == object && lost(&m.f[k], j))
-                    m.f[k].w[j].linked = false;
-        grant_late(object);
-    }
+    int object = object_of_op(f->w[i].op);
+    if (object < 0 || !f->w[i].linked)
+        return;
+    for (int k = 0; k < m.frames; k++)
+        for (int j = 0; j < m.f[k].n; j++)
+            if (object_of_op(m.f[k].w[j].op) == object && lost(&m.f[k], j))
+                m.f[k].w[j].linked = false;
+    grant_late(object);
 }
 
-/* What the library says of a wait for permits: a zombie in front of it may have gone unseen. */
-static bool has_completed(const struct frame *f)
+/* What the library says of a wait for permits: a zombie in front of it may have gone unseen. Of an all, the others may
+ * still be pending. */
+static bool has_completed(const struct frame *f, int i)
 {
     const trt_waiter_ *w = &f->co->cell_->wait;
-    const trt_group_ *g = (const trt_group_ *)w->args.obj;
-    bool permits = false;
-    for (int i = 0; i < f->n; i++)
-        permits = permits || (f->w[i].linked && object_of_op(f->w[i].op) >= 0);
-    if (!permits)
+    if (!f->w[i].linked || object_of_op(f->w[i].op) < 0)
         return false;
+    if (f->form == OP_ALL || f->form == OP_TRY_ALL)
+        return holds(f, i);
     if (w->kind != TRT_KIND_GROUP_)
         return w->status != TRT_PENDING;
-    return g->winner >= 0 || ((g->flags & TRT_GROUP_ALL_) && !atomic_load(&g->left));
+    return ((const trt_group_ *)w->args.obj)->winner >= 0;
 }
 
 /* Of an all: the branch that is left, if there is only one. */
@@ -499,8 +499,9 @@ static void abort_strand(struct frame *r)
     }
     if (leaf->state != WAITING || shielded(r))
         return;
-    if (has_completed(leaf))
-        purge_for(leaf);
+    for (int i = 0; i < leaf->n && leaf->state == WAITING; i++)
+        if (has_completed(leaf, i))
+            purge_for(leaf, i);
     if (leaf->state != WAITING)
         return;
     leaf->lost = true;
@@ -1135,8 +1136,8 @@ static void await_ends(struct frame *f)
     event(f);
     if (f->state == WAITING && (f->w[0].op == OP_YIELD || f->w[0].op == OP_ADVANCE))
         complete(f, 0, TRT_OK, 0);
-    if (f->state == WAITING)
-        purge_for(f);
+    for (int i = 0; i < f->n && f->state == WAITING; i++)
+        purge_for(f, i);
     if (f->state != READY)
         wrong("task %d resumed, but what it awaits is not complete", index_of(f));
     if (f->lost)

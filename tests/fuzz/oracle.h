@@ -518,20 +518,30 @@ static void abort_everything(void)
     m.placeless = false;
 }
 
-/* Which of the strands that may be aborted have been? */
+static bool has_completed_any(const struct frame *f)
+{
+    for (int i = 0; i < f->n && f->state == WAITING; i++)
+        if (has_completed(f, i))
+            return true;
+    return false;
+}
+
+/* Which of the strands that may be aborted have been? First those that got nothing before: what they have left, or were
+ * no longer there for, the others have got. */
 static void look_at_aborts(bool all_known)
 {
     m.looking = true;
-    for (int i = 0; i < m.frames; i++) {
-        struct frame *r = &m.f[i];
-        if (r->root != i || r->state == OVER || !r->co || r->aborted)
+    for (int k = 0; k < 2 * m.frames; k++) {
+        struct frame *r = &m.f[k % m.frames];
+        bool first = k < m.frames;
+        if (r->root != index_of(r) || r->state == OVER || !r->co || r->aborted)
             continue;
-        if (!(atomic_load(&r->co->cell_->state) & TRT_ABORT_))
+        if (!(atomic_load(&r->co->cell_->state) & TRT_ABORT_) || (first && has_completed_any(&m.f[r->leaf])))
             continue;
-        if (!r->doomed && !all_known)
+        if (!r->doomed && (first || !all_known))
             continue; /* of a moment that the model has not come to yet */
         if (!r->doomed)
-            wrong("task %d was aborted, but by nobody", i);
+            wrong("task %d was aborted, but by nobody", index_of(r));
         abort_strand(r);
     }
     m.looking = false;

@@ -13180,12 +13180,20 @@ static void trt_join_threads_(trt_runtime *rt)
     trt_os_join_(rt->watch);
 }
 
+/* What has a status has left its object. But a wait for a token has its part in the tree until its
+ * cancel, or until the token's cancel has completed it alone. */
+static bool trt_to_unlink_(const trt_waiter_ *w)
+{
+    if (w->status == TRT_PENDING) return true;
+    return w->kind == TRT_KIND_TOKEN_ && (w->mode == TRT_MODE_MEMBER_ || w->status == TRT_CANCELLED);
+}
+
 static void trt_group_unlink_(trt_group_ *g)
 {
     uint32_t i;
     for (i = 0; i < (uint32_t)g->n + g->timers; i++) {
         trt_waiter_ *m = &g->member[i < g->n ? (g->first + i) % g->n : i];
-        if (i < g->begun && m->kind != TRT_KIND_CALL_ && m->status == TRT_PENDING)
+        if (i < g->begun && m->kind != TRT_KIND_CALL_ && trt_to_unlink_(m))
             trt_kinds_[m->kind].cancel(m);
     }
 }
@@ -13204,7 +13212,7 @@ static bool trt_unlink_visit_(trt_cell_ *c, uint64_t state, void *context)
     if (c->flags & TRT_RETRY_) return true; /* recorded, not registered */
     if (c->wait.kind == TRT_KIND_GROUP_)
         trt_group_unlink_((trt_group_ *)c->wait.args.obj);
-    else if (c->wait.kind > TRT_KIND_GROUP_ && c->wait.status == TRT_PENDING)
+    else if (c->wait.kind > TRT_KIND_GROUP_ && trt_to_unlink_(&c->wait))
         trt_kinds_[c->wait.kind].cancel(&c->wait);
     return true;
 }

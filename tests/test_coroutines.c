@@ -923,8 +923,21 @@ trt_async(trt_void, tiny)
         CHECK_EQ(self->how, 77);
     }
 }
+struct returns_in_cleanup { int how; };
+trt_async(int, returns_in_cleanup)
+{
+    trt_body {
+        set_errno(1234);
+        trt_fail(TRT_ERRNO);
+    }
+    trt_cleanup {
+        trt_await(trt_sleep(trt_ms(1)));
+        trt_return(54321);
+    }
+}
 struct asks_errno {
     int i, fd[2];
+    trt_frame(returns_in_cleanup) returning;
     trt_frame(fails_and_cleans) call;
     trt_frame(tiny) small;
     trt_handle(fails_and_cleans) h;
@@ -948,6 +961,9 @@ trt_async(int, asks_errno)
             CHECK_EQ(trt_errno(), 1234);
         }
         trt_await(trt_call(tiny, &self->small, .how = 77));
+        CHECK_EQ(trt_status(), TRT_ERRNO);
+        CHECK_EQ(trt_errno(), 1234);
+        trt_await(trt_call(returns_in_cleanup, &self->returning, .how = 1));
         CHECK_EQ(trt_status(), TRT_ERRNO);
         CHECK_EQ(trt_errno(), 1234);
         close(self->fd[0]);

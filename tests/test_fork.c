@@ -797,4 +797,57 @@ TEST(the_number_of_an_error_that_nobody_asks_for_is_forgotten)
     CHECK_EQ(trt_run_with(&on_two_workers, counts_records, NULL), TRT_OK);
 }
 
+/* A seed repeats a schedule, however long the polls take. */
+static uint64_t order_of_trees;
+static trt_duration length_of_poll;
+struct seeded_tree { int id, n; };
+static void note_tree(int id)
+{
+    struct timespec t;
+    int64_t until = 0, now = 0;
+    order_of_trees = (order_of_trees ^ (uint64_t)id) * 1099511628211u;
+    do {
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        now = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+        until = until ? until : now + length_of_poll;
+    } while (now < until);
+}
+trt_async(int, seeded_tree)
+{
+    trt_body {
+        note_tree(self->id * 100 + self->n);
+        if (self->n > 1) {
+            trt_fork(seeded_tree, NULL, .id = self->id, .n = self->n - 1);
+            trt_fork(seeded_tree, NULL, .id = self->id, .n = self->n - 2);
+            trt_await(trt_sync());
+            note_tree(self->id);
+        }
+    }
+}
+struct seeded_trees { trt_join_set(seeded_tree) set; int i; };
+trt_async(int, seeded_trees)
+{
+    trt_body {
+        for (self->i = 0; self->i < 4; self->i++)
+            trt_spawn_in(&self->set, seeded_tree, .id = self->i + 1, .n = 12 + self->i);
+        do {
+            trt_await(trt_join_next(&self->set, NULL));
+        } while (trt_status() != TRT_EMPTY);
+    }
+}
+
+TEST(a_seed_repeats_a_schedule_however_long_polls_take)
+{
+    uint64_t first = 0;
+    for (int i = 0; i < 3; i++) {
+        trt_config config = {.virtual_clock = i < 2, .current_thread = true, .seed = 42};
+        order_of_trees = 1469598103934665603u;
+        length_of_poll = i % 2 ? 1000 : 0;
+        CHECK_EQ(trt_run_with(&config, seeded_trees, NULL), TRT_OK);
+        if (!i)
+            first = order_of_trees;
+        CHECK(order_of_trees == first || i == 2);
+    }
+}
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

@@ -963,6 +963,36 @@ trt_async(int, waits_on)
     }
 }
 
+/* Who has notified what was given up may free the notify before the runtime. */
+struct waits_in_cleanup { trt_notify *notify; atomic_bool *waits; bool in_group; };
+trt_async(int, waits_in_cleanup)
+{
+    trt_body { trt_await(trt_sleep_until(INT64_MAX)); }
+    trt_cleanup {
+        atomic_store(self->waits, true);
+        if (self->in_group)
+            trt_await_any(trt_notified(self->notify), trt_sleep(trt_s(100000)));
+        else
+            trt_await(trt_notified(self->notify));
+    }
+}
+
+TEST(what_is_given_up_is_not_in_objects_that_have_let_go_of_it)
+{
+    for (int i = 0; i < 2; i++) {
+        trt_runtime *rt;
+        atomic_bool waits = false;
+        trt_notify *notify = calloc(1, sizeof *notify);
+        CHECK_EQ(trt_runtime_start(&rt, &on_one_worker), TRT_OK);
+        trt_detach(trt_spawn_on(rt, waits_in_cleanup, .notify = notify, .waits = &waits, .in_group = i == 1));
+        CHECK_EQ(trt_runtime_shutdown(rt, ENOUGH_MS(20)), TRT_TIMED_OUT);
+        CHECK(waits);
+        trt_notify_all(notify);
+        free(notify);
+        CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+    }
+}
+
 TEST(what_is_given_up_takes_nothing_from_the_others)
 {
     trt_runtime *rt;

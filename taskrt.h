@@ -4400,23 +4400,26 @@ static bool trt_claim_alone_(trt_waiter_ *w, trt_status_code status, trt_wakes_ 
 
 /* From outside: the runtime may be given up and freed meanwhile, so the claimer is a visitor until
  * the strand is in the queue. And it may be dumped: the latch keeps that from reading a status that
- * is being written. What has been given up gets nothing, as it would never pass it on: it goes on
- * waiting until the runtime is freed. */
-static TRT_COLD_ bool trt_claim_visiting_(trt_runtime *rt, trt_waiter_ *w,
-                                              trt_status_code status, trt_wakes_ *wakes)
+ * is being written. What has been given up gets nothing, as it would never pass it on: it is
+ * claimed, but neither told so nor queued. */
+static TRT_COLD_ bool trt_claim_visiting_(trt_runtime *rt, trt_waiter_ *w, trt_status_code status,
+                                          trt_wakes_ *wakes)
 {
     const trt_waiter_ *last = wakes->last;
-    bool claimed = false;
+    trt_wakes_ nobody = TRT_NO_WAKES_;
+    bool claimed, given_up;
     trt_visitor_comes_(rt);
     trt_latch_(&rt->outside_latch);
-    if (TRT_LOAD_(&rt->given_up, relaxed)) /* a look: who comes behind the shutdown sees it */
-        w->status = TRT_CANCELLED; /* it has left its object, which may be gone soon */
-    else
-        claimed = w->mode == TRT_MODE_MEMBER_ ? trt_claim_member_(w, status, wakes)
-                                              : trt_claim_alone_(w, status, wakes);
+    given_up = TRT_LOAD_(&rt->given_up, relaxed) != 0; /* who comes behind the shutdown sees it */
+    if (given_up) {
+        status = TRT_CANCELLED;
+        wakes = &nobody;
+    }
+    claimed = w->mode == TRT_MODE_MEMBER_ ? trt_claim_member_(w, status, wakes)
+                                          : trt_claim_alone_(w, status, wakes);
     trt_unlatch_(&rt->outside_latch);
-    if (wakes->last == last) trt_visitor_leaves_(rt); /* nothing to queue */
-    return claimed;
+    if (given_up || wakes->last == last) trt_visitor_leaves_(rt); /* nothing to queue */
+    return claimed && !given_up;
 }
 
 /* Decide somebody else's wait: see the state essay. Latch of the object held, `w` unlinked. */

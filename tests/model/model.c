@@ -1361,7 +1361,7 @@ static bool fd_reports(const fd_state *f)
 
 static void fd_changed(fd_state *f)
 {
-    for (fd_state *of = f; fd_reports(of); of = fd_of(of->poller)) wake(fd_of(of->poller), THREADS);
+    for (fd_state *of = f; of && fd_reports(of); of = fd_of(of->poller)) wake(fd_of(of->poller), THREADS);
     wake(M.fd, THREADS); /* who is in poll() looks again */
 }
 

@@ -2196,7 +2196,7 @@ TASKRT_API trt_op trt_writable(int fd) TRT_MUST_USE_;
 #define TRT_BATCH_ ((size_t)TASKRT_TEST_BATCH)   /* slots passed on at once, at most */
 /* Polls between looks at timers, fds and injected work; as Tokio. */
 #define TRT_MAINTENANCE_ ((uint32_t)TASKRT_TEST_MAINTENANCE)
-#define TRT_LATE_NS_ 200000
+#define TRT_LATE_NS_ 200000 /* between looks, if a turn had more polls than that: trt_late_ */
 #define TRT_INJECT_BATCH_ 64u /* entries taken at such a look; one would starve a million spawns */
 #define TRT_BEAT_NS_ 10000000  /* the watch thread's step while anything runs */
 #define TRT_FOREVER_ INT64_MAX
@@ -4768,14 +4768,19 @@ static TRT_COLD_ void trt_panic_unkeep_(const trt_co *co, uint32_t as)
     TASKRT_FREE(trt_panic_find_(trt_rt_of_(co->cell_), co, as, true));
 }
 
+/* It is what the last await of this strand has seen; NULL: there was no memory for it. */
+static TRT_COLD_ void trt_panic_see_(trt_cell_ *c, trt_panic_record_ *r)
+{
+    trt_panic_drop_(c, TRT_PANIC_SEEN_);
+    if (r) trt_panic_link_(c, r, TRT_PANIC_SEEN_);
+}
+
 /* What was kept for a frame of strand `c` is what the last await has seen. */
 static TRT_COLD_ void trt_panic_show_(trt_cell_ *c, const trt_co *co, uint32_t as)
 {
     trt_panic_record_ *r = trt_panic_find_(trt_rt_of_(c), co, as, true);
     c->flags |= TRT_SAW_PANIC_;
-    if (!r) return; /* no memory; or another branch of the group has shown it */
-    trt_panic_drop_(c, TRT_PANIC_SEEN_);
-    trt_panic_link_(c, r, TRT_PANIC_SEEN_);
+    if (r) trt_panic_see_(c, r); /* else no memory, or another branch has shown it */
 }
 
 /* What the last await has seen is the strand's own from now. */
@@ -4807,12 +4812,8 @@ static void trt_thread_saw_panic_(trt_panic_record_ *r)
 static void trt_panic_move_(trt_cell_ *from, trt_cell_ *to)
 {
     trt_panic_record_ *r = trt_panic_find_(trt_rt_of_(from), from, TRT_PANIC_OWN_, true);
-    if (!to) {
-        trt_thread_saw_panic_(r);
-        return;
-    }
-    trt_panic_drop_(to, TRT_PANIC_SEEN_);
-    if (r) trt_panic_link_(to, r, TRT_PANIC_SEEN_);
+    if (to) trt_panic_see_(to, r);
+    else trt_thread_saw_panic_(r);
 }
 
 TRT_DEF_ const trt_failure_info *trt_failure(void)
@@ -6186,7 +6187,8 @@ static TRT_COLD_ trt_group_ *trt_group_unmade_(trt_group_ *g)
 
 /* A branch of `all` with a deadline, and a yield: the member calls a coroutine that awaits the
  * operation. A message to send is kept for it, as the body's stack is gone when it starts. */
-static TRT_COLD_ bool trt_member_bound_(trt_worker_ *w, trt_waiter_ *m, const trt_op *op, bool deadline)
+static TRT_COLD_ bool trt_member_bound_(trt_worker_ *w, trt_waiter_ *m, const trt_op *op,
+                                        bool deadline)
 {
     struct trt_bounded_ *frame = (struct trt_bounded_ *)trt_block_alloc_(w->rt, sizeof *frame);
     if (!frame) return false;
@@ -8849,7 +8851,7 @@ static bool trt_job_cancel_strand_(trt_waiter_ *w)
  */
 enum { TRT_FD_OFTEN_ = 8, TRT_FD_ROUNDS_ = 16, TRT_FD_ROUND_NS_ = 1000000 };
 enum { TRT_FD_NAP_NS_ = 100000, TRT_FD_LONG_NAP_NS_ = 1000000 };
-enum { TRT_FD_AWAY_ = (TRT_BUDGET_ + 15) / 16 };
+enum { TRT_FD_AWAY_ = (TRT_BUDGET_ + 15) / 16, TRT_FD_HURRIED_NS_ = 1000000000 };
 
 static void trt_fd_event_(trt_runtime *rt, int fd, uint32_t generation, uint32_t ready, int error,
                           trt_wakes_ *wakes);
@@ -9500,15 +9502,15 @@ static TRT_COLD_ void trt_fds_round_(trt_worker_ *w)
 {
     trt_instant now = trt_clock_(), took = w->fd_looked ? now - w->fd_looked : 0;
     uint32_t before = w->fd_round / TRT_FD_ROUNDS_;
-    bool asleep = TRT_LOAD_(&w->rt->sleeping, relaxed) != 0, often;
+    bool asleep = TRT_LOAD_(&w->rt->sleeping, relaxed) != 0, due;
     w->fd_looked = now;
     w->fd_round += 1 + (uint32_t)(took / TRT_FD_ROUND_NS_); /* a long one counts for several */
-    often = w->fd_round / TRT_FD_ROUNDS_ == before;
+    due = w->fd_round / TRT_FD_ROUNDS_ != before; /* now and then */
     trt_fds_poll_(w);
-    if (TRT_POLLER_KEEPS_ && !w->solo && (asleep || !often)) trt_fds_drive_(w);
+    if (TRT_POLLER_KEEPS_ && !w->solo && (asleep || due)) trt_fds_drive_(w);
     if (TRT_LOAD_(&w->unsure, relaxed) && w->fd_round - w->fd_oldest >= TRT_FD_ROUNDS_)
         trt_fds_verify_(w, false);
-    if (asleep && !often) trt_fds_verify_all_(w->rt);
+    if (asleep && due) trt_fds_verify_all_(w->rt);
 }
 
 /* With a deadline: is it so near that the wait may be over before anybody verifies it? */
@@ -9518,12 +9520,12 @@ static bool trt_fd_hurried_(trt_waiter_ *w)
     if (w->mode != TRT_MODE_MEMBER_) return false;
     g = trt_group_of_(w);
     return !g->deadline || g->member[1].kind != TRT_KIND_SLEEP_ ||
-           g->member[1].args.arg < (uint64_t)trt_s(1);
+           g->member[1].args.arg < TRT_FD_HURRIED_NS_;
 }
 
 static bool trt_fd_hurried_op_(const trt_op *op)
 {
-    return op->until_ != TRT_FOREVER_ || op->within_ < trt_s(1);
+    return op->until_ != TRT_FOREVER_ || op->within_ < TRT_FD_HURRIED_NS_;
 }
 
 static uint64_t trt_fd_task_(const trt_co *co)
@@ -9636,7 +9638,8 @@ static bool trt_fd_try_(trt_co *co, int fd, uint32_t direction, bool hurried, in
     return ready;
 }
 
-static TRT_COLD_ trt_status_code trt_fd_looked_(trt_co *co, int fd, uint32_t direction, bool hurried)
+static TRT_COLD_ trt_status_code trt_fd_looked_(trt_co *co, int fd, uint32_t direction,
+                                                bool hurried)
 {
     int error = EBADF;
     if (fd >= 0 && !trt_fd_try_(co, fd, direction, hurried, &error)) return TRT_PENDING;

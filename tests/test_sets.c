@@ -724,27 +724,26 @@ TEST(a_set_in_a_fork_is_filled_while_it_runs_on_its_parents_back)
 }
 
 /* Behind the first 64 KiB of a slot, and by a task of another runtime. */
-struct large_owner { char before[150000]; int_set set; char after[50000]; trt_runtime *other; trt_handle(fills) h; };
-trt_async(int, large_owner)
+struct lets_fill { int_set *set; trt_runtime *other; trt_handle(fills) h; };
+trt_async(int, lets_fill)
 {
     trt_body {
         atomic_store(&strays_begun, 0);
         atomic_store(&strays_cleaned, 0);
-        self->h = trt_spawn_on(self->other, fills, .set = &self->set);
+        self->h = trt_spawn_on(self->other, fills, .set = self->set);
         trt_await(trt_join(self->h, NULL));
         AWAIT_UNTIL(atomic_load(&strays_begun) == 2);
     }
 }
-struct small_owner { int_set set; trt_runtime *other; trt_handle(fills) h; };
+struct large_owner { char before[150000]; int_set set; char after[50000]; trt_runtime *other; trt_frame(lets_fill) call; };
+trt_async(int, large_owner)
+{
+    trt_body { trt_await_ok(trt_call(lets_fill, &self->call, .set = &self->set, .other = self->other)); }
+}
+struct small_owner { int_set set; trt_runtime *other; trt_frame(lets_fill) call; };
 trt_async(int, small_owner)
 {
-    trt_body {
-        atomic_store(&strays_begun, 0);
-        atomic_store(&strays_cleaned, 0);
-        self->h = trt_spawn_on(self->other, fills, .set = &self->set);
-        trt_await(trt_join(self->h, NULL));
-        AWAIT_UNTIL(atomic_load(&strays_begun) == 2);
-    }
+    trt_body { trt_await_ok(trt_call(lets_fill, &self->call, .set = &self->set, .other = self->other)); }
 }
 
 TEST(a_set_that_tasks_of_another_runtime_have_filled_goes_with_its_frame)

@@ -1007,6 +1007,11 @@ static bool holds(const struct frame *f, int i)
     return f->w[i].op == OP_ACQUIRE ? self->permit[i].from_ != NULL : self->guard[i].from_ != NULL;
 }
 
+static int64_t interval_next(const struct frame *f)
+{
+    return ((const trt_frame(actor) *)(const void *)f->co)->self.interval.next_;
+}
+
 static void check_held(struct actor *self, struct frame *f)
 {
     for (int i = 0; i < MOST_WAITS; i++) {

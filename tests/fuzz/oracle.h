@@ -153,6 +153,8 @@ static bool is_group(const struct frame *f) { return f->form != OP_YIELD || f->w
 
 /* Has the coroutine got the lock, or the permits, of its wait i? */
 static bool holds(const struct frame *f, int i);
+/* When its interval fires next. */
+static int64_t interval_next(const struct frame *f);
 
 static bool has_deadlines_of_its_own(const struct frame *f);
 static int object_of_op(int op);
@@ -397,7 +399,7 @@ static void purge_for(const struct frame *f, int i)
         return;
     for (int k = 0; k < m.frames; k++)
         for (int j = 0; j < m.f[k].n; j++)
-            if (object_of_op(m.f[k].w[j].op) == object && lost(&m.f[k], j))
+            if (object_of_op(m.f[k].w[j].op) == object && m.f[k].w[j].order < f->w[i].order && lost(&m.f[k], j))
                 m.f[k].w[j].linked = false;
     grant_late(object);
 }
@@ -471,6 +473,20 @@ static void hold_as_found(struct frame *f, int i, bool has)
     else
         f->guard[i] = has ? f->w[i].op : NOBODY;
     f->guard_of[i] = object;
+}
+
+/* An await of several was aborted in the instant in which its interval was due: perhaps that had fired, as one of the
+ * late, or as the other timer of a tie. */
+static void tick_as_found(struct frame *f)
+{
+    for (int i = 0; i < f->n; i++) {
+        int64_t before = f->tick;
+        if (f->w[i].op != OP_TICK || f->w[i].status == TRT_OK || !f->w[i].begun || f->w[i].due > m.now)
+            continue;
+        interval_fires(f, f->claimed);
+        if (interval_next(f) != f->tick)
+            f->tick = before;
+    }
 }
 
 /* Branches of an all with deadlines of their own end by themselves. */
@@ -1251,6 +1267,7 @@ static void cleanup_begins(struct frame *f, trt_co *co, int status)
         f->maybe = has_deadlines_of_its_own(f) ? (1u << f->n) - 1 : 0;
         if (f->perhaps && !f->lost && !f->maybe)
             take_nothing(f);
+        tick_as_found(f);
         unlink_all(f);
         for (int i = 0; i < 3; i++)
             grant_late(i);

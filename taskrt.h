@@ -2308,6 +2308,18 @@ static trt_instant trt_clock_(void)
 }
 #endif
 
+/* Memory that is much and will be used: huge pages, where the system gives them to who asks. What it
+ * answers changes nothing. */
+static void trt_os_huge_(void *p, size_t size)
+{
+#if defined __linux__
+    uintptr_t page = (uintptr_t)p & ~(uintptr_t)4095;
+    TRT_SYS_(syscall)(SYS_madvise, page, (uintptr_t)p + size - page, 14 /* MADV_HUGEPAGE */);
+#else
+    (void)p, (void)size;
+#endif
+}
+
 static trt_instant trt_after_(trt_instant t, trt_duration d)
 {
     if (d > 0 && t > INT64_MAX - d) return INT64_MAX;
@@ -3279,6 +3291,9 @@ static TRT_COLD_ trt_status_code trt_misuse_(const char *function, const char *w
  * Nothing goes back to malloc before the runtime is freed: that is what lets a stale handle look at
  * its slot.
  *
+ * Chunks are cut from regions of 128 KiB first, of twice as much each time, and of 32 MiB at
+ * last; from 2 MiB they ask for huge pages.
+ *
  * A slot of 32 KiB or more has a chunk to itself, of several times 64 KiB if need be. What is to
  * find the chunk has to lie in its first 64 KiB: the slot's own address does, and so does the tail
  * of such a slot, in front of it.
@@ -3304,6 +3319,8 @@ static size_t trt_class_size_(uint32_t class_index)
     return size > SIZE_MAX / 2 ? SIZE_MAX / 2 : (size_t)size; /* 32 bits: nothing is as large */
 }
 
+#define TRT_HUGE_ ((size_t)1 << 21)
+
 static char *trt_region_start_(trt_region_ *region)
 {
     return (char *)(((uintptr_t)(region + 1) + TRT_CHUNK_ - 1) & ~(uintptr_t)(TRT_CHUNK_ - 1));
@@ -3314,34 +3331,34 @@ static size_t trt_chunk_bytes_(size_t stride)
     return (stride + sizeof(trt_chunk_) + TRT_FRONT_ + TRT_CHUNK_ - 1) & ~(TRT_CHUNK_ - 1);
 }
 
-/* Memory latch held: a piece of fresh, chunk-aligned memory. */
-static char *trt_fresh_chunks_(trt_runtime *rt, size_t bytes)
+static TRT_COLD_ trt_region_ *trt_region_new_(size_t want)
 {
-    trt_region_ *region;
-    size_t want, size;
-    char *start;
-    if ((size_t)(rt->fresh_end - rt->fresh) >= bytes) {
-        start = rt->fresh;
-        rt->fresh += bytes;
-        return start;
-    }
-    want = rt->region_chunks * TRT_CHUNK_;
-    if (want < bytes) want = bytes;
-    size = want + TRT_CHUNK_ + sizeof *region;
-    region = (trt_region_ *)TASKRT_MALLOC(size);
-    if (!region && want > bytes) {
-        want = bytes;
-        size = want + TRT_CHUNK_ + sizeof *region;
-        region = (trt_region_ *)TASKRT_MALLOC(size);
-    }
+    size_t size = want + TRT_CHUNK_ + sizeof(trt_region_);
+    trt_region_ *region = (trt_region_ *)TASKRT_MALLOC(size);
     if (!region) return NULL;
-    region->next = rt->regions;
     region->size = size;
-    rt->regions = region;
-    if (rt->region_chunks < 16) rt->region_chunks *= 2;
-    start = trt_region_start_(region);
+    if (want >= TRT_HUGE_) trt_os_huge_(region, size);
+    return region;
+}
+
+/* Memory latch held: a piece of fresh, chunk-aligned memory. */
+static TRT_COLD_ char *trt_fresh_chunks_(trt_runtime *rt, size_t bytes)
+{
+    size_t want = rt->region_chunks * TRT_CHUNK_;
+    trt_region_ *region;
+    char *start = rt->fresh;
+    if ((size_t)(rt->fresh_end - start) < bytes) {
+        if (want < bytes) want = bytes;
+        region = trt_region_new_(want);
+        if (!region && want > bytes) region = trt_region_new_(want = bytes);
+        if (!region) return NULL;
+        region->next = rt->regions;
+        rt->regions = region;
+        if (rt->region_chunks * TRT_CHUNK_ < 16 * TRT_HUGE_) rt->region_chunks *= 2;
+        start = trt_region_start_(region);
+        rt->fresh_end = start + want;
+    }
     rt->fresh = start + bytes;
-    rt->fresh_end = start + want;
     return start;
 }
 

@@ -150,7 +150,8 @@ int main(void)
   trt_panic("text %d", n) ends the task as TRT_PANICKED, from any call depth.
 
   Locals. A C local does not survive an await: what must goes into the struct. Compilers report
-  most mistakes (clang -Wall at every level; gcc -Wall from -O1, but not a local whose address is
+  most mistakes (clang -Wall at every level, but behind a trt_await_ok or in a loop only with
+  -Wconditional-uninitialized; gcc -Wall from -O1, but not a local whose address is
   taken or that it folds to a constant; neither an array). Debug builds overwrite the stack before
   each resume, so that such a local shows garbage at once. Loop counters count as locals.
 
@@ -501,7 +502,8 @@ int main(void)
 
   Needs   C11 with atomics and _Thread_local, gcc or clang (or a compiler that takes their
           attributes), pthreads. C++ files may include it: no coroutine can be defined there, and
-          the call forms take the members in order.
+          the call forms take the members in order (g++ and clang++ -Wextra name those that are
+          left out: -Wno-missing-field-initializers).
   Linux   x86-64, gcc 11 and 12, clang 13 to 19; i386; musl: tested. epoll, futexes, and membarrier
           where the system has it (a sandbox should allow it, or refuse it with an error; to ask for
           it takes the first start of a runtime about 10 ms if other threads run). aarch64,
@@ -519,7 +521,9 @@ int main(void)
     is by trt_fork or trt_spawn. A struct holds its own kind's handle as trt_any_handle, its set
     as trt_join_set_of(T).
   - Results and arguments are aligned to 16 bytes at most (compiler error beyond).
-  - trt_await_any and trt_await_all take at most 16 operations.
+  - trt_await_any and trt_await_all take at most 16 operations (compiler error beyond). They are
+    statements: a deadline for an any is a trt_sleep beside the others, one for an all a
+    trt_within_until around each.
   - trt_panic jumps: functions between it and the body are left as by longjmp, with what they
     hold. Its text is cut at 511 bytes, the copy that trt_failure() gives a plain thread at 255.
   - A thread cannot be stopped from outside: a running blocking job ends when it returns, and
@@ -995,15 +999,21 @@ TRT_INLINE_ uint32_t trt_cleanup_pc_(trt_co *co)
  *
  * The status is TRT_OK or that of the first in order that is not, trt_chosen() its index (else -1),
  * trt_status_of(i) each one's. `try`: the first in time that is not TRT_OK ends the others as
- * losers (their status: TRT_CANCELLED), and is the one told.
+ * losers (their status: TRT_CANCELLED), and is the one told. The panic of a child coroutine, which is
+ * the caller's, does so in both.
  *
- *   returns   by trt_status(); also TRT_NO_MEMORY, nothing started and trt_chosen() -1, and
- *             TRT_MISUSE for more than 16
+ *   returns   by trt_status(); also TRT_NO_MEMORY, nothing started and trt_chosen() -1
  *   cancel    safe: a loser has lost no message, permit or result, at most its place
  *   memory    one block of the runtime's slabs, and a small one for each child coroutine
  */
+#define TRT_AT_MOST_16_(n)                                                                         \
+    ((n) + 0 * sizeof(struct {                                                                     \
+         _Static_assert((n) <= 16, "taskrt.h: an any or all takes at most 16 operations");         \
+         char none;                                                                                \
+     }))
 #define TRT_OPS_(flags, ...)                                                                       \
-    trt_any_((flags), sizeof((trt_op[]){__VA_ARGS__}) / sizeof(trt_op), (trt_op[]){__VA_ARGS__})
+    trt_any_((flags), TRT_AT_MOST_16_(sizeof((trt_op[]){__VA_ARGS__}) / sizeof(trt_op)),           \
+             (trt_op[]){__VA_ARGS__})
 #define trt_await_any(...) trt_await_at(0, TRT_OPS_(0u, __VA_ARGS__))
 #define trt_await_any_biased(...) trt_await_at(0, TRT_OPS_(TRT_GROUP_BIASED_, __VA_ARGS__))
 #define trt_await_all(...) trt_await_at(0, TRT_OPS_(TRT_GROUP_ALL_, __VA_ARGS__))
@@ -1362,6 +1372,14 @@ TRT_INLINE_ trt_how_ trt_how_of_(trt_runtime *rt, uint32_t flags, void *extra, c
 
 #define TRT_SPAWN_(rt, flags, extra, name, ...)                                                    \
     name##_spawn_(trt_how_of_((rt), (flags), (extra), TRT_WHERE_), TRT_ARGS_(name, __VA_ARGS__))
+/* A coroutine has no job: the compiler says so. */
+#define TRT_JOB_ONLY_(flags, name) ((flags) + 0u * (uint32_t)sizeof(struct name##_job_))
+#define TRT_SPAWN_JOB_(rt, flags, name, ...)                                                       \
+    TRT_SPAWN_(rt, TRT_JOB_ONLY_(flags, name), NULL, name, __VA_ARGS__)
+#define TRT_SPAWN_JOB_IN_(set, name, ...)                                                          \
+    name##_spawn_in_(trt_how_of_(NULL, TRT_JOB_ONLY_(TRT_HOW_SET_, name), &(set)->base_,           \
+                                 TRT_WHERE_),                                                      \
+                     TRT_TYPED_(NULL, (set)->result_), TRT_ARGS_(name, __VA_ARGS__))
 #define TRT_SPAWN_IN_(set, name, ...)                                                              \
     name##_spawn_in_(trt_how_of_(NULL, TRT_HOW_SET_, &(set)->base_, TRT_WHERE_),                   \
                      TRT_TYPED_(NULL, (set)->result_), TRT_ARGS_(name, __VA_ARGS__))
@@ -1379,7 +1397,7 @@ TRT_INLINE_ trt_how_ trt_how_of_(trt_runtime *rt, uint32_t flags, void *extra, c
  *
  *   trt_spawn_on(rt, ...)            on that runtime, from any thread
  *   trt_spawn_named("label", ...)    with a name for dumps and messages, which is copied
- *   trt_spawn_blocking(...)          of a blocking function; _on: on that runtime
+ *   trt_spawn_blocking(...)          of a blocking function, and of no other; _on: on that runtime
  *   trt_spawn_detached(...)          nobody will join it, nothing is kept of it
  *   trt_spawn_in(&set, ...)          as a member of a set; _blocking_in: of a blocking function
  *
@@ -1398,11 +1416,11 @@ TRT_INLINE_ trt_how_ trt_how_of_(trt_runtime *rt, uint32_t flags, void *extra, c
 #define trt_spawn_on(rt, ...) TRT_SPAWN_((rt), TRT_HOW_REMOTE_, NULL, __VA_ARGS__, )
 #define trt_spawn_named(label, ...)                                                                \
     TRT_SPAWN_(NULL, TRT_HOW_NAMED_, trt_label_(label), __VA_ARGS__, )
-#define trt_spawn_blocking(...) TRT_SPAWN_(NULL, TRT_HOW_TASK_, NULL, __VA_ARGS__, )
-#define trt_spawn_blocking_on(rt, ...) TRT_SPAWN_((rt), TRT_HOW_REMOTE_, NULL, __VA_ARGS__, )
+#define trt_spawn_blocking(...) TRT_SPAWN_JOB_(NULL, TRT_HOW_TASK_, __VA_ARGS__, )
+#define trt_spawn_blocking_on(rt, ...) TRT_SPAWN_JOB_((rt), TRT_HOW_REMOTE_, __VA_ARGS__, )
 #define trt_spawn_detached(...) TRT_DETACHED_(__VA_ARGS__, )
 #define trt_spawn_in(set, ...) TRT_SPAWN_IN_(set, __VA_ARGS__, )
-#define trt_spawn_blocking_in(set, ...) TRT_SPAWN_IN_(set, __VA_ARGS__, )
+#define trt_spawn_blocking_in(set, ...) TRT_SPAWN_JOB_IN_(set, __VA_ARGS__, )
 
 /* trt_call(name, &self->frame, .arg = v, ...) - op: run a child coroutine in place.
  *
@@ -1431,7 +1449,8 @@ TRT_INLINE_ trt_how_ trt_how_of_(trt_runtime *rt, uint32_t flags, void *extra, c
  *   threads   inside a coroutine; a called child has a scope of its own
  *   memory    trt_fork: one slot of the slabs
  *
- * trt_yield() - op: go behind what is ready to run.
+ * trt_yield() - op: go behind what is queued. (Children of a fork are not: they begin at the sync,
+ * when a worker has nothing else, or after 61 yields.)
  */
 #define trt_call(name, ...) TRT_CALL_(name, __VA_ARGS__, )
 #define trt_blocking(name, ...) TRT_BLOCK_(name, __VA_ARGS__, )
@@ -1548,7 +1567,8 @@ TASKRT_API trt_op trt_set_shutdown_(trt_set_ *set) TRT_MUST_USE_;
  */
 /* trt_run(name, &out, .arg = v, ...) - start a runtime, run a coroutine as its first task, shut
  * down.
- * trt_run_with(&config, name, &out, ...) - the same with a configuration.
+ * trt_run_with(&config, name, &out, ...) - the same with a configuration. (One with commas,
+ * `&(trt_config){.workers = 2, .seed = 1}`, stands in parentheses of its own.)
  * trt_block_on(rt, name, &out, ...) - run a coroutine on a runtime that is there, and wait for it.
  *
  * `out` may be NULL. What is left when the first task of trt_run has ended is aborted; its cleanups
@@ -1583,7 +1603,8 @@ TASKRT_API trt_op trt_set_shutdown_(trt_set_ *set) TRT_MUST_USE_;
  * limit, free everything. NULL is a no-op.
  *
  *   returns   TRT_OK | TRT_MISUSE, and nothing done, inside any task or this runtime's jobs
- *   owns      from then on nothing of it may be touched, handles included
+ *   owns      from then on nothing of it may be touched, handles included. Tasks of other runtimes
+ *             that await one of its tasks in a group, or with a deadline, go on before
  *
  * trt_current - the runtime of this task or blocking job, else NULL.
  * trt_dump - write every live task: id, name, state, what it waits for, file and line of each
@@ -2890,8 +2911,9 @@ typedef struct trt_chunk_ {
     uint32_t class_index, capacity, first_number;
     trt_a32_ used; /* slots handed out so far, a prefix */
     uint32_t part; /* 2^32 / stride, rounded up; 0: there is one slot only */
-    trt_a32_ strays_latch;
-    trt_owned_ *strays; /* sets in its slots that others have filled, see >>impl-sets */
+    trt_a32_ rare_latch; /* of these: */
+    trt_owned_ *strays;  /* sets in its slots that others have filled, see >>impl-sets */
+    struct trt_panic_record_ *panics; /* and what else frames in them have said, see >>panics */
 } trt_chunk_;
 
 typedef struct trt_region_ { struct trt_region_ *next; size_t size; } trt_region_;
@@ -3084,8 +3106,6 @@ struct trt_runtime {
     trt_ai64_ virtual_now;
     /* the rest */
     trt_pool_ pool;
-    trt_a32_ panic_latch;
-    trt_panic_record_ *panics;
     trt_thread_id_ watch;
     bool watching;
     trt_a32_ watch_word;   /* 0 dormant, 1 beating, 2 stop */
@@ -3380,8 +3400,9 @@ static trt_chunk_ *trt_chunk_new_(trt_runtime *rt, uint32_t class_index)
         chunk->first_number = rt->next_number;
         rt->next_number += cells ? chunk->capacity : 0;
         TRT_STORE_(&chunk->used, 0u, relaxed);
-        TRT_STORE_(&chunk->strays_latch, 0u, relaxed);
+        TRT_STORE_(&chunk->rare_latch, 0u, relaxed);
         chunk->strays = NULL;
+        chunk->panics = NULL;
         rt->memory += bytes;
         chunk->next = TRT_LOAD_(&rt->chunks, relaxed);
         TRT_STORE_(&rt->chunks, chunk, release); /* pairs with the walks of dump and shutdown */
@@ -3603,11 +3624,19 @@ static void trt_memory_init_(trt_runtime *rt)
 static void trt_memory_free_(trt_runtime *rt)
 {
     trt_region_ *region = rt->regions;
+    trt_chunk_ *chunk;
     trt_runtime **at = &trt_runtimes_;
     trt_latch_(&trt_runtimes_latch_);
     while (*at != rt) at = &(*at)->next;
     *at = rt->next;
     trt_unlatch_(&trt_runtimes_latch_);
+    for (chunk = TRT_LOAD_(&rt->chunks, relaxed); chunk; chunk = chunk->next) {
+        while (chunk->panics) {
+            trt_panic_record_ *r = chunk->panics;
+            chunk->panics = r->next;
+            TASKRT_FREE(r);
+        }
+    }
     while (region) {
         trt_region_ *next = region->next;
         TASKRT_FREE(region);
@@ -4378,6 +4407,17 @@ static bool trt_take_(trt_waiter_ *w)
     return true;
 }
 
+static uint32_t trt_kind_given_(const trt_waiter_ *member);
+
+/* Does this end all of an `all`? A failure of a try, and the panic of a coroutine: it is the
+ * caller's. */
+static inline bool trt_ends_all_(const trt_group_ *g, const trt_waiter_ *m, trt_status_code status)
+{
+    if (TRT_LIKELY_(status == TRT_OK)) return false;
+    return (g->flags & TRT_GROUP_TRY_) ||
+           (status == TRT_PANICKED && trt_kind_given_(m) == TRT_KIND_CALL_);
+}
+
 static bool trt_claim_member_(trt_waiter_ *w, trt_status_code status, trt_wakes_ *wakes)
 {
     trt_group_ *g = trt_group_of_(w);
@@ -4395,7 +4435,7 @@ static bool trt_claim_member_(trt_waiter_ *w, trt_status_code status, trt_wakes_
     } else {
         if (!(TRT_LOAD_(&c->state, relaxed) & TRT_WAIT_STATE_)) return false; /* a look */
         w->status = (uint8_t)status;
-        if ((g->flags & TRT_GROUP_TRY_) && status != TRT_OK) {
+        if (trt_ends_all_(g, w, status)) {
             claimed = trt_claim_strand_(c);
             if (claimed) g->winner = (int8_t)w->index;
             /* order: who reads a member's status passes its latch before, see trt_group_settle_ */
@@ -4730,59 +4770,61 @@ static void trt_wheel_run_(trt_worker_ *by, trt_wheel_ *wheel, trt_instant now)
  * >>panics
  *
  * A panic jumps to the worker's loop, which sends the strand that was running through its cleanups.
- * What it said is kept in a list of the runtime, under the strand; joining moves it to the joiner.
- * What has to wait until a frame asks, or ends, while its strand sees others, is kept under the
- * frame.
- * Panics are rare, so the list costs tasks nothing.
+ * What it said is kept in a list of the chunk in which the strand's cell lies, under the strand;
+ * joining moves it to the joiner. What has to wait until a frame asks, or ends, while its strand sees
+ * others, is kept under the frame: also the number of a TRT_ERRNO. Both are rare, so tasks pay
+ * nothing; but a server's clients may all fail at once, so there is no one list for all.
  */
 static const trt_failure_info trt_unknown_failure_ = {"panic (no memory for its message)", "", 0,
                                                       0};
 
-static trt_panic_record_ *trt_panic_find_(trt_runtime *rt, const void *of, uint32_t role,
-                                          bool unlink)
+/* Of strand `c`, or of a frame of it. */
+static TRT_COLD_ trt_panic_record_ *trt_panic_find_(const trt_cell_ *c, const void *of,
+                                                    uint32_t role, bool unlink)
 {
+    trt_chunk_ *chunk = trt_chunk_of_(c);
     trt_panic_record_ **at, *r;
-    trt_latch_(&rt->panic_latch);
-    for (at = &rt->panics; (r = *at) != NULL; at = &r->next)
+    trt_latch_(&chunk->rare_latch);
+    for (at = &chunk->panics; (r = *at) != NULL; at = &r->next)
         if (r->of == of && r->role == role) break;
     if (r && unlink) *at = r->next;
-    trt_unlatch_(&rt->panic_latch);
+    trt_unlatch_(&chunk->rare_latch);
     return r;
 }
 
 static void trt_panic_drop_(trt_cell_ *c, uint32_t role)
 {
-    trt_runtime *rt = trt_rt_of_(c);
     trt_panic_record_ *r;
-    while ((r = trt_panic_find_(rt, c, role, true)) != NULL) TASKRT_FREE(r);
+    while ((r = trt_panic_find_(c, c, role, true)) != NULL) TASKRT_FREE(r);
 }
 
-static void trt_panic_link_of_(trt_runtime *rt, const void *of, trt_panic_record_ *r, uint32_t role)
+static TRT_COLD_ void trt_panic_link_of_(const trt_cell_ *c, const void *of, trt_panic_record_ *r,
+                                         uint32_t role)
 {
+    trt_chunk_ *chunk = trt_chunk_of_(c);
     r->of = of;
     r->role = (uint8_t)role;
-    trt_latch_(&rt->panic_latch);
-    r->next = rt->panics;
-    rt->panics = r;
-    trt_unlatch_(&rt->panic_latch);
+    trt_latch_(&chunk->rare_latch);
+    r->next = chunk->panics;
+    chunk->panics = r;
+    trt_unlatch_(&chunk->rare_latch);
 }
 
 static void trt_panic_link_(trt_cell_ *c, trt_panic_record_ *r, uint32_t role)
 {
-    trt_panic_link_of_(trt_rt_of_(c), c, r, role);
+    trt_panic_link_of_(c, c, r, role);
 }
 
-/* What strand `c` has in this role is kept for a frame, which lies in the same runtime. */
+/* What strand `c` has in this role is kept for a frame. */
 static TRT_COLD_ void trt_panic_keep_(trt_cell_ *c, uint32_t role, const trt_co *co, uint32_t as)
 {
-    trt_runtime *rt = trt_rt_of_(c);
-    trt_panic_record_ *r = trt_panic_find_(rt, c, role, true);
-    if (r) trt_panic_link_of_(rt, co, r, as);
+    trt_panic_record_ *r = trt_panic_find_(c, c, role, true);
+    if (r) trt_panic_link_of_(co->cell_, co, r, as);
 }
 
 static TRT_COLD_ void trt_panic_unkeep_(const trt_co *co, uint32_t as)
 {
-    TASKRT_FREE(trt_panic_find_(trt_rt_of_(co->cell_), co, as, true));
+    TASKRT_FREE(trt_panic_find_(co->cell_, co, as, true));
 }
 
 /* It is what the last await of this strand has seen; NULL: there was no memory for it. */
@@ -4795,7 +4837,7 @@ static TRT_COLD_ void trt_panic_see_(trt_cell_ *c, trt_panic_record_ *r)
 /* What was kept for a frame of strand `c` is what the last await has seen. */
 static TRT_COLD_ void trt_panic_show_(trt_cell_ *c, const trt_co *co, uint32_t as)
 {
-    trt_panic_record_ *r = trt_panic_find_(trt_rt_of_(c), co, as, true);
+    trt_panic_record_ *r = trt_panic_find_(co->cell_, co, as, true);
     c->flags |= TRT_SAW_PANIC_;
     if (r) trt_panic_see_(c, r); /* else no memory, or another branch has shown it */
 }
@@ -4803,7 +4845,7 @@ static TRT_COLD_ void trt_panic_show_(trt_cell_ *c, const trt_co *co, uint32_t a
 /* What the last await has seen is the strand's own from now. */
 static TRT_COLD_ void trt_panic_own_seen_(trt_cell_ *c)
 {
-    trt_panic_record_ *r = trt_panic_find_(trt_rt_of_(c), c, TRT_PANIC_SEEN_, true);
+    trt_panic_record_ *r = trt_panic_find_(c, c, TRT_PANIC_SEEN_, true);
     if (r) trt_panic_link_(c, r, TRT_PANIC_OWN_);
     c->flags = (uint8_t)((c->flags & ~TRT_SAW_PANIC_) | TRT_OWN_PANIC_);
 }
@@ -4828,7 +4870,7 @@ static void trt_thread_saw_panic_(trt_panic_record_ *r)
 /* The panic of strand `from` is what strand `to` sees; NULL: this thread. */
 static void trt_panic_move_(trt_cell_ *from, trt_cell_ *to)
 {
-    trt_panic_record_ *r = trt_panic_find_(trt_rt_of_(from), from, TRT_PANIC_OWN_, true);
+    trt_panic_record_ *r = trt_panic_find_(from, from, TRT_PANIC_OWN_, true);
     if (to) trt_panic_see_(to, r);
     else trt_thread_saw_panic_(r);
 }
@@ -4841,9 +4883,9 @@ TRT_DEF_ const trt_failure_info *trt_failure(void)
     trt_cell_ *c;
     if (!w || !w->cur) return self->failed ? &self->failure : NULL;
     c = w->cur;
-    if (c->flags & TRT_SAW_PANIC_) r = trt_panic_find_(w->rt, c, TRT_PANIC_SEEN_, false);
+    if (c->flags & TRT_SAW_PANIC_) r = trt_panic_find_(c, c, TRT_PANIC_SEEN_, false);
     else if (!trt_shielded_(c) || c->leaf->status_ != TRT_PANICKED) return NULL;
-    else r = trt_panic_find_(w->rt, c, TRT_PANIC_OWN_, false);
+    else r = trt_panic_find_(c, c, TRT_PANIC_OWN_, false);
     return r ? &r->info : &trt_unknown_failure_;
 }
 
@@ -5207,12 +5249,12 @@ static void trt_fork_async_(trt_cell_ *c, uint32_t count)
 static TRT_COLD_ void trt_errno_keep_(const trt_cell_ *from, const trt_co *co, uint32_t as)
 {
     trt_panic_record_ *r = trt_panic_record_new_("", from->wait.error, "");
-    if (r) trt_panic_link_of_(trt_rt_of_(from), co, r, as);
+    if (r) trt_panic_link_of_(co->cell_, co, r, as);
 }
 
 static TRT_COLD_ uint16_t trt_errno_take_(const trt_co *co, uint32_t as) /* 0: no memory for it */
 {
-    trt_panic_record_ *r = trt_panic_find_(trt_rt_of_(co->cell_), co, as, true);
+    trt_panic_record_ *r = trt_panic_find_(co->cell_, co, as, true);
     uint16_t error = r ? (uint16_t)r->info.line : 0;
     TASKRT_FREE(r);
     return error;
@@ -5538,7 +5580,7 @@ static TRT_COLD_ bool trt_adopt_(trt_cell_ *c, trt_co *co)
     trt_owned_ *node, *next;
     c = trt_slot_cell_(c);
     chunk = trt_chunk_of_(c);
-    trt_latch_(&chunk->strays_latch);
+    trt_latch_(&chunk->rare_latch);
     for (node = chunk->strays; node; node = next) {
         next = node->next;
         if (!trt_lies_in_(co, node)) continue;
@@ -5547,7 +5589,7 @@ static TRT_COLD_ bool trt_adopt_(trt_cell_ *c, trt_co *co)
     }
     /* A fork on its parent's back leaves the word as it was. */
     if (co == trt_root_(c)) TRT_AND_(&c->state, ~(uint64_t)TRT_STRAYS_, relaxed);
-    trt_unlatch_(&chunk->strays_latch);
+    trt_unlatch_(&chunk->rare_latch);
     return co->owned_ != NULL;
 }
 
@@ -5711,6 +5753,13 @@ static inline bool trt_on_stack_(const trt_worker_ *w, const void *p)
     return (uintptr_t)p - here < (uintptr_t)w->stack_base - here;
 }
 
+/* A frame that has a strand has been awaited: trt_none_poll_ says so. */
+static inline uint32_t trt_kind_of_op_(const trt_op *op)
+{
+    bool again = op->kind_ == TRT_KIND_CALL_ && ((const trt_co *)op->args_.obj)->cell_;
+    return TRT_UNLIKELY_(again) ? (uint32_t)TRT_KIND_NONE_ : op->kind_;
+}
+
 static void trt_check_op_(trt_worker_ *w, trt_co *co, const trt_op *op)
 {
     bool copied = trt_kinds_[op->kind_].keep != NULL;
@@ -5761,7 +5810,7 @@ static TRT_NOINLINE_ bool trt_suspend_(trt_worker_ *w, trt_co *co, const trt_op 
     wait->status = TRT_PENDING;
     wait->linked = wait->kept = 0;
     wait->args = op->args_;
-    wait->kind = (uint8_t)(group ? (uint32_t)TRT_KIND_GROUP_ : op->kind_);
+    wait->kind = (uint8_t)(group ? (uint32_t)TRT_KIND_GROUP_ : trt_kind_of_op_(op));
     if (group) {
         wait->args.obj = op->kind_ == TRT_KIND_GROUP_ ? trt_group_new_(w, co, op)
                                                       : trt_deadline_new_(w, co, op);
@@ -5906,7 +5955,8 @@ static TRT_NOINLINE_ bool trt_await_sync_(trt_co *co)
 static TRT_NOINLINE_ bool trt_await_call_(trt_co *co, void *child)
 {
     trt_worker_ *w = trt_here_.worker;
-    if (!trt_may_try_(w, co) || trt_on_stack_(w, child))
+    if (!trt_may_try_(w, co) || trt_on_stack_(w, child) ||
+        TRT_UNLIKELY_(((const trt_co *)child)->cell_ != NULL))
         return trt_await_slowly_(co, TRT_KIND_CALL_, child, NULL, 0);
     w->budget--; /* may be over without having waited */
     return trt_record_(w, co, TRT_KIND_CALL_, child, NULL, 0);
@@ -5954,7 +6004,7 @@ static trt_status_code trt_none_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *
     (void)co;
     (void)args;
     (void)w;
-    return trt_misuse_("trt_await", "this operation was never made");
+    return trt_misuse_("trt_await", "no operation, or a call that was awaited before");
 }
 
 static void trt_no_cancel_(trt_waiter_ *w) { (void)w; }
@@ -6068,7 +6118,7 @@ TRT_DEF_ trt_op trt_within_until(trt_instant instant, trt_op op)
  *
  *   any      the first claim of the strand wins; `winner` is written by the claimer.
  *   all      each completion counts `left` down; the last claims the strand.
- *   try_all  a failure claims at once.
+ *   try_all  a failure claims at once; so does the panic of a coroutine in an all.
  *
  * While the members are being registered, the state is WAIT | COMMIT: claims go ahead, but whoever
  * claims leaves the strand to the registering thread. A member that completes at once during
@@ -6198,6 +6248,11 @@ static void trt_group_free_(trt_group_ *g)
 
 static TRT_COLD_ trt_group_ *trt_group_unmade_(trt_group_ *g)
 {
+    uint32_t i;
+    for (i = 0; i < g->n; i++) { /* its calls may be awaited again */
+        trt_waiter_ *m = &g->member[i];
+        if (m->kind == TRT_KIND_CALL_ && m->args.out) ((trt_co *)m->args.obj)->cell_ = NULL;
+    }
     trt_group_free_(g);
     return NULL;
 }
@@ -6239,7 +6294,7 @@ static bool trt_member_init_(trt_worker_ *w, trt_group_ *g, uint32_t index, cons
     m->mode = TRT_MODE_MEMBER_;
     m->index = (uint8_t)index;
     m->status = TRT_PENDING;
-    m->kind = (uint8_t)op->kind_;
+    m->kind = (uint8_t)trt_kind_of_op_(op);
     m->args = op->args_;
     bound = ((op->kind_ == TRT_KIND_YIELD_ || op->kind_ == TRT_KIND_ADVANCE_) && !g->deadline) ||
             ((g->flags & TRT_GROUP_ALL_) && trt_deadline_(op));
@@ -6363,10 +6418,6 @@ TRT_DEF_ trt_op trt_any_(uint32_t flags, size_t n, const trt_op *ops)
         void *to;
     } list; /* the operations are only read, and copied */
     list.from = ops;
-    if (n > 16) {
-        trt_misuse_("trt_await", "an any or all takes at most 16 operations");
-        return trt_op_(TRT_KIND_NONE_, NULL, NULL, 0);
-    }
     return trt_op_(TRT_KIND_GROUP_, list.to, NULL, (uint64_t)n << 8 | flags);
 }
 
@@ -6403,7 +6454,7 @@ static void trt_member_done_(trt_group_ *g, trt_waiter_ *m, trt_status_code stat
     m->status = (uint8_t)status;
     if (!(g->flags & TRT_GROUP_ALL_)) {
         if (g->winner != (int8_t)m->index && trt_group_claim_(g)) g->winner = (int8_t)m->index;
-    } else if ((g->flags & TRT_GROUP_TRY_) && status != TRT_OK) {
+    } else if (trt_ends_all_(g, m, status)) {
         if (trt_group_claim_(g)) g->winner = (int8_t)m->index;
     } else if (!g->parked) {
         TRT_COUNT_(&g->left, (uint32_t)-1);
@@ -6607,7 +6658,9 @@ static int trt_group_finish_(trt_cell_ *c)
         trt_waiter_ *m = &g->member[i];
         trt_status_code status = (trt_status_code)m->status;
         if (status == TRT_PENDING) status = TRT_CANCELLED;
-        if (m->linked == TRT_LINGERS_ && status != TRT_PANICKED) status = TRT_CANCELLED;
+        /* What trt_bounded_ awaits has consumed, or lost: its own status tells. */
+        if (m->linked == TRT_LINGERS_ && status != TRT_PANICKED && trt_kind_given_(m) == m->kind)
+            status = TRT_CANCELLED;
         statuses |= (uint64_t)status << 4 * i;
         /* A coroutine's panic is the caller's; of any other operation it is a status. */
         if (status == TRT_PANICKED && trt_kind_given_(m) == TRT_KIND_CALL_) panicked = true;
@@ -7756,10 +7809,10 @@ static TRT_COLD_ void trt_set_stray_(trt_set_ *set)
     set->home = c ? TRT_REGISTERED_ : TRT_HOMELESS_;
     if (!c) return;
     chunk = trt_chunk_of_(c);
-    trt_latch_(&chunk->strays_latch);
+    trt_latch_(&chunk->rare_latch);
     trt_own_(&chunk->strays, &set->owned);
     TRT_OR_(&c->state, TRT_STRAYS_, relaxed);
-    trt_unlatch_(&chunk->strays_latch);
+    trt_unlatch_(&chunk->rare_latch);
 }
 
 /* Which frame does the set lie in? The frames of this strand are looked at, and those that it was
@@ -8299,7 +8352,7 @@ TRT_DEF_ trt_op trt_advance(trt_duration duration)
  */
 static void trt_thread_panic_(trt_waiter_ *w, trt_cell_ *c)
 {
-    w->args.obj = trt_panic_find_(trt_rt_of_(c), c, TRT_PANIC_OWN_, true); /* now the thread's */
+    w->args.obj = trt_panic_find_(c, c, TRT_PANIC_OWN_, true); /* now the thread's */
 }
 
 static bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t);
@@ -8766,8 +8819,9 @@ static trt_status_code trt_blocking_poll_(trt_co *co, trt_args_ *args, trt_waite
     trt_runtime *rt = trt_here_.worker->rt;
     (void)co;
     if (!w) return TRT_PENDING;
-    job->rt = rt; /* before the park, which publishes it to whoever cancels */
     w->linked = 0;
+    if (job->rt) return trt_misuse_("trt_blocking", "the job was awaited before");
+    job->rt = rt; /* before the park, which publishes it to whoever cancels */
     trt_latch_(&rt->pool.latch);
     if (!trt_park_(w)) {
         trt_unlatch_(&rt->pool.latch);
@@ -12954,11 +13008,6 @@ static void trt_runtime_release_(trt_runtime *rt)
     TASKRT_FREE(rt->idle_bits);
     trt_inject_free_(rt);
     trt_fds_free_(rt);
-    while (rt->panics) {
-        trt_panic_record_ *r = rt->panics;
-        rt->panics = r->next;
-        TASKRT_FREE(r);
-    }
     trt_memory_free_(rt);
     trt_aligned_free_(rt);
 }
@@ -13402,6 +13451,7 @@ static trt_worker_ *trt_runner_of_(trt_runtime *rt, const trt_cell_ *c)
 static TRT_COLD_ void trt_dump_wait_(const trt_runtime *rt, FILE *to, const trt_waiter_ *w)
 {
     const char *name = trt_kinds_[w->kind].name;
+    if (w->kind == TRT_KIND_ACQUIRE_) name = trt_permits_caller_(w->args.arg) + 4;
     if (w->kind == TRT_KIND_JOIN_ && w->args.obj)
         fprintf(to, "%s of task %llu", name,
                 (unsigned long long)trt_id_of_((trt_cell_ *)w->args.obj, (uint32_t)w->args.arg));
@@ -13443,15 +13493,19 @@ static TRT_COLD_ void trt_dump_frame_(trt_runtime *rt, FILE *to, trt_co *co, int
 {
     trt_owned_ *node;
     uint32_t line = co->pc_ >> 3;
-    uint32_t phase = co->phase_ & 7u;
+    uint32_t phase = co->phase_ & 7u, forks;
     fprintf(to, "%*sat %s (%s:%u)%s\n", indent, "", co->type_->name, co->type_->file,
             line ? line : co->type_->line, phase ? ", in its cleanup" : "");
-    if (co->forked_) fprintf(to, "%*s%u forks queued\n", indent + 2, "", co->forked_);
-    for (node = rt->dump_alone ? (trt_owned_ *)co->owned_ : NULL; node; node = node->next) {
+    if (!rt->dump_alone) return;
+    /* Live ones; then those that are in the deque still. */
+    forks = trt_pending_add_(TRT_LOAD_(&co->pending_, relaxed), co->forked_) & TRT_PENDING_COUNT_;
+    for (node = (trt_owned_ *)co->owned_; node; node = node->next) {
         if (trt_lies_in_(co, node)) continue;
+        forks--;
         fprintf(to, "%*sfork:\n", indent + 2, "");
         if (indent < 64) trt_dump_strand_(rt, to, trt_cell_of_node_(node), indent + 4);
     }
+    if (forks) fprintf(to, "%*s%u forks that have not begun\n", indent + 2, "", forks);
 }
 
 static void trt_dump_strand_(trt_runtime *rt, FILE *to, trt_cell_ *c, int indent)
@@ -13466,6 +13520,11 @@ static void trt_dump_strand_(trt_runtime *rt, FILE *to, trt_cell_ *c, int indent
             fprintf(to, "%*sat %s (%s:%u), running on worker %u\n", indent, "", type->name,
                     type->file, pc >> 3 ? pc >> 3 : type->line, runner->index);
         return;
+    }
+    if ((c->kind == TRT_FORK_KIND_ || c->kind == TRT_BRANCH_) && trt_dump_waits_(rt, c, s)) {
+        fprintf(to, "%*swaits for ", indent, "");
+        trt_dump_wait_(rt, to, &c->wait);
+        fprintf(to, "\n");
     }
     /* The outermost has no parent, but may be linked to another strand's: see trt_overflow_. */
     for (co = c->leaf; co && co->cell_ == c; co = co->parent_) trt_dump_frame_(rt, to, co, indent);

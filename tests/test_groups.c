@@ -921,4 +921,101 @@ TEST(a_join_in_a_group_tells_the_number_of_the_error)
     CHECK_EQ(out, 6);
 }
 
+/* ---- a panic in an all ---- */
+
+struct ends_with_its_panic { int how; trt_instant start; bool *ended; trt_frame(panicking) p; trt_frame(later) l; trt_channel(int) c; int out; };
+trt_async(int, ends_with_its_panic)
+{
+    trt_body {
+        self->start = trt_now();
+        if (self->how == 0)
+            trt_await_all(trt_call(later, &self->l, .after = trt_s(9)), trt_call(panicking, &self->p, .after = trt_ms(2)));
+        if (self->how == 1)
+            trt_await_all(trt_call(panicking, &self->p), trt_call(later, &self->l, .after = trt_s(9)));
+        if (self->how == 2)
+            trt_await_all(trt_sleep(trt_s(9)), trt_within(trt_s(5), trt_call(panicking, &self->p, .after = trt_ms(2))));
+        CHECK(!"it goes on");
+    }
+    trt_cleanup {
+        CHECK_EQ(trt_status(), TRT_PANICKED);
+        CHECK(trt_failure() && strstr(trt_failure()->message, "panicking"));
+        CHECK_EQ(trt_now() - self->start, self->how == 1 ? 0 : trt_ms(2));
+        *self->ended = true;
+    }
+}
+
+struct joins_a_panic_in_an_all { trt_handle(panicking) h; int out; };
+trt_async(int, joins_a_panic_in_an_all)
+{
+    trt_body {
+        self->h = trt_spawn(panicking, .after = trt_ms(1));
+        trt_await_all(trt_join(self->h, &self->out), trt_sleep(trt_ms(5))); /* that is a status */
+        CHECK_EQ(trt_status(), TRT_PANICKED);
+        CHECK_EQ(trt_status_of(1), TRT_OK);
+        trt_return(6);
+    }
+}
+
+TEST(the_panic_of_a_coroutine_in_an_all_ends_the_others_at_once)
+{
+    int out = 0;
+    for (int how = 0; how < 3; how++) {
+        bool ended = false;
+        capture_start();
+        trt_status_code status = trt_run_with(&on_virtual_clock, ends_with_its_panic, NULL, .how = how, .ended = &ended);
+        capture_end();
+        CHECK_EQ(status, TRT_PANICKED);
+        CHECK(ended);
+    }
+    capture_start();
+    trt_status_code status = trt_run_with(&on_virtual_clock, joins_a_panic_in_an_all, &out);
+    capture_end();
+    CHECK_EQ(status, TRT_OK);
+    CHECK_EQ(out, 6);
+}
+
+/* ---- what a branch of a try_all with a deadline has got, when another failed before ---- */
+
+typedef trt_oneshot(int) one_int;
+struct fails_and_sends { one_int *fails, *sent; };
+trt_async(int, fails_and_sends)
+{
+    trt_body {
+        trt_await(trt_sleep(trt_ms(1)));
+        trt_oneshot_close(self->fails);
+        CHECK_EQ(trt_oneshot_send(self->sent, 5), TRT_OK);
+    }
+}
+
+struct gets_behind_a_failure { bool bounded; one_int fails, sent; trt_handle(fails_and_sends) h; int out, none; };
+trt_async(int, gets_behind_a_failure)
+{
+    trt_body {
+        self->h = trt_spawn(fails_and_sends, .fails = &self->fails, .sent = &self->sent);
+        if (self->bounded)
+            trt_await_try_all(trt_within(trt_s(5), trt_oneshot_recv(&self->sent, &self->out)), trt_oneshot_recv(&self->fails, &self->none));
+        else
+            trt_await_try_all(trt_oneshot_recv(&self->sent, &self->out), trt_oneshot_recv(&self->fails, &self->none));
+        CHECK_EQ(trt_chosen(), 1);
+        CHECK_EQ(trt_status(), TRT_CLOSED);
+        CHECK_EQ(trt_status_of(0), self->out ? TRT_OK : TRT_CANCELLED); /* it has consumed, or not */
+        if (!self->out) {
+            trt_await(trt_oneshot_recv(&self->sent, &self->out));
+            CHECK_EQ(trt_status(), TRT_OK);
+        }
+        CHECK_EQ(self->out, 5);
+        trt_await(trt_join(self->h, NULL));
+        trt_return(6);
+    }
+}
+
+TEST(a_branch_that_has_consumed_says_so_though_another_had_failed)
+{
+    for (int bounded = 0; bounded < 2; bounded++) {
+        int out = 0;
+        CHECK_EQ(trt_run_with(&on_virtual_clock, gets_behind_a_failure, &out, .bounded = bounded), TRT_OK);
+        CHECK_EQ(out, 6);
+    }
+}
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

@@ -896,4 +896,41 @@ TEST(every_status_has_a_text)
     CHECK(trt_strerror((trt_status_code)12345) != NULL);
 }
 
+struct waits_as_a_fork { trt_mutex *m; trt_guard g; };
+trt_async(int, waits_as_a_fork)
+{
+    trt_body { trt_await(trt_lock(self->m, &self->g)); }
+    trt_cleanup { trt_unlock(&self->g); }
+}
+struct dumps_forks { trt_mutex m; trt_guard g; char *text; };
+trt_async(int, dumps_forks)
+{
+    trt_body {
+        trt_await(trt_lock(&self->m, &self->g));
+        trt_fork(waits_as_a_fork, NULL, .m = &self->m);
+        trt_fork(waits_as_a_fork, NULL, .m = &self->m);
+        trt_await(trt_within(trt_ms(1), trt_sync())); /* both begin */
+        CHECK_EQ(trt_status(), TRT_TIMED_OUT);
+        trt_fork(waits_as_a_fork, NULL, .m = &self->m);
+        self->text = dump_of(trt_current());
+        CHECK_CONTAINS(self->text, "fork:");
+        CHECK_CONTAINS(self->text, "waits for lock\n");
+        CHECK_CONTAINS(self->text, "1 forks that have not begun");
+        CHECK(!strstr(self->text, "acquire"));
+        free(self->text);
+        trt_unlock(&self->g);
+        trt_await(trt_sync());
+        self->text = dump_of(trt_current());
+        CHECK(!strstr(self->text, "fork"));
+        free(self->text);
+        trt_return(6);
+    }
+}
+TEST(a_dump_tells_what_forks_wait_for_and_how_many_have_not_begun)
+{
+    int out = 0;
+    CHECK_EQ(trt_run_with(&on_virtual_clock, dumps_forks, &out), TRT_OK);
+    CHECK_EQ(out, 6);
+}
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

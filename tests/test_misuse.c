@@ -339,4 +339,85 @@ TEST(one_that_was_joined_or_detached_is_not_reported)
 }
 #endif
 
+/* ---- a call, or a job, is awaited once ---- */
+
+struct counts_cleanups { trt_duration after; int *cleanups; };
+trt_async(int, counts_cleanups)
+{
+    trt_body {
+        if (self->after) trt_await(trt_sleep(self->after));
+        trt_return(4);
+    }
+    trt_cleanup { ++*self->cleanups; }
+}
+
+struct awaits_twice { int how; trt_duration after; trt_op op; int cleanups, i; trt_frame(counts_cleanups) child; };
+trt_async(int, awaits_twice)
+{
+    trt_body {
+        if (self->how == 2) /* with the budget used up */
+            while (self->i < 127) trt_await(trt_call(counts_cleanups, &self->child, .cleanups = &self->i));
+        self->op = trt_call(counts_cleanups, &self->child, .after = self->after, .cleanups = &self->cleanups);
+        if (self->how == 1) {
+            trt_await_all(self->op, self->op);
+            CHECK_EQ(trt_status_of(0), TRT_OK);
+            CHECK_EQ(trt_status_of(1), TRT_MISUSE);
+        } else {
+            trt_await(self->op);
+            CHECK_EQ(trt_status(), TRT_OK);
+            CHECK_EQ(self->child.out, 4);
+            if (self->how == 3) trt_await(trt_within(trt_ms(1), self->op));
+            else trt_await(self->op);
+        }
+        CHECK_EQ(trt_status(), TRT_MISUSE);
+        CHECK_EQ(self->cleanups, 1);
+        trt_await(trt_call(counts_cleanups, &self->child, .cleanups = &self->cleanups)); /* made again */
+        CHECK_EQ(trt_status(), TRT_OK);
+        CHECK_EQ(self->cleanups, 2);
+        trt_return(6);
+    }
+}
+
+struct doubles { int value; };
+trt_blocking_fn(int, doubles) { return 2 * self->value; }
+struct blocks_twice { bool group; trt_op op; trt_job(doubles) job; };
+trt_async(int, blocks_twice)
+{
+    trt_body {
+        self->op = trt_blocking(doubles, &self->job, .value = 3);
+        if (self->group) {
+            trt_await_all(self->op, self->op);
+            CHECK_EQ(trt_status_of(0), TRT_OK);
+        } else {
+            trt_await(self->op);
+            CHECK_EQ(trt_status(), TRT_OK);
+            trt_await(self->op);
+        }
+        CHECK_EQ(trt_status(), TRT_MISUSE);
+        CHECK_EQ(self->job.out, 6);
+        trt_return(6);
+    }
+}
+
+TEST(a_call_or_a_job_that_was_awaited_before_is_misuse)
+{
+    trt_status_code status;
+    const char *text;
+    int out;
+    for (int how = 0; how < 8; how++) {
+        out = 0;
+        text = TEXT_OF(status, awaits_twice, &out, .how = how / 2, .after = how % 2 ? trt_ms(1) : 0);
+        CHECK_EQ(status, TRT_OK);
+        CHECK_EQ(out, 6);
+        CHECK_CONTAINS(text, "a call that was awaited before");
+    }
+    for (int group = 0; group < 2; group++) {
+        out = 0;
+        text = TEXT_OF(status, blocks_twice, &out, .group = group);
+        CHECK_EQ(status, TRT_OK);
+        CHECK_EQ(out, 6);
+        CHECK_CONTAINS(text, "the job was awaited before");
+    }
+}
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

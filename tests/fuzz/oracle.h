@@ -269,7 +269,7 @@ static bool complete(struct frame *f, int i, int status, int value)
         return true;
     if (f->form == OP_ALL || f->form == OP_TRY_ALL) {
         f->left--;
-        if (f->form == OP_TRY_ALL && status != TRT_OK)
+        if ((f->form == OP_TRY_ALL && status != TRT_OK) || (w->op == OP_CALL && status == TRT_PANICKED))
             f->winners = 1u << i;
         else if (f->left > 0)
             return true;

@@ -1006,11 +1006,7 @@ TRT_INLINE_ uint32_t trt_cleanup_pc_(trt_co *co)
  *   cancel    safe: a loser has lost no message, permit or result, at most its place
  *   memory    one block of the runtime's slabs, and a small one for each child coroutine
  */
-#define TRT_AT_MOST_16_(n)                                                                         \
-    ((n) + 0 * sizeof(struct {                                                                     \
-         _Static_assert((n) <= 16, "taskrt.h: an any or all takes at most 16 operations");         \
-         char none;                                                                                \
-     }))
+#define TRT_AT_MOST_16_(n) ((n) + 0 * sizeof(char[(n) <= 16 ? 1 : -1]))
 #define TRT_OPS_(flags, ...)                                                                       \
     trt_any_((flags), TRT_AT_MOST_16_(sizeof((trt_op[]){__VA_ARGS__}) / sizeof(trt_op)),           \
              (trt_op[]){__VA_ARGS__})
@@ -1475,7 +1471,8 @@ TASKRT_API trt_op trt_yield(void) TRT_MUST_USE_;
  *   blocks    the thread
  *
  * trt_stop(h) - op: abort, wait for the end, drop the outcome. It waits also while somebody else
- * joins, and for a detached task. TRT_OK at once on a zeroed or consumed handle: for cleanups.
+ * joins, and for a detached task. TRT_OK at once on a zeroed or consumed handle: for cleanups. (Two
+ * tasks that stop each other in their cleanups wait for ever.)
  * trt_abort(h) - ask the task to end at its next await. A task in its cleanup, or ended, is left
  * alone; a queued blocking job is skipped, a running one may look at trt_cancelled().
  * trt_is_finished(h) - has it ended, cleanup and all? True for a stale or zeroed handle.
@@ -8991,10 +8988,25 @@ static TRT_COLD_ int trt_poller_of_(trt_worker_ *w)
     return poller;
 }
 
-/* Shard latch held: this worker becomes the home of an fd, if it can. 0 or errno. */
+/* A worker that has a poller; without one, `w` may be the first to wait. */
+static TRT_COLD_ trt_worker_ *trt_poller_any_(trt_worker_ *w)
+{
+    trt_runtime *rt = w->rt;
+    size_t i;
+    for (i = 0; i < rt->n_workers && !TRT_LOAD_(&w->poller, acquire); i++) w = rt->workers[i];
+    return TRT_LOAD_(&w->poller, relaxed) ? w : NULL;
+}
+
+/* Shard latch held: this worker becomes the home of an fd, or if it can have no poller, another. 0 or
+ * errno. */
 static TRT_COLD_ int trt_fd_move_(trt_worker_ *w, trt_fd_ *record)
 {
-    if (trt_poller_of_(w) < 0) return record->home ? 0 : errno;
+    if (trt_poller_of_(w) < 0) {
+        int error = errno;
+        if (record->home) return 0;
+        w = trt_poller_any_(w);
+        if (!w) return error;
+    }
     if (record->home) { /* it may have forgotten it, if it was closed */
         /* order: as in trt_poller_arm_ */
         int poller = (int)TRT_LOAD_(&record->home->poller, relaxed) - 1;

@@ -1,5 +1,6 @@
 /* Readiness of file descriptors. */
 #include "harness.h"
+#include <sys/resource.h>
 #include <sys/socket.h>
 #define TASKRT_IMPLEMENTATION
 #include "../taskrt.h"
@@ -732,6 +733,52 @@ trt_async(int, reads_before_deadline)
 TEST(the_virtual_clock_does_not_jump_over_an_fd_that_is_ready)
 {
     CHECK_EQ(trt_run_with(&on_virtual_clock, reads_before_deadline, NULL), TRT_OK);
+}
+
+/* ---- no fd is left for a poller of this worker's own ---- */
+
+struct waits_shortly { int fd; atomic_bool *done; };
+trt_async(int, waits_shortly)
+{
+    trt_body {
+        trt_await(trt_within(trt_ms(1), trt_readable(self->fd)));
+        atomic_store(self->done, true);
+        trt_return((int)trt_status());
+    }
+}
+
+struct waits_without_fds { int first[2], second[2], third[2]; struct rlimit before, now; atomic_bool done; trt_handle(waits_shortly) h; int out; };
+trt_async(int, waits_without_fds)
+{
+    trt_body {
+        CHECK(pipe(self->first) == 0 && pipe(self->second) == 0 && pipe(self->third) == 0);
+        trt_await(trt_within(trt_ms(1), trt_readable(self->first[0]))); /* one worker has a poller */
+        CHECK_EQ(trt_status(), TRT_TIMED_OUT);
+        CHECK_EQ(getrlimit(RLIMIT_NOFILE, &self->before), 0);
+        self->now = self->before;
+        self->now.rlim_cur = (rlim_t)dup(0);
+        close((int)self->now.rlim_cur);
+        CHECK_EQ(setrlimit(RLIMIT_NOFILE, &self->now), 0);
+        self->h = trt_spawn(waits_shortly, .fd = self->second[0], .done = &self->done);
+        while (!atomic_load(&self->done)) {} /* so it waits on the other */
+        trt_await(trt_within(trt_ms(1), trt_readable(self->third[0])));
+        CHECK_EQ(trt_status(), TRT_TIMED_OUT);
+        trt_await(trt_join(self->h, &self->out));
+        CHECK_EQ(self->out, TRT_TIMED_OUT);
+    }
+    trt_cleanup {
+        CHECK_EQ(setrlimit(RLIMIT_NOFILE, &self->before), 0);
+        for (int i = 0; i < 2; i++) {
+            close(self->first[i]);
+            close(self->second[i]);
+            close(self->third[i]);
+        }
+    }
+}
+
+TEST(a_worker_without_an_fd_for_a_poller_uses_anothers)
+{
+    CHECK_EQ(trt_run_with(&on_two_workers, waits_without_fds, NULL), TRT_OK);
 }
 
 int main(int argc, char **argv)

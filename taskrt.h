@@ -169,7 +169,8 @@ int main(void)
      trt_within(d, op)          op, or TRT_TIMED_OUT
 
   A loser is unlinked. A losing child coroutine is aborted and its cleanup finished first; a
-  losing blocking job is skipped if queued, and asked to stop and waited for if it runs.
+  losing blocking job is skipped if queued, and asked to stop and waited for if it runs. A child
+  coroutine that panics ends all of them at once, as its panic is the caller's.
 
   Forks. trt_fork starts children that may point into `self`; trt_sync waits for all since the
   last sync, and gives the first failure in time. Leaving the body with forks unsynced aborts them
@@ -368,8 +369,10 @@ int main(void)
   Each is backed by the test named behind it, in tests/test_<file>.c, and by the rungs at the end
   of the list.
 
-   1. An operation does nothing until awaited, and may be awaited again.
+   1. An operation does nothing until awaited, and may be awaited again; a call or a job once, and
+      then it is TRT_MISUSE.
       coroutines: an_operation_does_nothing_until_awaited_and_may_be_awaited_again
+      misuse: a_call_or_a_job_that_was_awaited_before_is_misuse
    2. An await that is complete does not suspend, within the budget.
       coroutines: an_await_that_is_complete_does_not_suspend_within_the_budget
    3. A task runs whether or not anybody joins it.

@@ -1002,8 +1002,8 @@ TRT_INLINE_ uint32_t trt_cleanup_pc_(trt_co *co)
  *
  * The status is TRT_OK or that of the first in order that is not, trt_chosen() its index (else -1),
  * trt_status_of(i) each one's. `try`: the first in time that is not TRT_OK ends the others as
- * losers (their status: TRT_CANCELLED), and is the one told. The panic of a child coroutine, which is
- * the caller's, does so in both.
+ * losers (their status: TRT_CANCELLED), and is the one told. The panic of a child coroutine, which
+ * is the caller's, does so in both.
  *
  *   returns   by trt_status(); also TRT_NO_MEMORY, nothing started and trt_chosen() -1
  *   cancel    safe: a loser has lost no message, permit or result, at most its place
@@ -2329,8 +2329,8 @@ static trt_instant trt_clock_(void)
 }
 #endif
 
-/* Memory that is much and will be used: huge pages, where the system gives them to who asks. What it
- * answers changes nothing. */
+/* Memory that is much and will be used: huge pages, where the system gives them to who asks. What
+ * it answers changes nothing. */
 static void trt_os_huge_(void *p, size_t size)
 {
 #if defined __linux__
@@ -4771,8 +4771,8 @@ static void trt_wheel_run_(trt_worker_ *by, trt_wheel_ *wheel, trt_instant now)
  *
  * A panic jumps to the worker's loop, which sends the strand that was running through its cleanups.
  * What it said is kept in a list of the chunk in which the strand's cell lies, under the strand;
- * joining moves it to the joiner. What has to wait until a frame asks, or ends, while its strand sees
- * others, is kept under the frame: also the number of a TRT_ERRNO. Both are rare, so tasks pay
+ * joining moves it to the joiner. What has to wait until a frame asks, or ends, while its strand
+ * sees others, is kept under the frame: also the number of a TRT_ERRNO. Both are rare, so tasks pay
  * nothing; but a server's clients may all fail at once, so there is no one list for all.
  */
 static const trt_failure_info trt_unknown_failure_ = {"panic (no memory for its message)", "", 0,
@@ -9000,8 +9000,8 @@ static TRT_COLD_ trt_worker_ *trt_poller_any_(trt_worker_ *w)
     return TRT_LOAD_(&w->poller, relaxed) ? w : NULL;
 }
 
-/* Shard latch held: this worker becomes the home of an fd, or if it can have no poller, another. 0 or
- * errno. */
+/* Shard latch held: this worker becomes the home of an fd, or if it can have no poller, another. 0
+ * or errno. */
 static TRT_COLD_ int trt_fd_move_(trt_worker_ *w, trt_fd_ *record)
 {
     if (trt_poller_of_(w) < 0) {

@@ -8512,7 +8512,7 @@ static trt_summons_ trt_pool_call_(trt_pool_ *pool, bool may_start)
 #define TRT_OWN_BEGINS_ (((uint64_t)1 << 32) + 1) /* one more change, and one more */
 #define TRT_OWN_ENDS_ (((uint64_t)1 << 32) - 1)   /* one more change, and one less */
 
-static bool trt_pool_thread_start_(trt_runtime *rt)
+static TRT_COLD_ bool trt_pool_thread_start_(trt_runtime *rt)
 {
     trt_pool_thread_ *t = (trt_pool_thread_ *)TASKRT_MALLOC(sizeof *t);
     if (t) {
@@ -8577,7 +8577,7 @@ static void trt_pool_ran_(trt_runtime *rt)
 /* A start has failed. The threads there are go on; if there is none, and none on its way, every
  * queued job ends with TRT_NO_MEMORY. True: so does `mine`, a spawned job, and the caller ends it.
  * */
-static bool trt_pool_start_failed_(trt_runtime *rt, const trt_job_ *mine)
+static TRT_COLD_ bool trt_pool_start_failed_(trt_runtime *rt, const trt_job_ *mine)
 {
     trt_pool_ *pool = &rt->pool;
     trt_wakes_ wakes = TRT_NO_WAKES_;
@@ -8675,6 +8675,7 @@ static void trt_job_call_(trt_job_ *job)
     trt_here_.job = job;
     trt_here_.job_trap = &trap;
     trt_here_.job_panic = NULL;
+    trt_here_.failed = false; /* what the thread's last job has seen is not this one's */
     job->status = TRT_PANICKED;
     if (setjmp(trap) == 0) {
         job->type->job(job);
@@ -11238,7 +11239,7 @@ static bool trt_permits_evict_(trt_permits_ *p)
     return any;
 }
 
-TRT_DEF_ void trt_semaphore_close(trt_semaphore *semaphore)
+TRT_DEF_ TRT_COLD_ void trt_semaphore_close(trt_semaphore *semaphore)
 {
     trt_permits_ *p = &semaphore->base_;
     uint64_t word;
@@ -11581,7 +11582,7 @@ TRT_DEF_ trt_op trt_once_enter(trt_once *once, bool *first)
     return trt_op_(TRT_KIND_ONCE_, once, first, 0);
 }
 
-TRT_DEF_ void trt_once_done(trt_once *once)
+TRT_DEF_ TRT_COLD_ void trt_once_done(trt_once *once)
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
     trt_waiter_ *w;
@@ -11599,7 +11600,7 @@ TRT_DEF_ void trt_once_done(trt_once *once)
 }
 
 /* The next waiter becomes the first; without one the next to enter does. */
-TRT_DEF_ void trt_once_failed(trt_once *once)
+TRT_DEF_ TRT_COLD_ void trt_once_failed(trt_once *once)
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
     trt_latch_(&once->lock_);

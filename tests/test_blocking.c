@@ -455,4 +455,34 @@ TEST(a_job_submitted_while_the_last_thread_leaves_is_run)
     CHECK_EQ(trt_runtime_free(rt), TRT_OK);
 }
 
+/* ---- what one job has seen is not the next one's ---- */
+
+struct sees_a_failure { bool runs; };
+trt_blocking_fn(bool, sees_a_failure)
+{
+    if (self->runs)
+        CHECK_EQ(trt_run_with(&on_one_worker, panicking, NULL), TRT_PANICKED);
+    return trt_failure() != NULL;
+}
+struct two_jobs { trt_job(sees_a_failure) job; };
+trt_async(int, two_jobs)
+{
+    trt_body {
+        trt_await_ok(trt_blocking(sees_a_failure, &self->job, .runs = true));
+        CHECK(self->job.out);
+        trt_await_ok(trt_blocking(sees_a_failure, &self->job));
+        CHECK(!self->job.out);
+        trt_return(6);
+    }
+}
+TEST(a_job_does_not_see_the_failure_of_the_last_one_on_its_thread)
+{
+    int out = 0;
+    capture_start();
+    trt_status_code status = trt_run_with((&(trt_config){.workers = 1, .max_blocking_threads = 1}), two_jobs, &out);
+    capture_end();
+    CHECK_EQ(status, TRT_OK);
+    CHECK_EQ(out, 6);
+}
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

@@ -4067,7 +4067,7 @@ static bool trt_ring_empty_(trt_worker_ *w)
 }
 
 /* Deque. Indices are signed in the papers; here they start at 1, so that bottom - 1 never wraps. */
-static bool trt_deque_grow_(trt_deque_ *d, uint64_t top, uint64_t bottom)
+static TRT_COLD_ bool trt_deque_grow_(trt_deque_ *d, uint64_t top, uint64_t bottom)
 {
     trt_array_ *old = TRT_LOAD_(&d->array, relaxed), *array;
     uint64_t n = old ? (old->mask + 1) * 2 : TRT_DEQUE_, i;
@@ -5370,7 +5370,7 @@ TRT_DEF_ trt_co *trt_fork_make_(trt_co *parent, const trt_type_ *type, void *out
     return trt_fork_init_(c, parent, type, out);
 }
 
-static TRT_NOINLINE_ void trt_fork_push_slow_(trt_worker_ *w, trt_cell_ *c)
+static TRT_COLD_ void trt_fork_push_slow_(trt_worker_ *w, trt_cell_ *c)
 {
     if (trt_deque_push_(w, c)) {
         if (!w->solo) trt_notify_(w->rt);
@@ -8077,7 +8077,7 @@ static bool trt_job_claim_(trt_cell_ *c, uint32_t generation, uint64_t and_set)
 
 /* Latch held: members stay in the list until they have ended, which takes the latch. Queued jobs
  * are skipped instead, which ends them at once: the caller does, without the latch. */
-static trt_waiter_ *trt_abort_live_(trt_set_ *set)
+static TRT_COLD_ trt_waiter_ *trt_abort_live_(trt_set_ *set)
 {
     trt_waiter_ *skipped = NULL;
     trt_owned_ *node;
@@ -8094,7 +8094,7 @@ static trt_waiter_ *trt_abort_live_(trt_set_ *set)
     return skipped;
 }
 
-static void trt_skip_jobs_(trt_waiter_ *skipped)
+static TRT_COLD_ void trt_skip_jobs_(trt_waiter_ *skipped)
 {
     trt_waiter_ *next;
     for (; skipped; skipped = next) {
@@ -8162,7 +8162,7 @@ TRT_DEF_ TRT_COLD_ void trt_detach_all_(trt_set_ *set)
 }
 
 /* Latch held: outcomes are ignored. */
-static void trt_set_drop_ended_(trt_set_ *set)
+static TRT_COLD_ void trt_set_drop_ended_(trt_set_ *set)
 {
     trt_waiter_ *w;
     while ((w = set->ready.head) != NULL) {
@@ -8653,7 +8653,7 @@ static bool trt_pool_submit_(trt_runtime *rt, trt_job_ *job, bool set)
 
 /* FRESH is cleared by the caller, who alone may end the job now. If that is a thread from outside,
  * who joins the job may free the runtime before it has left: so it is a visitor. */
-static void trt_job_skip_(trt_cell_ *c)
+static TRT_COLD_ void trt_job_skip_(trt_cell_ *c)
 {
     trt_runtime *rt = trt_rt_of_(c);
     trt_pool_ *pool = &rt->pool;
@@ -8748,7 +8748,8 @@ static void trt_pool_linger_(trt_runtime *rt, trt_pool_thread_ *t)
     pool->coming = false;
 }
 
-static void trt_pool_leave_(trt_runtime *rt, trt_pool_thread_ *t) /* latch held; released */
+/* Latch held on entry, not on return. */
+static TRT_COLD_ void trt_pool_leave_(trt_runtime *rt, trt_pool_thread_ *t)
 {
     trt_pool_ *pool = &rt->pool;
     bool join = pool->has_exited;
@@ -12568,7 +12569,7 @@ TRT_DEF_ trt_status_code trt_recv_thread_(trt_channel_ *channel, void *out)
     return trt_thread_wait_(TRT_KIND_RECV_, channel, out, 0);
 }
 
-TRT_DEF_ void trt_channel_close_(trt_channel_ *channel)
+TRT_DEF_ TRT_COLD_ void trt_channel_close_(trt_channel_ *channel)
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
     trt_waiter_ *sender;
@@ -12719,7 +12720,7 @@ TRT_DEF_ trt_op trt_broadcast_recv_(trt_subscriber_ *subscriber, void *out)
     return trt_op_(TRT_KIND_BROADCAST_, subscriber, out, 0);
 }
 
-TRT_DEF_ void trt_broadcast_close_(trt_broadcast_ *broadcast)
+TRT_DEF_ TRT_COLD_ void trt_broadcast_close_(trt_broadcast_ *broadcast)
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
     if (!broadcast->size) return;
@@ -12827,7 +12828,7 @@ TRT_DEF_ trt_op trt_watch_changed_(trt_follower_ *follower, void *out)
     return trt_op_(TRT_KIND_WATCH_, follower, out, 0);
 }
 
-TRT_DEF_ void trt_watch_close_(trt_watch_ *watch)
+TRT_DEF_ TRT_COLD_ void trt_watch_close_(trt_watch_ *watch)
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
     if (!watch->size) return;
@@ -13125,7 +13126,7 @@ static bool trt_abort_visit_(trt_cell_ *c, uint64_t state, void *context)
 }
 
 /* Threads, and tasks of other runtimes, that join what will never end now. */
-static bool trt_give_up_visit_(trt_cell_ *c, uint64_t state, void *context)
+static TRT_COLD_ bool trt_give_up_visit_(trt_cell_ *c, uint64_t state, void *context)
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
     trt_waiter_ *w;
@@ -13293,7 +13294,7 @@ static bool trt_unwait_visit_(trt_cell_ *c, uint64_t state, void *context)
     return true;
 }
 
-static bool trt_unlink_visit_(trt_cell_ *c, uint64_t state, void *context)
+static TRT_COLD_ bool trt_unlink_visit_(trt_cell_ *c, uint64_t state, void *context)
 {
     (void)context;
     if (!(state & TRT_RUN_STATE_) || (state & (TRT_JOB_STATE_ | TRT_DONE_))) return true;

@@ -236,6 +236,9 @@ int main(void)
   in use, and not passed initialised as an argument: initialise it in the body, pass its address.
   Permits and guards are values: to hand one on, copy it and zero the source.
 
+  A join set in `self` ends with its coroutine: members that are left after the cleanup are aborted
+  and waited for. Anywhere else it is nobody's, and is emptied before its memory goes.
+
   Nobody counts the users of an object. It lives in a coroutine that ends its children first
   (forks, a set shut down in the cleanup), in static memory, or in a trt_arc.
 
@@ -403,6 +406,7 @@ int main(void)
       sets: join_next_gives_members_in_completion_order_and_then_empty
   15. A set left over in self is shut down after the cleanup.
       sets: a_set_left_over_in_self_is_shut_down_after_the_cleanup
+      sets: a_set_that_others_have_filled_goes_with_its_frame
   16. Semaphore and locks are first come, first served; who leaves passes on
       what it held back.
       sync: acquire_is_first_come_first_served, an_aborted_acquire_passes_on_what_it_held_back
@@ -766,7 +770,7 @@ typedef struct trt_set_ {
     struct trt_waiter_ *waiter;
     size_t len;
     uint32_t unmade[3]; /* members that could not be made: no memory, cancelled, misuse */
-    uint32_t home;      /* what is known of the frame that holds it */
+    trt_a32_ home;      /* where it lies, and in which list, as far as is known */
     trt_a32_ lock, leaving;
 } trt_set_;
 
@@ -1533,8 +1537,8 @@ TASKRT_API const trt_failure_info *trt_failure(void);
  *
  *   returns   as trt_join; TRT_EMPTY if no member is left; TRT_MISUSE while somebody else waits. A
  *             member that could not be made comes back with its reason, and id 0
- *   owns      the set stays put; one that lies in `self` and still has members after the cleanup is
- *             shut down
+ *   owns      the set stays put until it is empty; one that lies in `self` and still has members
+ *             after the cleanup is shut down, wherever the frame lies, whoever has filled it
  *   threads   one task at a time awaits it
  *   cancel    safe: the member stays in the set
  *   memory    no allocation
@@ -2767,9 +2771,10 @@ TRT_DEF_ const char *trt_strerror(trt_status_code status)
  *     LIVE     the slot holds a task or blocking job that somebody could look for
  *     JOB      a blocking job: FRESH while it is queued
  *     NAMED    the tail holds a name
- *     STRAYS   others have filled sets in this slot: the end of a frame looks, see >>impl-sets. (Of
- *              a branch always: its frames lie in the slot of another strand.)
+ *     STRAYS   others have filled sets in this slot: the end of a frame looks, see >>impl-sets
  *     ASIDE    others wait for the end besides, see >>impl-join
+ *     ABROAD   a frame of this strand lies outside its slot (of a branch each does): the end looks
+ *              there
  *
  * What makes claims safe: a waiter is linked in its object under the object's latch, in the same
  * critical section that sets WAIT; it is claimed under that latch; and a strand that was claimed by
@@ -2792,8 +2797,9 @@ enum {
     TRT_FRESH_ = 1, TRT_RUN_STATE_ = 2, TRT_WAIT_STATE_ = 4, TRT_DONE_ = 8, TRT_ABORT_ = 16,
     TRT_WAITER_ = 32, TRT_JOINED_ = 64, TRT_DETACHED_ = 128, TRT_SET_ = 256, TRT_SHIELD_ = 512,
     TRT_COMMIT_ = 1024, TRT_LIVE_ = 2048, TRT_JOB_STATE_ = 4096, TRT_NAMED_STATE_ = 8192,
-    TRT_STRAYS_ = 16384, TRT_ASIDE_ = 32768,
-    TRT_WAITING_STATE_ = TRT_WAIT_STATE_ | TRT_SHIELD_ | TRT_COMMIT_ /* what a claim ends */
+    TRT_STRAYS_ = 16384, TRT_ASIDE_ = 32768, TRT_ABROAD_ = 65536,
+    TRT_WAITING_STATE_ = TRT_WAIT_STATE_ | TRT_SHIELD_ | TRT_COMMIT_, /* what a claim ends */
+    TRT_LOOKS_ = TRT_STRAYS_ | TRT_ABROAD_ /* the end of a frame asks for strays */
 };
 #define TRT_GENERATION_(state) ((uint32_t)((state) >> 32))
 #define TRT_REFUSED_ TRT_STATUS_COUNT_ /* of a poll: aborted, or another branch has won */
@@ -3078,6 +3084,7 @@ struct trt_runtime {
     /* memory */
     _Alignas(TASKRT_CACHELINE) trt_a32_ memory_latch;
     trt_region_ *regions;
+    trt_owned_ homeless; /* before the first of a list, see >>impl-sets */
     trt_runtime *next; /* under trt_runtimes_latch_ */
     size_t region_chunks, memory;
     char *fresh, *fresh_end;
@@ -3621,6 +3628,41 @@ static void trt_memory_init_(trt_runtime *rt)
     trt_unlatch_(&trt_runtimes_latch_);
 }
 
+static void trt_own_(trt_owned_ **list, trt_owned_ *node)
+{
+    node->prev = NULL;
+    node->next = *list;
+    if (*list) (*list)->prev = node;
+    *list = node;
+}
+
+static void trt_disown_(trt_owned_ **list, trt_owned_ *node)
+{
+    if (node->prev) node->prev->next = node->next;
+    else *list = node->next;
+    if (node->next) node->next->prev = node->prev;
+    node->next = node->prev = NULL;
+}
+
+/* Of a set's `home`: its state, and the distance from the cell of its slot (0: it lies in none). */
+enum { TRT_HOME_UNKNOWN_, TRT_ALONE_, TRT_REGISTERED_, TRT_STRAY_, TRT_HOME_STATE_ = 3 };
+
+/* Sets that others than their frame have filled, see >>impl-sets. Where they lie in no slot, the
+ * latch of the runtimes guards their list, of whichever runtime. */
+static trt_a32_ trt_strays_;        /* how many are in a list, of a chunk or of a runtime */
+static trt_a32_ trt_frames_abroad_; /* has there ever been a frame that may lie in no slot? */
+
+/* That latch held: what is left of their members goes with the runtime. */
+static TRT_COLD_ void trt_homeless_forget_(trt_runtime *rt)
+{
+    trt_owned_ *node;
+    while ((node = rt->homeless.next) != NULL) {
+        TRT_STORE_(&TRT_CONTAINER_(trt_set_, owned, node)->home, TRT_ALONE_, relaxed);
+        trt_disown_(NULL, node);
+        TRT_SUB_(&trt_strays_, 1u, relaxed);
+    }
+}
+
 static void trt_memory_free_(trt_runtime *rt)
 {
     trt_region_ *region = rt->regions;
@@ -3629,6 +3671,7 @@ static void trt_memory_free_(trt_runtime *rt)
     trt_latch_(&trt_runtimes_latch_);
     while (*at != rt) at = &(*at)->next;
     *at = rt->next;
+    trt_homeless_forget_(rt);
     trt_unlatch_(&trt_runtimes_latch_);
     for (chunk = TRT_LOAD_(&rt->chunks, relaxed); chunk; chunk = chunk->next) {
         while (chunk->panics) {
@@ -4278,22 +4321,6 @@ static void trt_list_remove_(trt_list_ *list, trt_waiter_ *w)
     if (w->next) w->next->prev = w->prev;
     else list->tail = w->prev;
     w->linked = 0;
-}
-
-static void trt_own_(trt_owned_ **list, trt_owned_ *node)
-{
-    node->prev = NULL;
-    node->next = *list;
-    if (*list) (*list)->prev = node;
-    *list = node;
-}
-
-static void trt_disown_(trt_owned_ **list, trt_owned_ *node)
-{
-    if (node->prev) node->prev->next = node->next;
-    else *list = node->next;
-    if (node->next) node->next->prev = node->prev;
-    node->next = node->prev = NULL;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -5560,36 +5587,72 @@ static inline int trt_cleanup_begin_(trt_cell_ *c, trt_co *co)
     return TRT_STEP_POLL_;
 }
 
-/* The cell of the slot in which the frames of this strand lie. */
-static trt_cell_ *trt_slot_cell_(trt_cell_ *c)
+/* The strand that waits behind an inline child. */
+static trt_cell_ *trt_behind_(trt_cell_ *c)
 {
-    while (c->kind == TRT_BRANCH_) c = trt_group_of_((trt_waiter_ *)c->up)->cell;
+    if (c->kind == TRT_FORK_KIND_) return ((trt_co *)c->up)->cell_;
+    if (c->kind == TRT_BRANCH_) return trt_group_of_((trt_waiter_ *)c->up)->cell;
+    return (trt_cell_ *)c->up;
+}
+
+/* The cell of the slot in which this frame lies: of its strand, of one that waits for it, or
+ * somebody else's. NULL: it lies in none. */
+static TRT_COLD_ trt_cell_ *trt_slot_around_(trt_cell_ *c, const trt_co *co)
+{
+    while ((uintptr_t)co - (uintptr_t)c >= trt_chunk_of_(c)->stride) {
+        if (c->kind == TRT_TASK_) return trt_cell_around_(co);
+        c = trt_behind_(c);
+    }
     return c;
 }
 
-static TRT_NOINLINE_ bool trt_any_strays_(trt_cell_ *c)
+/* Their latch held: strays that lie in this frame become its own. */
+static TRT_COLD_ void trt_adopt_from_(trt_owned_ **strays, trt_co *co)
 {
-    return (TRT_LOAD_(&trt_slot_cell_(c)->state, relaxed) & TRT_STRAYS_) != 0;
+    trt_owned_ *node, *next;
+    for (node = *strays; node; node = next) {
+        next = node->next;
+        if (!trt_lies_in_(co, node)) continue;
+        trt_disown_(strays, node);
+        trt_own_((trt_owned_ **)(void *)&co->owned_, node);
+        TRT_STORE_(&TRT_CONTAINER_(trt_set_, owned, node)->home, TRT_REGISTERED_, relaxed);
+        TRT_SUB_(&trt_strays_, 1u, relaxed);
+    }
+}
+
+/* It lies in no slot. */
+static TRT_COLD_ void trt_adopt_homeless_(trt_co *co)
+{
+    trt_runtime *rt;
+    trt_latch_(&trt_runtimes_latch_);
+    for (rt = trt_runtimes_; rt; rt = rt->next) trt_adopt_from_(&rt->homeless.next, co);
+    trt_unlatch_(&trt_runtimes_latch_);
+}
+
+/* It lies in this slot. */
+static TRT_COLD_ void trt_adopt_in_(trt_cell_ *c, trt_co *co)
+{
+    trt_chunk_ *chunk = trt_chunk_of_(c);
+    trt_latch_(&chunk->rare_latch);
+    trt_adopt_from_(&chunk->strays, co);
+    /* A fork on its parent's back leaves the word as it was. */
+    if (co == trt_root_(c)) TRT_AND_(&c->state, ~(uint64_t)TRT_LOOKS_, relaxed);
+    trt_unlatch_(&chunk->rare_latch);
 }
 
 /* The frame ends, and has no forks: strays in it become its own, see >>impl-sets. False: there are
  * none. */
-static TRT_COLD_ bool trt_adopt_(trt_cell_ *c, trt_co *co)
+static TRT_NOINLINE_ bool trt_adopt_(trt_cell_ *c, trt_co *co)
 {
-    trt_chunk_ *chunk;
-    trt_owned_ *node, *next;
-    c = trt_slot_cell_(c);
-    chunk = trt_chunk_of_(c);
-    trt_latch_(&chunk->rare_latch);
-    for (node = chunk->strays; node; node = next) {
-        next = node->next;
-        if (!trt_lies_in_(co, node)) continue;
-        trt_disown_(&chunk->strays, node);
-        trt_own_((trt_owned_ **)(void *)&co->owned_, node);
-    }
-    /* A fork on its parent's back leaves the word as it was. */
-    if (co == trt_root_(c)) TRT_AND_(&c->state, ~(uint64_t)TRT_STRAYS_, relaxed);
-    trt_unlatch_(&chunk->rare_latch);
+    bool root = co == trt_root_(c);
+    /* Nothing to be found: there is none at all, or no room for one in it. (Else each end would go
+     * through those of the chunk: of 150 tasks with a stray each, a call of a small frame took 277
+     * ns instead of 17.) */
+    if (!root && (!TRT_LOAD_(&trt_strays_, relaxed) || co->type_->self_size < sizeof(trt_set_)))
+        return false;
+    if (!root) c = trt_slot_around_(c, co);
+    if (!c) trt_adopt_homeless_(co);
+    else if (root || (TRT_LOAD_(&c->state, relaxed) & TRT_STRAYS_)) trt_adopt_in_(c, co);
     return co->owned_ != NULL;
 }
 
@@ -5597,8 +5660,8 @@ static TRT_COLD_ bool trt_adopt_(trt_cell_ *c, trt_co *co)
 static inline bool trt_owns_nothing_(trt_cell_ *c, trt_co *co)
 {
     return TRT_LIKELY_(!co->forked_ && !TRT_LOAD_(&co->pending_, acquire) && !co->owned_) &&
-           (TRT_LIKELY_(!(TRT_LOAD_(&c->state, relaxed) & TRT_STRAYS_)) ||
-            TRT_LIKELY_(!trt_any_strays_(c)) || !trt_adopt_(c, co));
+           (TRT_LIKELY_(!(TRT_LOAD_(&c->state, relaxed) & TRT_LOOKS_)) ||
+            TRT_LIKELY_(!trt_adopt_(c, co)));
 }
 
 static inline int trt_poll_once_(trt_cell_ *c, trt_co *co, const trt_type_ *type)
@@ -5739,7 +5802,8 @@ static int trt_frame_ended_(trt_cell_ *c)
         trt_forks_forget_(co);
         co->phase_++;
     }
-    if (!co->owned_ && !(trt_any_strays_(c) && trt_adopt_(c, co))) return trt_cleanup_over_(c);
+    if (!co->owned_ && !((TRT_LOAD_(&c->state, relaxed) & TRT_LOOKS_) && trt_adopt_(c, co)))
+        return trt_cleanup_over_(c);
     sets = (trt_owned_ *)co->owned_;
     return trt_await_inside_(c, TRT_KIND_SET_SHUTDOWN_, TRT_CONTAINER_(trt_set_, owned, sets));
 }
@@ -5952,12 +6016,31 @@ static TRT_NOINLINE_ bool trt_await_sync_(trt_co *co)
     return trt_record_kind_(w, co, TRT_KIND_SYNC_);
 }
 
+static const trt_type_ trt_bounded_type_;
+
+/* A frame that does not lie in its caller's asks for strays when it ends, wherever it lies. (What
+ * trt_bounded_ calls, its group has looked at.) */
+static TRT_COLD_ void trt_call_abroad_(trt_co *co)
+{
+    if (co->type_ == &trt_bounded_type_) return;
+    TRT_OR_(&co->cell_->state, TRT_ABROAD_, relaxed);
+    if (!TRT_LOAD_(&trt_frames_abroad_, relaxed)) TRT_STORE_(&trt_frames_abroad_, 1u, relaxed);
+}
+
+/* What is unusual about a call: its frame, or the moment. */
+static TRT_COLD_ bool trt_await_call_slowly_(trt_co *co, void *child)
+{
+    if (!trt_lies_in_(co, child)) trt_call_abroad_(co);
+    return trt_await_slowly_(co, TRT_KIND_CALL_, child, NULL, 0);
+}
+
 static TRT_NOINLINE_ bool trt_await_call_(trt_co *co, void *child)
 {
     trt_worker_ *w = trt_here_.worker;
-    if (!trt_may_try_(w, co) || trt_on_stack_(w, child) ||
+    /* In the caller's frame, it is neither on the stack nor abroad. */
+    if (!trt_may_try_(w, co) || !trt_lies_in_(co, child) ||
         TRT_UNLIKELY_(((const trt_co *)child)->cell_ != NULL))
-        return trt_await_slowly_(co, TRT_KIND_CALL_, child, NULL, 0);
+        return trt_await_call_slowly_(co, child);
     w->budget--; /* may be over without having waited */
     return trt_record_(w, co, TRT_KIND_CALL_, child, NULL, 0);
 }
@@ -6209,7 +6292,7 @@ static trt_cell_ *trt_branch_new_(trt_worker_ *w, trt_waiter_ *member, trt_co *c
      * order: mostly the same thread has freed it, and in C11 the release of that store goes on */
     TRT_STORE_(&c->state,
                (TRT_LOAD_(&c->state, relaxed) & ~(uint64_t)0xFFFFFFFF) | TRT_RUN_STATE_ |
-                   TRT_STRAYS_,
+                   TRT_ABROAD_,
                release);
     c->kind = TRT_BRANCH_;
     c->flags = 0;
@@ -6296,6 +6379,8 @@ static bool trt_member_init_(trt_worker_ *w, trt_group_ *g, uint32_t index, cons
     m->status = TRT_PENDING;
     m->kind = (uint8_t)trt_kind_of_op_(op);
     m->args = op->args_;
+    if (op->kind_ == TRT_KIND_CALL_ && !trt_lies_in_(g->cell->leaf, op->args_.obj))
+        trt_call_abroad_(g->cell->leaf);
     bound = ((op->kind_ == TRT_KIND_YIELD_ || op->kind_ == TRT_KIND_ADVANCE_) && !g->deadline) ||
             ((g->flags & TRT_GROUP_ALL_) && trt_deadline_(op));
     if (bound && !trt_member_bound_(w, m, op, (g->flags & TRT_GROUP_ALL_) != 0)) return false;
@@ -6689,14 +6774,6 @@ static int trt_group_finish_(trt_cell_ *c)
  * group are all run by this one loop, with no C frame of ours in between. So depth costs no stack,
  * and a panic has one place to land.
  */
-/* The strand that waits behind an inline child. */
-static trt_cell_ *trt_behind_(trt_cell_ *c)
-{
-    if (c->kind == TRT_FORK_KIND_) return ((trt_co *)c->up)->cell_;
-    if (c->kind == TRT_BRANCH_) return trt_group_of_((trt_waiter_ *)c->up)->cell;
-    return (trt_cell_ *)c->up;
-}
-
 /* An inline child must be on its own before anything can let it run elsewhere. */
 static void trt_go_async_(trt_cell_ *c)
 {
@@ -7769,27 +7846,41 @@ TRT_DEF_ trt_op trt_stop_(trt_ref_ ref)
  * handed over.
  *
  * A set that lies in a frame is shut down when that ends, so whoever adds the first member makes it
- * known there, once, under the set's latch. Its home is
+ * known, under the set's latch. Its home is
  *
  *     UNKNOWN     it is new, or the frame that held it is over
- *     REGISTERED  it is in a list. Who runs in the strand of the frame, or in a fork or a branch of
- *                 it, sees the frame, and links the set there (`owned_`). Another task, or a job,
- *                 cannot look at frames of a strand that may be running. It finds the slot, of
- *                 whichever runtime, by the address, and the set becomes a stray: it is linked in
- *                 the slot's chunk, and the cell gets STRAYS. A frame that ends in a slot with
- *                 STRAYS makes those its own that lie in it; inner frames end first, so each stray
- *                 comes to the innermost that holds it (trt_adopt_)
- *     HOMELESS    it lies in no slot, or not in a coroutine's: nobody shuts it down. The next
- *                 spawner looks at its own frames again, for one that does not lie in its caller's
+ *     REGISTERED  its frame knows it, until it ends. Who runs in the strand of the frame, or in a
+ *                 fork or a branch of it, sees the frame, and links the set there (`owned_`)
+ *     STRAY       it has members, and others have filled it: another task, or a job, cannot look at
+ *                 frames of a strand that may be running. It finds the slot, of whichever runtime,
+ *                 by the address: the set is linked in the slot's chunk, and the cell gets STRAYS.
+ *                 If it lies in no slot, there may be a frame around it all the same, in static
+ *                 memory or in the heap: it is linked in the runtime of its first member, unless no
+ *                 frame has ever been called that does not lie in its caller's
+ *     ALONE       where it lies is known, and it is in no list: it is empty, and may be freed; or
+ *                 no frame can hold it. The next spawner looks at its own frames again
  *
- * Races: a frame ends x others fill a set in it. Who does so without being waited for has a pointer
+ * A frame that ends makes those strays its own that lie in it (trt_adopt_). It asks if its strand
+ * has STRAYS, or ABROAD: one of its frames did not lie in its caller's when it was called. Such a
+ * frame looks at the chunk of the slot that it lies in, whosever that is, or, if in none, at what
+ * the runtimes have. Inner frames end first, so each stray comes to the innermost that holds it.
+ *
+ * Races. A frame ends x others fill a set in it: who does so without being waited for has a pointer
  * that dangles. Those that the frame waits for are its forks, jobs and branches, gone before it
  * looks for strays, and members of its sets: so it looks again behind each set that it has shut
- * down. What has told it of their ends orders their STRAYS before its look, which needs no latch;
- * the list has one, of the chunk, as other frames of the chunk look, too.
+ * down. What has told it of their ends orders their STRAYS, and the count of strays, before its
+ * look, which needs no latch; the lists have one, of the chunk or of all runtimes, as other frames
+ * look, too.
+ *   The last member goes x a frame adopts: `home` changes from STRAY under the latch of the list
+ * only. Whoever comes first unlinks the set; the other finds it ALONE, in no list, or REGISTERED.
+ *   The first member comes x the last goes: the set's latch.
+ *   A runtime is freed x a set in the heap has members of it still: nobody can ask for them from
+ * then on, so the set is ALONE again, and may be freed.
  *
- * Rejected: strays in the list of the slot's outermost frame, which its strand reads without a
- * latch; one list for the runtime: where many slots have STRAYS, each end would go through it.
+ * Rejected: strays that stay linked when they are empty. In a job's struct the next call of the
+ * function would zero the node, in the heap it would be freed. Strays in the list of the slot's
+ * outermost frame, which its strand reads without a latch; one list for the runtime: where many
+ * slots have STRAYS, each end would go through it.
  *
  * Rejected: an owner that takes all ended members at once and joins them without the latch (joinset
  * -9 %). trt_detach_all may come from another thread meanwhile, and has to empty the set.
@@ -7799,25 +7890,72 @@ static uint32_t trt_unmade_index_(trt_status_code why)
     return why == TRT_NO_MEMORY ? 0 : why == TRT_CANCELLED ? 1 : 2;
 }
 
-enum { TRT_HOME_UNKNOWN_, TRT_HOMELESS_, TRT_REGISTERED_ };
-
-/* Set's latch held, and the spawner sees no frame that it lies in. */
-static TRT_COLD_ void trt_set_stray_(trt_set_ *set)
+/* The cell of the slot in which a set lies that is alone, or a stray; or NULL. */
+static trt_cell_ *trt_set_slot_(trt_set_ *set)
 {
-    trt_cell_ *c = trt_cell_around_(set);
-    trt_chunk_ *chunk;
-    set->home = c ? TRT_REGISTERED_ : TRT_HOMELESS_;
-    if (!c) return;
-    chunk = trt_chunk_of_(c);
-    trt_latch_(&chunk->rare_latch);
-    trt_own_(&chunk->strays, &set->owned);
-    TRT_OR_(&c->state, TRT_STRAYS_, relaxed);
-    trt_unlatch_(&chunk->rare_latch);
+    uint32_t distance = TRT_LOAD_(&set->home, relaxed) & ~(uint32_t)TRT_HOME_STATE_;
+    return distance ? (trt_cell_ *)(void *)((char *)set - distance) : NULL;
+}
+
+static trt_a32_ *trt_strays_latch_(trt_cell_ *slot)
+{
+    return slot ? &trt_chunk_of_(slot)->rare_latch : &trt_runtimes_latch_;
+}
+
+/* Set's latch held: its first member comes, of this runtime, and the spawner sees no frame that it
+ * lies in. */
+static TRT_COLD_ void trt_set_stray_(trt_set_ *set, trt_runtime *rt)
+{
+    trt_cell_ *c;
+    trt_a32_ *latch;
+    if (TRT_LOAD_(&set->home, relaxed) == TRT_HOME_UNKNOWN_) {
+        c = trt_cell_around_(set);
+        TRT_STORE_(&set->home, TRT_ALONE_ | (c ? (uint32_t)((char *)set - (char *)c) : 0), relaxed);
+    }
+    c = trt_set_slot_(set);
+    if (!c && !TRT_LOAD_(&trt_frames_abroad_, relaxed)) return;
+    latch = trt_strays_latch_(c);
+    trt_latch_(latch);
+    trt_own_(c ? &trt_chunk_of_(c)->strays : &rt->homeless.next, &set->owned);
+    if (c) TRT_OR_(&c->state, TRT_STRAYS_, relaxed);
+    else set->owned.prev = &rt->homeless; /* so that it finds the way out */
+    TRT_ADD_(&trt_strays_, 1u, relaxed);
+    TRT_OR_(&set->home, TRT_STRAY_, relaxed);
+    trt_unlatch_(latch);
+}
+
+/* Set's latch held, and its last member has gone: it may be freed, and is in no list then. */
+static TRT_COLD_ void trt_set_empty_(trt_set_ *set)
+{
+    trt_cell_ *c = trt_set_slot_(set);
+    trt_a32_ *latch = trt_strays_latch_(c);
+    uint32_t home;
+    trt_latch_(latch);
+    home = TRT_LOAD_(&set->home, relaxed);
+    if ((home & TRT_HOME_STATE_) == TRT_STRAY_) { /* else it has become its frame's own */
+        trt_disown_(c ? &trt_chunk_of_(c)->strays : NULL, &set->owned);
+        TRT_SUB_(&trt_strays_, 1u, relaxed);
+        TRT_STORE_(&set->home, home ^ TRT_STRAY_ ^ TRT_ALONE_, relaxed);
+    }
+    trt_unlatch_(latch);
+}
+
+static inline void trt_set_shrank_(trt_set_ *set) /* latch held */
+{
+    if (!set->len && TRT_UNLIKELY_((TRT_LOAD_(&set->home, relaxed) & TRT_HOME_STATE_) ==
+                                   TRT_STRAY_))
+        trt_set_empty_(set);
+}
+
+static void trt_set_own_(trt_set_ *set, void *list)
+{
+    TRT_STORE_(&set->home, TRT_REGISTERED_, relaxed);
+    trt_own_((trt_owned_ **)list, &set->owned);
 }
 
 /* Which frame does the set lie in? The frames of this strand are looked at, and those that it was
  * forked from or is a branch of: these wait for it, so they stay. Set's latch held. */
-static TRT_COLD_ void trt_set_register_(trt_set_ *set)
+static TRT_COLD_ void trt_set_register_(trt_set_ *set, trt_runtime *rt)
 {
     trt_worker_ *w = trt_here_.worker;
     trt_cell_ *c = w ? w->cur : NULL;
@@ -7825,36 +7963,31 @@ static TRT_COLD_ void trt_set_register_(trt_set_ *set)
     while (co) {
         if (trt_lies_in_(co, set)) {
             trt_latch_(&c->latch);
-            set->home = TRT_REGISTERED_;
-            trt_own_((trt_owned_ **)(void *)&co->owned_, &set->owned);
+            trt_set_own_(set, &co->owned_);
             trt_unlatch_(&c->latch);
             return;
         }
         co = co->parent_;
-        if (co) continue;
-        if (c->kind == TRT_FORK_KIND_) {
-            co = (trt_co *)c->up;
-            c = co->cell_;
-        } else if (c->kind == TRT_BRANCH_) {
-            c = trt_group_of_((trt_waiter_ *)c->up)->cell;
-            co = c->leaf;
-        }
+        if (co || c->kind == TRT_TASK_) continue;
+        co = c->kind == TRT_FORK_KIND_ ? (trt_co *)c->up : trt_behind_(c)->leaf;
+        c = trt_behind_(c);
     }
-    if (set->home == TRT_HOME_UNKNOWN_) trt_set_stray_(set);
+    trt_set_stray_(set, rt);
 }
 
-/* Its frame has shut it down, and ends. */
-static void trt_set_forget_(trt_set_ *set, trt_co *co)
+/* Its frame has shut it down, and ends. Set's latch held: a member of another set may fill it. */
+static TRT_COLD_ void trt_set_forget_(trt_set_ *set, trt_co *co)
 {
     trt_latch_(&co->cell_->latch);
     trt_disown_((trt_owned_ **)(void *)&co->owned_, &set->owned);
-    set->home = TRT_HOME_UNKNOWN_;
+    TRT_STORE_(&set->home, TRT_HOME_UNKNOWN_, relaxed);
     trt_unlatch_(&co->cell_->latch);
 }
 
 static inline void trt_set_add_(trt_set_ *set, trt_cell_ *c) /* latch held */
 {
-    if (set->home != TRT_REGISTERED_) trt_set_register_(set);
+    if (!(TRT_LOAD_(&set->home, relaxed) & TRT_REGISTERED_)) /* nor is it a stray */
+        trt_set_register_(set, trt_rt_of_(c));
     trt_own_(&set->live, &trt_tail_of_(c, trt_type_of_(c))->node);
     set->len++;
     /* Born during the set's shutdown: aborted like those before it. */
@@ -7928,6 +8061,7 @@ static void trt_set_end_(trt_cell_ *c, trt_status_code status)
         trt_list_push_(&set->ready, &c->wait);
     } else {
         trt_cell_end_(c); /* before the latch goes, as in trt_task_end_joined_ */
+        trt_set_shrank_(set);
     }
     trt_unlatch_here_(&set->lock);
     /* Behind the other members that are ready: then it finds several that have ended. */
@@ -7950,6 +8084,7 @@ static trt_status_code trt_set_pop_(trt_set_ *set, void *out, trt_cell_ *joiner,
     trt_waiter_ *w = set->ready.head;
     uint32_t i;
     set->len--;
+    trt_set_shrank_(set);
     *id = 0;
     if (w) {
         trt_cell_ *c = trt_waiting_cell_(w);
@@ -8143,6 +8278,7 @@ TRT_DEF_ TRT_COLD_ void trt_detach_all_(trt_set_ *set)
     set->ready.head = set->ready.tail = NULL;
     set->len = 0;
     set->unmade[0] = set->unmade[1] = set->unmade[2] = 0;
+    trt_set_shrank_(set);
     waiting = set->waiter;
     set->waiter = NULL;
     if (waiting) {
@@ -8172,6 +8308,7 @@ static TRT_COLD_ void trt_set_drop_ended_(trt_set_ *set)
     }
     set->len -= (size_t)set->unmade[0] + set->unmade[1] + set->unmade[2];
     set->unmade[0] = set->unmade[1] = set->unmade[2] = 0;
+    trt_set_shrank_(set);
 }
 
 static TRT_COLD_ trt_status_code trt_set_shutdown_poll_(trt_co *co, trt_args_ *args, trt_waiter_ *w)
@@ -8187,11 +8324,11 @@ static TRT_COLD_ trt_status_code trt_set_shutdown_poll_(trt_co *co, trt_args_ *a
     else if (w) set->waiter = w; /* what is born from here on is aborted by trt_set_add_... */
     /* ...and what was before, in the same critical section: so not by a mere look. */
     skipped = w ? trt_abort_live_(set) : NULL;
+    if ((status == TRT_OK || status == TRT_MISUSE) && (co->phase_ & 7u) == 4)
+        trt_set_forget_(set, co);
     trt_unlatch_(&set->lock);
     trt_skip_jobs_(skipped);
     if (status == TRT_MISUSE) trt_misuse_("trt_set_shutdown", "somebody else awaits this set");
-    if ((status == TRT_OK || status == TRT_MISUSE) && (co->phase_ & 7u) == 4)
-        trt_set_forget_(set, co);
     return status;
 }
 

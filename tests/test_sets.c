@@ -617,8 +617,17 @@ trt_async(int, is_filled)
     trt_cleanup { CHECK_EQ(atomic_load(&strays_cleaned), 0); }
 }
 
-/* The same in every place where a frame may be: a task, a called child, that of a child, a fork, a branch. */
-enum { IN_TASK, IN_CALL, IN_CALL_OF_CALL, IN_FORK, IN_BRANCH, IN_CALL_OF_BRANCH, PLACES };
+/* The same in every place where a frame may be: a task, a called child, that of a child, a fork, a branch; and outside the
+ * slot of who calls it: in the forker, in another task, in the heap. */
+enum {
+    IN_TASK, IN_CALL, IN_CALL_OF_CALL, IN_FORK, IN_BRANCH, IN_CALL_OF_BRANCH, IN_FORKER, IN_SPAWNER, IN_HEAP,
+    IN_HEAP_OF_BRANCH, IN_HEAP_OF_BOUNDED, IN_HEAP_OF_CALL, PLACES
+};
+struct calls_lent { int by; bool panics; trt_frame(is_filled) *frame; };
+trt_async(int, calls_lent)
+{
+    trt_body { trt_await_ok(trt_call(is_filled, self->frame, .by = self->by, .panics = self->panics)); }
+}
 struct calls_filled { int by; bool panics; trt_frame(is_filled) frame; };
 trt_async(int, calls_filled)
 {
@@ -627,10 +636,19 @@ trt_async(int, calls_filled)
         trt_return(self->frame.out);
     }
 }
-struct has_filled { int where, by, i, out; bool panics; trt_handle(is_filled) h; trt_frame(is_filled) called; trt_frame(calls_filled) calls; };
+struct has_filled {
+    int where, by, i, out;
+    bool panics;
+    trt_handle(is_filled) h;
+    trt_handle(calls_lent) lent;
+    trt_frame(is_filled) called, *heap;
+    trt_frame(calls_filled) calls;
+    trt_frame(calls_lent) lends;
+};
 trt_async(int, has_filled)
 {
     trt_body {
+        self->heap = calloc(1, sizeof *self->heap);
         for (self->i = 0; self->i < 2; self->i++) { /* twice in the same memory */
             self->out = 0;
             if (self->where == IN_TASK) {
@@ -645,13 +663,28 @@ trt_async(int, has_filled)
                 trt_await_ok(trt_sync());
             } else if (self->where == IN_BRANCH) {
                 trt_await_any(trt_call(is_filled, &self->called, .by = self->by, .panics = self->panics), trt_sleep_until(INT64_MAX));
+            } else if (self->where == IN_FORKER) {
+                trt_fork(calls_lent, NULL, .by = self->by, .panics = self->panics, .frame = &self->called);
+                trt_await_ok(trt_sync());
+            } else if (self->where == IN_SPAWNER) {
+                self->lent = trt_spawn(calls_lent, .by = self->by, .panics = self->panics, .frame = &self->called);
+                trt_await_ok(trt_join(self->lent, NULL));
+            } else if (self->where == IN_HEAP) {
+                trt_await_ok(trt_call(is_filled, self->heap, .by = self->by, .panics = self->panics));
+            } else if (self->where == IN_HEAP_OF_BRANCH) {
+                trt_await_any(trt_call(is_filled, self->heap, .by = self->by, .panics = self->panics), trt_sleep_until(INT64_MAX));
+            } else if (self->where == IN_HEAP_OF_BOUNDED) {
+                trt_await_all(trt_within(trt_s(100), trt_call(is_filled, self->heap, .by = self->by, .panics = self->panics)), trt_yield());
+            } else if (self->where == IN_HEAP_OF_CALL) {
+                trt_await_ok(trt_call(calls_lent, &self->lends, .by = self->by, .panics = self->panics, .frame = self->heap));
             } else {
                 trt_await_ok(trt_within(trt_s(100), trt_call(calls_filled, &self->calls, .by = self->by, .panics = self->panics)));
             }
-            CHECK_EQ(self->out + self->called.out + self->calls.out, 9);
+            CHECK_EQ(self->out + self->called.out + self->calls.out + self->heap->out, 9);
             CHECK_EQ(atomic_load(&strays_cleaned), self->by == BY_TASK_AND_OWNER || self->by == BY_MEMBER ? 3 : 2);
         }
     }
+    trt_cleanup { free(self->heap); }
 }
 
 static void stray_sets(const trt_config *config)
@@ -666,6 +699,16 @@ static void stray_sets(const trt_config *config)
 }
 TEST(a_set_that_others_have_filled_goes_with_its_frame) { stray_sets(&on_one_thread); }
 TEST(a_set_that_others_have_filled_goes_with_its_frame_on_two_workers) { stray_sets(&on_two_workers); }
+
+/* The first frame outside a slot that this process has. */
+TEST(a_set_that_others_have_filled_goes_with_its_branch_in_the_heap)
+{
+    CHECK_EQ(trt_run_with(&on_one_thread, has_filled, NULL, .where = IN_HEAP_OF_BRANCH), TRT_OK);
+}
+TEST(a_set_that_others_have_filled_goes_with_its_branch_of_an_all_in_the_heap)
+{
+    CHECK_EQ(trt_run_with(&on_one_thread, has_filled, NULL, .where = IN_HEAP_OF_BOUNDED), TRT_OK);
+}
 
 TEST(a_set_that_others_have_filled_goes_with_its_frame_after_a_panic)
 {
@@ -783,6 +826,102 @@ TEST(a_set_in_static_memory_stays_when_those_end_who_have_filled_it)
     CHECK_EQ(trt_set_len(&static_set), 2);
     CHECK_EQ(atomic_load(&strays_cleaned), 0);
     CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+}
+
+/* Sets in the heap, filled by others while frames lie there too: each may be freed once it is empty, or its runtime is. */
+struct uses_heap { int i; int_set **kept, *set; trt_frame(is_filled) *frame; trt_handle(fills) h; };
+trt_async(int, uses_heap)
+{
+    trt_body {
+        self->frame = calloc(1, sizeof *self->frame);
+        for (self->i = 0; self->i < 4; self->i++) {
+            atomic_store(&strays_begun, 0);
+            self->set = calloc(1, sizeof *self->set);
+            self->h = trt_spawn(fills, .set = self->set);
+            trt_await(trt_join(self->h, NULL));
+            AWAIT_UNTIL(atomic_load(&strays_begun) == 2);
+            trt_await_ok(trt_call(is_filled, self->frame));
+            CHECK_EQ(atomic_load(&strays_cleaned), 2); /* of the frame's set, and of no other */
+            CHECK_EQ(trt_set_len(self->set), 2);
+            if (self->i == 0)
+                trt_detach_all(self->set);
+            if (self->i == 1)
+                trt_await(trt_set_shutdown(self->set));
+            if (self->i == 2)
+                trt_abort_all(self->set);
+            if (self->i == 3)
+                break;
+            while (trt_set_len(self->set))
+                trt_await(trt_join_next(self->set, NULL));
+            free(self->set);
+            trt_await_ok(trt_call(is_filled, self->frame));
+        }
+        *self->kept = self->set; /* its members end when the runtime does, and nobody asks for them */
+    }
+    trt_cleanup { free(self->frame); }
+}
+
+TEST(a_set_in_the_heap_may_be_freed_when_it_is_empty_or_its_runtime_is_gone)
+{
+    for (int i = 0; i < 2; i++) {
+        int_set *kept = NULL;
+        CHECK_EQ(trt_run_with(&on_one_thread, uses_heap, NULL, .kept = &kept), TRT_OK);
+        free(kept);
+    }
+}
+
+/* A job that fills a set in its own struct, and empties it. */
+struct empties { int n; int_set set; };
+trt_blocking_fn(int, empties)
+{
+    trt_status_code status;
+    int out = 0, sum = 0;
+    trt_spawn_in(&self->set, now_value, .value = self->n);
+    trt_spawn_in(&self->set, now_value, .value = self->n);
+    while ((status = trt_try_join_next(&self->set, &out)) != TRT_EMPTY) {
+        sum += status == TRT_OK ? out : 0;
+        harness_pause();
+    }
+    return sum;
+}
+static atomic_int jobs_run;
+struct runs_jobs { int rounds, i, sum; trt_job(empties) job; int_set set; trt_handle(fills) h; };
+trt_async(int, runs_jobs)
+{
+    trt_body {
+        self->h = trt_spawn(fills, .set = &self->set); /* a stray among those that lie in jobs */
+        trt_await(trt_join(self->h, NULL));
+        for (self->i = 0; self->i < self->rounds; self->i++) {
+            AWAIT_UNTIL(self->i == 0 || atomic_load(&jobs_run) >= 4);
+            trt_await(trt_blocking(empties, &self->job, .n = 1));
+            self->sum += self->job.out;
+            atomic_fetch_add(&jobs_run, 1);
+        }
+        AWAIT_UNTIL(atomic_load(&jobs_run) == 6);
+        trt_return(self->sum);
+    }
+}
+struct runs_jobs_again { int_set set; int i, out, sum; };
+trt_async(int, runs_jobs_again)
+{
+    trt_body {
+        atomic_store(&strays_cleaned, 0);
+        for (self->i = 0; self->i < 4; self->i++)
+            trt_spawn_in(&self->set, runs_jobs, .rounds = self->i ? 1 : 3);
+        while (trt_set_len(&self->set)) {
+            trt_await(trt_join_next(&self->set, &self->out));
+            self->sum += self->out;
+        }
+        CHECK_EQ(atomic_load(&strays_cleaned), 8);
+        trt_return(self->sum);
+    }
+}
+
+TEST(a_job_with_a_set_in_its_struct_runs_again_in_the_same_frame)
+{
+    int out = 0;
+    CHECK_EQ(trt_run_with(&on_one_worker, runs_jobs_again, &out), TRT_OK);
+    CHECK_EQ(out, 12);
 }
 
 /* A member that spawns a job, and a coroutine, into its set when it is cleaned up. */

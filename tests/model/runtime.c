@@ -482,8 +482,8 @@ static void set_left(void)
     finish();
 }
 
-/* A set that only another task has filled goes with its frame, and so does one that a member of that fills as the frame
- * ends. */
+/* A set that only another task has filled goes with its frame, wherever that lies, and so does one that a member of that
+ * fills as the frame ends. */
 typedef trt_join_set_of(int) strays;
 struct breeds { strays *then; };
 trt_async(int, breeds)
@@ -507,14 +507,24 @@ trt_async(int, filled)
         trt_await(trt_join(self->h, NULL));
     }
 }
+struct calls_lent { trt_frame(filled) *frame; };
+trt_async(int, calls_lent)
+{
+    trt_body { trt_await(trt_call(filled, self->frame)); }
+}
+static trt_frame(filled) in_static_memory;
 struct calls_filled { int i; trt_frame(filled) frame; trt_handle(filled) h; };
 trt_async(int, calls_filled)
 {
     trt_body {
-        self->i = (int)model_choose(3);
+        self->i = (int)model_choose(5);
         if (self->i == 0) trt_await(trt_call(filled, &self->frame));
         else if (self->i == 1) trt_await_all(trt_call(filled, &self->frame), trt_yield());
-        else {
+        else if (self->i == 2) trt_await(trt_call(filled, &in_static_memory));
+        else if (self->i == 3) {
+            trt_fork(calls_lent, NULL, .frame = &self->frame);
+            trt_await(trt_sync());
+        } else {
             self->h = trt_spawn(filled);
             trt_await(trt_join(self->h, NULL));
         }
@@ -522,7 +532,64 @@ trt_async(int, calls_filled)
         memset(&self->frame, 0x5A, sizeof self->frame);
     }
 }
-TWO_WORKERS(set_of_strays, calls_filled)
+static void set_of_strays(void)
+{
+    memset(&trt_frames_abroad_, 0, sizeof trt_frames_abroad_); /* as in a process of its own: a schedule can be repeated */
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, calls_filled, NULL) == TRT_OK);
+    finish();
+}
+
+/* Others take the members out, and fill the set again, while its frame ends. */
+struct reaps { strays *set; int i; };
+trt_async(int, reaps)
+{
+    trt_body {
+        for (self->i = 0; self->i < 2; self->i++) {
+            (void)trt_try_join_next(self->set, NULL);
+            trt_await(trt_yield());
+        }
+    }
+    trt_cleanup {
+        (void)trt_try_join_next(self->set, NULL);
+        trt_spawn_in(self->set, yields, .n = 1);
+        COUNT(cleanups);
+    }
+}
+struct fills_one { strays *set, *reaped; };
+trt_async(int, fills_one)
+{
+    trt_body {
+        trt_spawn_in(self->reaped, yields, .n = 0);
+        trt_spawn_in(self->set, reaps, .set = self->reaped);
+    }
+}
+struct reaped { strays set, reaped; trt_handle(fills_one) h; };
+trt_async(int, reaped)
+{
+    trt_body {
+        self->h = trt_spawn(fills_one, .set = &self->set, .reaped = &self->reaped);
+        trt_await(trt_join(self->h, NULL));
+    }
+}
+static trt_frame(reaped) reaped_in_static_memory;
+struct calls_reaped { int i; trt_frame(reaped) frame; };
+trt_async(int, calls_reaped)
+{
+    trt_body {
+        self->i = (int)model_choose(2);
+        trt_await(trt_call(reaped, self->i ? &self->frame : &reaped_in_static_memory));
+        MODEL_CHECK(trt_status() == TRT_OK && COUNTED(cleanups) == 3);
+        memset(self->i ? &self->frame : &reaped_in_static_memory, 0x5A, sizeof self->frame);
+    }
+}
+static void set_reaped(void)
+{
+    memset(&trt_frames_abroad_, 0, sizeof trt_frames_abroad_);
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, calls_reaped, NULL) == TRT_OK);
+    finish();
+}
 
 /* One that could not be made is told to who waits for the next. */
 struct giant { void *set; char more[16000]; };
@@ -3022,6 +3089,7 @@ static const model_scenario scenarios[] = {
     {.name = "set_dismissed", .run = set_dismissed, WEAK},
     {.name = "set_left", .run = set_left, WEAK},
     {.name = "set_of_strays", .run = set_of_strays, WEAK},
+    {.name = "set_reaped", .run = set_reaped, WEAK},
     {.name = "set_let_go", .run = set_let_go, WEAK},
     {.name = "set_unmade", .run = set_unmade, WEAK},
     {.name = "try_all", .run = try_all, WEAK},

@@ -237,7 +237,10 @@ int main(void)
   Permits and guards are values: to hand one on, copy it and zero the source.
 
   A join set in `self` ends with its coroutine: members that are left after the cleanup are aborted
-  and waited for. Anywhere else it is nobody's, and is emptied before its memory goes.
+  and waited for. In the struct of a blocking function nobody waits for them: it empties the set
+  before it returns (trt_try_join_next until TRT_EMPTY, or trt_detach_all), or its members are
+  aborted and let go; if only others have filled it, emptying it is up to them. Anywhere else a set
+  is nobody's, and is emptied before its memory goes.
 
   Nobody counts the users of an object. It lives in a coroutine that ends its children first
   (forks, a set shut down in the cleanup), in static memory, or in a trt_arc.
@@ -1538,7 +1541,9 @@ TASKRT_API const trt_failure_info *trt_failure(void);
  *   returns   as trt_join; TRT_EMPTY if no member is left; TRT_MISUSE while somebody else waits. A
  *             member that could not be made comes back with its reason, and id 0
  *   owns      the set stays put until it is empty; one that lies in `self` and still has members
- *             after the cleanup is shut down, wherever the frame lies, whoever has filled it
+ *             after the cleanup is shut down, wherever the frame lies, whoever has filled it. A
+ *             blocking function empties its own before it returns: what it leaves in those that it
+ *             has filled is aborted, and let go
  *   threads   one task at a time awaits it
  *   cancel    safe: the member stays in the set
  *   memory    no allocation
@@ -3141,6 +3146,7 @@ typedef struct trt_self_ {
     trt_job_ *job;
     jmp_buf *job_trap;
     trt_panic_record_ *job_panic; /* of a job that lives in a frame */
+    trt_owned_ *job_sets;  /* that it has filled, and that lie in its struct */
     uint32_t locks_held;   /* announced by trt_lock_held; the name of the last */
     const char *lock_name;
     trt_spin_ spin; /* of a plain thread that blocks */
@@ -7865,6 +7871,10 @@ TRT_DEF_ trt_op trt_stop_(trt_ref_ ref)
  * frame looks at the chunk of the slot that it lies in, whosever that is, or, if in none, at what
  * the runtimes have. Inner frames end first, so each stray comes to the innermost that holds it.
  *
+ * A blocking function is like a frame for what it fills itself (`job_sets`), but waits for nobody.
+ * A set in its struct that only others fill is a stray as any other: in no list once it is empty,
+ * as it has to be when the function returns.
+ *
  * Races. A frame ends x others fill a set in it: who does so without being waited for has a pointer
  * that dangles. Those that the frame waits for are its forks, jobs and branches, gone before it
  * looks for strays, and members of its sets: so it looks again behind each set that it has shut
@@ -7954,12 +7964,18 @@ static void trt_set_own_(trt_set_ *set, void *list)
 }
 
 /* Which frame does the set lie in? The frames of this strand are looked at, and those that it was
- * forked from or is a branch of: these wait for it, so they stay. Set's latch held. */
+ * forked from or is a branch of: these wait for it, so they stay. Or is it a job's own? Set's latch
+ * held. */
 static TRT_COLD_ void trt_set_register_(trt_set_ *set, trt_runtime *rt)
 {
     trt_worker_ *w = trt_here_.worker;
     trt_cell_ *c = w ? w->cur : NULL;
     trt_co *co = c ? c->leaf : NULL;
+    trt_job_ *job = trt_here_.job;
+    if (job && (uintptr_t)set - (uintptr_t)job < job->type->size) {
+        trt_set_own_(set, &trt_here_.job_sets);
+        return;
+    }
     while (co) {
         if (trt_lies_in_(co, set)) {
             trt_latch_(&c->latch);
@@ -8806,12 +8822,25 @@ static TRT_COLD_ void trt_job_skip_(trt_cell_ *c)
     trt_visitor_leaves_(rt);
 }
 
+/* What it leaves in sets of its own is aborted, and let go: a thread waits for no task. */
+static TRT_COLD_ void trt_job_leaves_(trt_owned_ *node)
+{
+    while (node) {
+        trt_set_ *set = TRT_CONTAINER_(trt_set_, owned, node);
+        node = node->next;
+        trt_abort_all_(set);
+        trt_detach_all_(set);
+        TRT_STORE_(&set->home, TRT_HOME_UNKNOWN_, relaxed);
+    }
+}
+
 static void trt_job_call_(trt_job_ *job)
 {
     jmp_buf trap;
     trt_here_.job = job;
     trt_here_.job_trap = &trap;
     trt_here_.job_panic = NULL;
+    trt_here_.job_sets = NULL;
     trt_here_.failed = false; /* what the thread's last job has seen is not this one's */
     job->status = TRT_PANICKED;
     if (setjmp(trap) == 0) {
@@ -8820,6 +8849,7 @@ static void trt_job_call_(trt_job_ *job)
     }
     trt_here_.job = NULL;
     trt_here_.job_trap = NULL;
+    trt_job_leaves_(trt_here_.job_sets);
 }
 
 /* Run a job that has been taken from the queue. */

@@ -870,7 +870,7 @@ TEST(a_set_in_the_heap_may_be_freed_when_it_is_empty_or_its_runtime_is_gone)
     }
 }
 
-/* A job that fills a set in its own struct, and empties it. */
+/* A job that fills a set in its own struct, and empties it; or does not. */
 struct empties { int n; int_set set; };
 trt_blocking_fn(int, empties)
 {
@@ -922,6 +922,47 @@ TEST(a_job_with_a_set_in_its_struct_runs_again_in_the_same_frame)
     int out = 0;
     CHECK_EQ(trt_run_with(&on_one_worker, runs_jobs_again, &out), TRT_OK);
     CHECK_EQ(out, 12);
+}
+
+struct leaves { bool panics; int_set set, others; };
+trt_blocking_fn(int, leaves)
+{
+    trt_spawn_in(&self->set, stray);
+    trt_spawn_in(&self->others, stray);
+    trt_spawn_in(&self->set, now_value);
+    trt_spawn_blocking_in(&self->set, busy_job, .obeys = true);
+    WAIT_UNTIL(atomic_load(&strays_begun) == 2);
+    if (self->panics)
+        trt_panic("leaves a set");
+    return 3;
+}
+struct finds_none { bool spawned; int i, out; trt_handle(leaves) h; trt_job(leaves) job; };
+trt_async(int, finds_none)
+{
+    trt_body {
+        for (self->i = 0; self->i < 4; self->i++) {
+            atomic_store(&strays_begun, 0);
+            atomic_store(&strays_cleaned, 0);
+            if (self->spawned) {
+                self->h = trt_spawn_blocking(leaves, .panics = self->i % 2);
+                trt_await(trt_join(self->h, &self->out));
+            } else {
+                trt_await(trt_blocking(leaves, &self->job, .panics = self->i % 2));
+            }
+            CHECK_EQ(trt_status(), self->i % 2 ? TRT_PANICKED : TRT_OK);
+            AWAIT_UNTIL(atomic_load(&strays_cleaned) == 2);
+        }
+    }
+}
+
+TEST(what_a_job_leaves_in_its_sets_is_aborted_and_let_go)
+{
+    capture_start();
+    trt_status_code in_frame = trt_run_with(&on_one_worker, finds_none, NULL);
+    trt_status_code spawned = trt_run_with(&on_one_worker, finds_none, NULL, .spawned = true);
+    capture_end();
+    CHECK_EQ(in_frame, TRT_OK);
+    CHECK_EQ(spawned, TRT_OK);
 }
 
 /* A member that spawns a job, and a coroutine, into its set when it is cleaned up. */

@@ -1424,7 +1424,7 @@ trt_async(int, joins_passers)
         if (CHECK(trt_failure() != NULL))
             CHECK_STR(trt_failure()->message, "in the cleanup");
         trt_await(trt_sleep(trt_ms(1)));
-        CHECK(trt_current()->panics == NULL); /* nothing is kept of what nobody asks for */
+        CHECK(trt_chunk_of_(trt_here_.worker->cur)->panics == NULL); /* nothing is kept of what nobody asks for */
         trt_return(7);
     }
 }

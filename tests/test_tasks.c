@@ -634,6 +634,154 @@ TEST(stop_waits_for_the_end_of_a_task_that_its_joiner_runs)
     }
 }
 
+/* When the task leaves the back, the stop hangs in its cell: workers do not look for it any more. */
+static bool stops_aside(void) { return TRT_LOAD_(&trt_current()->aside_some, relaxed) != 0; }
+struct leaves_back { trt_void none; };
+trt_async(int, leaves_back)
+{
+    trt_body {
+        bool on_back = !(trt_here_.worker->cur->flags & TRT_ASYNC_); /* it may be stolen */
+        atomic_store(&inline_runs, 1);
+        WAIT_UNTIL(!on_back || stops_aside());
+        trt_await(trt_sleep_until(INT64_MAX));
+    }
+    trt_cleanup { AWAIT_UNTIL(atomic_load(&inline_over)); }
+}
+static trt_handle(leaves_back) leaves_handle;
+struct joins_leaver { trt_void none; };
+trt_async(int, joins_leaver)
+{
+    trt_body {
+        leaves_handle = trt_spawn(leaves_back);
+        trt_await(trt_join(leaves_handle, NULL));
+        CHECK_EQ(trt_status(), TRT_CANCELLED);
+    }
+}
+struct stops_leaver { trt_void none; };
+trt_async(int, stops_leaver)
+{
+    trt_body {
+        trt_await(trt_stop(leaves_handle));
+        CHECK_EQ(atomic_load(&inline_over), 1);
+    }
+}
+struct leaves { bool abandoned; int i; trt_instant start; trt_handle(joins_leaver) j; trt_handle(stops_leaver) s[2]; };
+trt_async(int, leaves)
+{
+    trt_body {
+        self->j = trt_spawn(joins_leaver);
+        AWAIT_UNTIL(atomic_load(&inline_runs));
+        if (self->abandoned)
+            trt_abort(self->j);
+        for (self->i = 0; self->i < 2; self->i++)
+            self->s[self->i] = trt_spawn(stops_leaver);
+        self->start = trt_now();
+        for (self->i = 0; self->i < 100 || (stops_aside() && trt_now() - self->start < trt_s(5)); self->i++)
+            trt_await(trt_yield());
+        CHECK(!stops_aside());
+        CHECK(!trt_is_finished(leaves_handle));
+        atomic_store(&inline_over, 1);
+        for (self->i = 0; self->i < 2; self->i++)
+            trt_await(trt_join(self->s[self->i], NULL));
+        trt_await(trt_join(self->j, NULL));
+        CHECK_EQ(trt_status(), self->abandoned ? TRT_CANCELLED : TRT_OK);
+    }
+}
+TEST(nobody_looks_for_a_stop_whose_task_has_left_its_joiners_back)
+{
+    for (int i = 0; i < 2; i++) {
+        atomic_store(&inline_runs, 0);
+        atomic_store(&inline_over, 0);
+        CHECK_EQ(trt_run_with(&on_two_workers, leaves, NULL, .abandoned = i == 1), TRT_OK);
+    }
+}
+
+/* A great many stops are in nobody's way, and each task finds its own: of detached tasks, and of tasks that others join. */
+enum { MANY_STOPS = 2000 };
+struct stops_many {
+    bool detached;
+    int i;
+    trt_handle(forever) *h;
+    trt_join_set(stops_it) stopping;
+    trt_join_set(joins_forever) joining;
+    atomic_int cleaned;
+};
+trt_async(int, stops_many)
+{
+    trt_body {
+        for (self->i = 0; self->i < MANY_STOPS; self->i++) {
+            self->h[self->i] = trt_spawn(forever, .linger = trt_ms(1 + self->i % 3), .cleaned = &self->cleaned);
+            if (self->detached)
+                trt_detach(self->h[self->i]);
+            else
+                trt_spawn_in(&self->joining, joins_forever, .h = self->h[self->i]);
+        }
+        trt_await(trt_sleep(trt_ms(1)));
+        for (self->i = 0; self->i < MANY_STOPS; self->i++)
+            trt_spawn_in(&self->stopping, stops_it, .h = self->h[self->i], .cleaned = &self->cleaned);
+        trt_await(trt_yield());
+        trt_await(trt_yield());
+        CHECK_EQ(atomic_load(&self->cleaned), 0);
+        CHECK(!stops_aside());
+        for (;;) {
+            trt_await(trt_join_next(&self->stopping, NULL));
+            if (trt_status() == TRT_EMPTY)
+                break;
+        }
+        CHECK_EQ(atomic_load(&self->cleaned), MANY_STOPS);
+        for (self->i = 0; self->i < MANY_STOPS; self->i++)
+            CHECK(trt_is_finished(self->h[self->i]));
+    }
+}
+TEST(a_great_many_stops_are_in_nobodys_way)
+{
+    trt_handle(forever) *h = malloc(MANY_STOPS * sizeof *h);
+    for (int i = 0; i < 2; i++)
+        CHECK_EQ(trt_run_with(&on_virtual_clock, stops_many, NULL, .detached = i == 1, .h = h), TRT_OK);
+    free(h);
+}
+
+/* A detach counts also while the joiner runs the task on his back: if he is aborted before he waits, the outcome goes. */
+static trt_any_handle carried_handle, carrier_handle;
+struct detaches_itself { trt_void none; };
+trt_async(int, detaches_itself)
+{
+    trt_body {
+        trt_detach(carried_handle);
+        trt_abort(carrier_handle);
+        trt_await(trt_yield());
+        trt_return(5);
+    }
+}
+struct carries { trt_handle(detaches_itself) h; };
+trt_async(int, carries)
+{
+    trt_body {
+        self->h = trt_spawn(detaches_itself);
+        carried_handle = trt_any(self->h);
+        trt_await(trt_join(self->h, NULL));
+    }
+}
+struct detached_on_back { trt_handle(carries) h; };
+trt_async(int, detached_on_back)
+{
+    trt_body {
+        self->h = trt_spawn(carries);
+        carrier_handle = trt_any(self->h);
+        AWAIT_UNTIL(carried_handle.ref_.cell && trt_is_finished(carried_handle));
+        CHECK(trt_stale_(carried_handle.ref_, TRT_LOAD_(&carried_handle.ref_.cell->state, acquire)));
+        trt_await(trt_join(self->h, NULL));
+        CHECK_EQ(trt_status(), TRT_CANCELLED);
+    }
+}
+TEST(a_detach_counts_while_the_joiner_runs_the_task)
+{
+    memset(&carried_handle, 0, sizeof carried_handle);
+    capture_start();
+    CHECK_EQ(trt_run_with(&on_one_worker, detached_on_back, NULL), TRT_OK);
+    CHECK_LACKS(capture_end(), "neither joined nor detached");
+}
+
 /* ---- outside a runtime ---- */
 
 TEST(spawning_outside_a_runtime_gives_a_message_and_misuse)

@@ -259,6 +259,126 @@ static void stop_races(void)
     MODEL_CHECK(COUNTED(seen) == 2);
     finish();
 }
+/* The joiner runs the task on its back and is aborted before it waits, beside stops or a detach: then nobody is left for
+ * the outcome, and it is not kept. */
+static void detaches_stopped(void) { trt_detach(stopped); }
+static void joiner_leaves(int stops, bool detach)
+{
+    unsigned long a, b = 0;
+    trt_handle(stops) stopping[2];
+    memset(&bell, 0, sizeof bell);
+    cleaned = 0;
+    start_workers(2);
+    if (detach || model_choose(2)) trt_notify_one(&bell);
+    stopped = trt_spawn_on(runtime, waits, .cleaned = &cleaned);
+    joins_it = trt_spawn_on(runtime, joins_stopped);
+    for (int i = 0; i < stops; i++) stopping[i] = trt_spawn_on(runtime, stops);
+    a = thread(0, aborts_joins_it);
+    if (detach) b = thread(1, detaches_stopped);
+    for (int i = 0; i < stops; i++) MODEL_CHECK(trt_join_thread(stopping[i], NULL) == TRT_OK);
+    (void)trt_join_thread(joins_it, NULL);
+    model_join(a);
+    if (detach) model_join(b);
+    MODEL_CHECK(trt_runtime_shutdown(runtime, -1) == TRT_OK);
+    MODEL_CHECK(trt_stale_(stopped.ref_, TRT_LOAD_(&stopped.ref_.cell->state, acquire)));
+    finish();
+}
+static void stop_leaves(void) { joiner_leaves(1 + model_choose(2), false); }
+static void detach_leaves(void) { joiner_leaves(0, true); }
+/* A stop of several is aborted, too: those before and behind it wait on. */
+static trt_handle(stops) stops_less[3];
+static void aborts_stop(void) { trt_abort(stops_less[1]); }
+static void stop_aborted(void)
+{
+    unsigned long a, b;
+    memset(&bell, 0, sizeof bell);
+    cleaned = 0;
+    start_workers(2);
+    stopped = trt_spawn_on(runtime, waits, .cleaned = &cleaned);
+    joins_it = trt_spawn_on(runtime, joins_stopped);
+    if (model_choose(2)) trt_detach(stopped);
+    for (int i = 0; i < 3; i++) stops_less[i] = trt_spawn_on(runtime, stops);
+    a = thread(0, aborts_stop);
+    b = thread(1, aborts_joins_it);
+    for (int i = 0; i < 3; i++) MODEL_CHECK(trt_join_thread(stops_less[i], NULL) == TRT_OK || i == 1);
+    (void)trt_join_thread(joins_it, NULL);
+    model_join(a);
+    model_join(b);
+    MODEL_CHECK(COUNTED(seen) >= 2);
+    finish();
+}
+/* The same for sure: they come while the task is on the back, or has just left it, and the joiner may still get the
+ * outcome. */
+static trt_a32_ on_back, dropped;
+struct leaves_back { int i; };
+trt_async(int, leaves_back)
+{
+    trt_body {
+        if (!(trt_here_.worker->cur->flags & TRT_ASYNC_)) TRT_STORE_(&on_back, 1u, release); /* it may be stolen */
+        for (self->i = 0; self->i < 3; self->i++) model_yield();
+        trt_await(trt_yield());
+        trt_return(5);
+    }
+}
+static trt_handle(leaves_back) carried;
+struct carries { int x; };
+trt_async(int, carries)
+{
+    trt_body {
+        carried = trt_spawn(leaves_back);
+        trt_await(trt_join(carried, &self->x));
+        MODEL_CHECK(trt_status() == TRT_OK ? self->x == 5 : trt_status() == TRT_CANCELLED);
+    }
+}
+static trt_handle(carries) carrier;
+static bool is_on_back(void)
+{
+    for (int i = 0; i < 20 && !TRT_LOAD_(&on_back, acquire); i++) model_yield();
+    return TRT_LOAD_(&on_back, acquire) != 0;
+}
+struct stops_carried { int i; };
+trt_async(int, stops_carried)
+{
+    trt_body {
+        if (is_on_back()) {
+            trt_await(trt_stop(carried));
+            MODEL_CHECK(trt_status() == TRT_OK && trt_is_finished(carried));
+            COUNT(dropped);
+        }
+    }
+}
+static void detaches_carried(void)
+{
+    if (!is_on_back()) return;
+    trt_detach(carried);
+    COUNT(dropped);
+}
+static void aborts_carrier(void)
+{
+    if (is_on_back()) trt_abort(carrier);
+}
+static void leaves_its_back(void)
+{
+    unsigned long a, b;
+    int how = model_choose(4);
+    trt_handle(stops_carried) stopping[2];
+    TRT_STORE_(&on_back, 0u, relaxed);
+    TRT_STORE_(&dropped, 0u, relaxed);
+    start_workers(2);
+    carrier = trt_spawn_on(runtime, carries);
+    for (int i = 0; i < how % 3; i++) stopping[i] = trt_spawn_on(runtime, stops_carried);
+    a = thread(0, model_choose(2) ? aborts_carrier : model_yield);
+    b = thread(1, how != 1 ? detaches_carried : model_yield);
+    for (int i = 0; i < how % 3; i++) MODEL_CHECK(trt_join_thread(stopping[i], NULL) == TRT_OK);
+    (void)trt_join_thread(carrier, NULL);
+    model_join(a);
+    model_join(b);
+    if (TRT_LOAD_(&on_back, acquire) && !COUNTED(dropped)) trt_detach(carried);
+    MODEL_CHECK(trt_runtime_shutdown(runtime, -1) == TRT_OK);
+    MODEL_CHECK(!carried.ref_.cell || trt_stale_(carried.ref_, TRT_LOAD_(&carried.ref_.cell->state, acquire)));
+    carried.ref_.cell = NULL;
+    finish();
+}
 /* One that ends on its joiner's back, with plain stores. */
 static trt_handle(value) run_inline;
 struct stops_inline { int i; };
@@ -1547,6 +1667,39 @@ static void shutdown_gives_up(void)
     status = trt_runtime_shutdown(runtime, trt_ms(1));
     MODEL_CHECK(status == TRT_OK || status == TRT_TIMED_OUT);
     model_join(a);
+    finish();
+}
+
+/* Stops of another runtime hear of it wherever they wait: beside a joiner, or while he runs the task on his back. */
+struct joins_stubborn { trt_void none; };
+trt_async(int, joins_stubborn)
+{
+    trt_body { trt_await(trt_join(never, NULL)); }
+}
+struct stops_stubborn { trt_void none; };
+trt_async(int, stops_stubborn)
+{
+    trt_body {
+        trt_await(trt_stop(never));
+        MODEL_CHECK(trt_status() == TRT_CANCELLED);
+    }
+}
+static void shutdown_stops(void)
+{
+    unsigned long a;
+    trt_config config = {.workers = 2, .stall_after = -1};
+    trt_handle(stops_stubborn) stopping[2];
+    memset(&bell, 0, sizeof bell);
+    start_workers(1);
+    MODEL_CHECK(trt_runtime_start(&second, &config) == TRT_OK);
+    never = trt_spawn_on(second, stubborn);
+    if (model_choose(3)) trt_detach(trt_spawn_on(second, joins_stubborn));
+    else trt_detach(never);
+    for (int i = 0; i < 2; i++) stopping[i] = trt_spawn_on(runtime, stops_stubborn);
+    a = thread(0, frees_second);
+    for (int i = 0; i < 2; i++) MODEL_CHECK(trt_join_thread(stopping[i], NULL) == TRT_OK);
+    model_join(a);
+    MODEL_CHECK(trt_runtime_free(second) == TRT_OK);
     finish();
 }
 
@@ -3081,6 +3234,10 @@ static const model_scenario scenarios[] = {
     {.name = "free_behind_wake", .run = free_behind_wake, WEAK},
     {.name = "join_races", .run = join_races, WEAK},
     {.name = "stop_races", .run = stop_races, WEAK},
+    {.name = "stop_leaves", .run = stop_leaves, WEAK},
+    {.name = "detach_leaves", .run = detach_leaves, WEAK},
+    {.name = "stop_aborted", .run = stop_aborted, WEAK},
+    {.name = "leaves_its_back", .run = leaves_its_back, WEAK},
     {.name = "stop_inline", .run = stop_inline, WEAK},
     {.name = "join_let_go", .run = join_let_go, WEAK},
     {.name = "detach_races", .run = detach_races, WEAK},
@@ -3127,6 +3284,7 @@ static const model_scenario scenarios[] = {
     {.name = "shutdown_overflow", .run = shutdown_overflow, WEAK},
     {.name = "shutdown_seen", .run = shutdown_seen, WEAK},
     {.name = "shutdown_gives_up", .run = shutdown_gives_up, WEAK},
+    {.name = "shutdown_stops", .run = shutdown_stops, WEAK},
     {.name = "shutdown_left_alone", .run = shutdown_left_alone, WEAK},
     {.name = "shutdown_jobs", .run = shutdown_jobs, WEAK},
     {.name = "shutdown_unqueued", .run = shutdown_unqueued, WEAK},

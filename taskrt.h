@@ -7082,13 +7082,10 @@ static uint64_t trt_unjoined_(uint64_t s)
 static TRT_COLD_ void trt_disjoin_(trt_cell_ *c)
 {
     trt_cell_ *child = (trt_cell_ *)c->wait.args.obj;
-    uint64_t s, to;
+    uint64_t s = TRT_LOAD_(&child->state, relaxed); /* a first guess, the CAS decides */
     trt_latch_(&child->latch);
-    s = TRT_LOAD_(&child->state, relaxed); /* a first guess, the CAS decides */
-    do {
-        to = s & TRT_DONE_ ? s & ~(uint64_t)TRT_JOINED_ : trt_unjoined_(s);
-        /* Acquire: after its end, if so. */
-    } while (!TRT_CAS_WEAK_(&child->state, &s, to, acquire));
+    /* Acquire: after its end, if it has ended. */
+    while (!TRT_CAS_WEAK_(&child->state, &s, trt_unjoined_(s), acquire)) {}
     if ((s & (TRT_DONE_ | TRT_ASIDE_)) == TRT_ASIDE_) trt_aside_return_(child, TRT_GENERATION_(s));
     trt_unlatch_(&child->latch);
     if ((s & (TRT_DONE_ | TRT_DETACHED_)) == (TRT_DONE_ | TRT_DETACHED_))

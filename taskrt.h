@@ -1601,7 +1601,9 @@ TASKRT_API trt_op trt_set_shutdown_(trt_set_ *set) TRT_MUST_USE_;
  *   threads   any thread
  *
  * trt_runtime_shutdown - refuse new tasks, abort all that live, serve their cleanups, wait for
- * started blocking jobs, all up to `timeout` (negative: without limit). What is left is given up.
+ * started blocking jobs, all up to `timeout` (negative: without limit). What is left is given up:
+ * it runs no more, keeps what it has, and gets nothing. It has left what it waited for when this
+ * returns, or, if a task was in a poll still, when that is over.
  *
  *   returns   TRT_OK | TRT_TIMED_OUT | TRT_PENDING when called from what runs in it: begun, but it
  *             cannot wait for itself | TRT_MISUSE in a task of another runtime, begun likewise.
@@ -2782,6 +2784,7 @@ TRT_DEF_ const char *trt_strerror(trt_status_code status)
  *     ASIDE    only beside JOINED: stops wait for the end in a list of the runtime
  *     ABROAD   a frame of this strand lies outside its slot (of a branch each does): the end looks
  *              there
+ *     GIVEN_UP it waited when its runtime was given up: it never runs again, see >>life
  *
  * What makes claims safe: a waiter is linked in its object under the object's latch, in the same
  * critical section that sets WAIT; it is claimed under that latch; and a strand that was claimed by
@@ -2805,6 +2808,7 @@ enum {
     TRT_WAITER_ = 32, TRT_JOINED_ = 64, TRT_DETACHED_ = 128, TRT_SET_ = 256, TRT_SHIELD_ = 512,
     TRT_COMMIT_ = 1024, TRT_LIVE_ = 2048, TRT_JOB_STATE_ = 4096, TRT_NAMED_STATE_ = 8192,
     TRT_STRAYS_ = 16384, TRT_ASIDE_ = 32768, TRT_STOPS_ = 65536, TRT_ABROAD_ = 131072,
+    TRT_GIVEN_UP_ = 262144,
     TRT_HANGING_ = TRT_WAITER_ | TRT_STOPS_, /* `up` is a list of waiters */
     TRT_WAITING_STATE_ = TRT_WAIT_STATE_ | TRT_SHIELD_ | TRT_COMMIT_, /* what a claim ends */
     TRT_LOOKS_ = TRT_STRAYS_ | TRT_ABROAD_ /* the end of a frame asks for strays */
@@ -2973,6 +2977,7 @@ typedef struct trt_wheel_ {
 typedef struct trt_worker_ {
     /* owner only */
     trt_runtime *rt;
+    _Atomic(trt_runtime *) serves; /* the same, until that is given up: see trt_claim_ */
     trt_cell_ *cur;
     const char *stack_base;
     uint32_t index;
@@ -3171,6 +3176,16 @@ static trt_chunk_ *trt_chunk_of_(const void *slot)
 }
 
 static trt_runtime *trt_rt_of_(const trt_cell_ *c) { return trt_chunk_of_(c)->rt; }
+
+/* Is it of this worker's runtime, and that not given up? */
+static inline bool trt_serves_(const trt_worker_ *w, const trt_cell_ *c)
+{
+    const trt_runtime *rt;
+    if (!w) return false;
+    rt = TRT_LOAD_(&w->serves, relaxed); /* order: see trt_claim_visiting_ */
+    return rt == trt_rt_of_(c);
+}
+
 static void trt_set_up_(trt_cell_ *c, void *up) { TRT_STORE_(&c->up_seen, up, relaxed); }
 static trt_co *trt_root_(trt_cell_ *c) { return (trt_co *)(void *)(c + 1); }
 
@@ -4007,7 +4022,7 @@ static TRT_NOINLINE_ void trt_fetch_behind_(trt_worker_ *w, uint32_t next)
     }
 }
 
-static inline uintptr_t trt_pop_(trt_worker_ *w)
+static inline uintptr_t trt_pop_(trt_worker_ *w, bool ahead)
 {
     uint64_t head = TRT_LOAD_(&w->ring.head, relaxed); /* the entries are its own */
     for (;;) {
@@ -4015,7 +4030,7 @@ static inline uintptr_t trt_pop_(trt_worker_ *w)
         uint32_t tail = TRT_LOAD_(&w->ring.tail, relaxed);
         uint64_t to;
         if (next == tail) return 0;
-        if (tail - next > TRT_AHEAD_) {
+        if (ahead && tail - next > TRT_AHEAD_) {
             trt_fetch_ahead_(w, next);
             if (TRT_UNLIKELY_(w->fifo) && TRT_LOAD_(&w->rt->inject_len, relaxed))
                 trt_fetch_behind_(w, next);
@@ -4493,35 +4508,32 @@ static bool trt_claim_alone_(trt_waiter_ *w, trt_status_code status, trt_wakes_ 
 
 /* From outside: the runtime may be given up and freed meanwhile, so the claimer is a visitor until
  * the strand is in the queue. And it may be dumped: the latch keeps that from reading a status that
- * is being written. What has been given up gets nothing, as it would never pass it on: it is
- * claimed, but neither told so nor queued. */
+ * is being written. What has been given up gets nothing, as it would never pass it on: not from its
+ * own workers either, which serve nobody from then on, and come here. (Who comes behind a shutdown
+ * sees that it has given up. A worker of its own is here for no other reason.) */
 static TRT_COLD_ bool trt_claim_visiting_(trt_runtime *rt, trt_waiter_ *w, trt_status_code status,
                                           trt_wakes_ *wakes)
 {
     const trt_waiter_ *last = wakes->last;
-    trt_wakes_ nobody = TRT_NO_WAKES_;
-    bool claimed, given_up;
+    bool claimed = false;
     trt_visitor_comes_(rt);
     trt_latch_(&rt->outside_latch);
-    given_up = TRT_LOAD_(&rt->given_up, relaxed) != 0; /* who comes behind the shutdown sees it */
-    if (given_up) {
-        status = TRT_CANCELLED;
-        wakes = &nobody;
-    }
-    claimed = w->mode == TRT_MODE_MEMBER_ ? trt_claim_member_(w, status, wakes)
-                                          : trt_claim_alone_(w, status, wakes);
+    if (!TRT_LOAD_(&rt->given_up, relaxed) && !trt_worker_here_(rt))
+        claimed = w->mode == TRT_MODE_MEMBER_ ? trt_claim_member_(w, status, wakes)
+                                              : trt_claim_alone_(w, status, wakes);
     trt_unlatch_(&rt->outside_latch);
-    if (given_up || wakes->last == last) trt_visitor_leaves_(rt); /* nothing to queue */
-    return claimed && !given_up;
+    if (wakes->last == last) trt_visitor_leaves_(rt); /* nothing to queue */
+    return claimed;
 }
 
 /* Decide somebody else's wait: see the state essay. Latch of the object held, `w` unlinked. */
 static bool trt_claim_(trt_waiter_ *w, trt_status_code status, trt_wakes_ *wakes)
 {
-    trt_runtime *rt;
+    trt_cell_ *c;
     if (w->mode == TRT_MODE_THREAD_) return trt_claim_alone_(w, status, wakes);
-    rt = trt_rt_of_(w->mode == TRT_MODE_MEMBER_ ? trt_group_of_(w)->cell : trt_waiting_cell_(w));
-    if (TRT_UNLIKELY_(!trt_worker_here_(rt))) return trt_claim_visiting_(rt, w, status, wakes);
+    c = w->mode == TRT_MODE_MEMBER_ ? trt_group_of_(w)->cell : trt_waiting_cell_(w);
+    if (TRT_UNLIKELY_(!trt_serves_(trt_here_.worker, c)))
+        return trt_claim_visiting_(trt_rt_of_(c), w, status, wakes);
     if (w->mode == TRT_MODE_MEMBER_) return trt_claim_member_(w, status, wakes);
     return trt_claim_alone_(w, status, wakes);
 }
@@ -10472,7 +10484,7 @@ static uintptr_t trt_next_local_(trt_worker_ *w)
     w->lifo_run = 0;
     w->budget = TRT_BUDGET_;
     if (TRT_UNLIKELY_(w->fifo && w->rt->config.seed)) trt_shuffle_(w); /* it has no slot */
-    entry = trt_pop_(w);
+    entry = trt_pop_(w, true);
     if (entry || !TRT_LOAD_(&w->lifo, relaxed)) return entry;
     return trt_lifo_swap_(w, 0);
 }
@@ -10683,6 +10695,8 @@ static TRT_NOINLINE_ void trt_turns_(trt_worker_ *w, const trt_thread_waiter_ *t
     }
 }
 
+static void trt_let_go_(trt_runtime *rt, trt_worker_ *w);
+
 /* Run until told to stop, or (current thread) until `t` is woken. Panics land here. */
 static void trt_worker_loop_(trt_worker_ *w, const trt_thread_waiter_ *volatile t)
 {
@@ -10692,6 +10706,8 @@ static void trt_worker_loop_(trt_worker_ *w, const trt_thread_waiter_ *volatile 
     w->driven_for = t;
     if (setjmp(w->trap) != 0) trt_recover_(worker);
     trt_turns_(worker, t);
+    TRT_FENCE_(&worker->rt->ended_fence); /* pairs with trt_give_up_: who sees what has parked? */
+    if (TRT_UNLIKELY_(TRT_LOAD_(&worker->rt->given_up, relaxed))) trt_let_go_(worker->rt, worker);
     worker->trapped = false;
     TRT_STORE_(&worker->at_cell, NULL, relaxed);
 }
@@ -11016,7 +11032,7 @@ static inline trt_cell_ *trt_claim_first_(trt_worker_ *here, trt_list_ *list,
     trt_cell_ *c;
     if (!w || w->mode != TRT_MODE_STRAND_) return NULL;
     c = trt_waiting_cell_(w);
-    if (!here || here->rt != trt_rt_of_(c) || !trt_claim_at_once_(c)) return NULL;
+    if (!trt_serves_(here, c) || !trt_claim_at_once_(c)) return NULL;
     next = w->next;
     list->head = next;
     if (next) next->prev = NULL;
@@ -13193,8 +13209,36 @@ TRT_ALWAYS_INLINE_ bool trt_wait_here_(trt_co *co, trt_op op)
  *
  * Shutdown sets `closing`, after which no task is made and no wait begins outside a cleanup, and
  * aborts every task that lives. When all have ended, or time is up, the workers stop. What is left
- * then is given up: it is never run again, and unlinked from whatever it waits for when the
- * runtime is freed.
+ * then is given up: it is never run again. It must not hold up others who share its objects: so it
+ * lets go of them at once, and nothing is handed to it from then on. (What it has been handed
+ * before, a lock too, it keeps: its cleanup does not run.) It is one of these:
+ *
+ *     waits        whoever gives up turns WAIT into GIVEN_UP, and cancels the wait. Nobody claims
+ *                  it then, and it is in no object that may be gone when the runtime is freed
+ *     queued       an abort has claimed it, and it is in its object still; it is taken out of the
+ *                  injection queue, and owned by that, so its wait is cancelled too
+ *     in a ring    the same, but only the worker may take it out, as it leaves
+ *     runs         in a poll that lasts: its worker comes back late, or registers a wait just now.
+ *                  It may wait and wake until it has left
+ *
+ * Who leaves its loop late does the same for what it leaves, and the free, when no worker is left,
+ * for all: by then only a visitor may have left something. Races:
+ *   giving up x claim    the CAS of the state word. Who claims first hands over, as it would have a
+ *                        moment before; who comes second unlinks it and goes on to the next. The
+ *                        cancel passes the latch of the object like any other, and so finds what a
+ *                        completer of one member of an `all` has done there, who claims nothing
+ *   giving up x park     fences of ended_fence: either the pass sees WAIT, or the worker sees
+ *                        `given_up` as it leaves, and looks itself
+ *   late worker x claim  a worker serves nobody (`serves`) once its runtime is given up: its claims
+ *                        are refused, like those of other threads. Who is refused is only unlinked,
+ *                        and its cancel is to come. One that looks at the same moment claims: then
+ *                        that was before. (To look at `given_up` would be one load more a claim)
+ *   free x claim         from outside, see trt_unlink_all_
+ *   object x giving up   it may be freed behind the shutdown, unless a late task can still use it;
+ *                        not during it, as those who wait have not let go yet
+ *
+ * Rejected: to leave all to the free, and to refuse claims until then. A big request of a task that
+ * was given up held back smaller ones, and it counted at a barrier.
  */
 static uint64_t trt_live_(trt_runtime *rt)
 {
@@ -13281,6 +13325,7 @@ static trt_worker_ *trt_worker_new_(trt_runtime *rt, size_t index)
     uint64_t seed = rt->config.seed ? rt->config.seed : (uint64_t)trt_clock_() ^ (uintptr_t)rt;
     if (!w) return NULL;
     w->rt = rt;
+    TRT_STORE_(&w->serves, rt, relaxed); /* its thread begins later */
     w->index = (uint32_t)index;
     w->solo = rt->n_workers == 1;
     w->fifo = rt->current_thread;
@@ -13432,11 +13477,82 @@ static TRT_COLD_ bool trt_give_up_visit_(trt_cell_ *c, uint64_t state, void *con
     return true;
 }
 
+/* As when it settles: also the members that have completed, whose completers may be about there. */
+static void trt_group_unlink_(trt_group_ *g)
+{
+    uint32_t i;
+    for (i = 0; i < g->begun && !g->settling; i++) {
+        trt_waiter_ *m = trt_member_(g, i);
+        if (m->kind != TRT_KIND_CALL_ && m->kind != TRT_KIND_BLOCKING_)
+            trt_kinds_[m->kind].cancel(m);
+    }
+    g->settling = true;
+}
+
+/* Once: what has a status has left its object, which may be gone. (And a job ends by itself.) */
+static TRT_COLD_ void trt_unlink_(trt_cell_ *c)
+{
+    trt_waiter_ *w = &c->wait;
+    if (w->kind == TRT_KIND_GROUP_) {
+        trt_group_unlink_((trt_group_ *)w->args.obj);
+    } else if (w->kind > TRT_KIND_GROUP_ && w->kind != TRT_KIND_BLOCKING_ &&
+               w->status == TRT_PENDING) {
+        trt_kinds_[w->kind].cancel(w);
+        w->status = TRT_CANCELLED;
+    }
+}
+
+/* In state RUN, and the caller's: nobody runs it any more. */
+static void trt_unlink_owned_(trt_cell_ *c)
+{
+    if (!(c->flags & TRT_RETRY_)) trt_unlink_(c); /* else recorded, not registered */
+}
+
+/* What is queued is taken out. If an abort has claimed it, it is still in the object. */
+static void trt_let_go_queued_(trt_runtime *rt, trt_worker_ *w)
+{
+    uintptr_t entry;
+    do {
+        entry = w ? trt_lifo_swap_(w, 0) : 0;
+        if (!entry && w) entry = trt_pop_(w, false);
+        if (!entry) {
+            trt_latch_(&rt->inject_latch);
+            entry = trt_inject_get_(rt);
+            trt_unlatch_(&rt->inject_latch);
+        }
+        if (entry & TRT_OWNED_ENTRY_) trt_unlink_owned_((trt_cell_ *)(entry & ~TRT_OWNED_ENTRY_));
+    } while (entry);
+}
+
+/* What waits leaves its object, and nobody can complete it then. (Not what is being registered: its
+ * worker has not left.) */
+static TRT_COLD_ bool trt_let_go_visit_(trt_cell_ *c, uint64_t s, void *context)
+{
+    (void)context;
+    while ((s & (TRT_WAIT_STATE_ | TRT_COMMIT_)) == TRT_WAIT_STATE_) {
+        uint64_t to = (s & ~(uint64_t)TRT_WAITING_STATE_) | TRT_GIVEN_UP_;
+        if (!TRT_CAS_WEAK_(&c->state, &s, to, acq_rel)) continue; /* as in trt_claim_strand_ */
+        trt_unlink_(c);
+        break;
+    }
+    return true;
+}
+
+/* By whoever gives up, and by each worker `w` that leaves its loop afterwards: see >>life. */
+static TRT_COLD_ void trt_let_go_(trt_runtime *rt, trt_worker_ *w)
+{
+    trt_let_go_queued_(rt, w);
+    trt_cells_(rt, trt_let_go_visit_, NULL);
+}
+
 static void trt_give_up_(trt_runtime *rt)
 {
-    TRT_FENCE_(&rt->ended_fence); /* pairs with trt_join_register_ */
+    size_t i;
+    for (i = 0; i < rt->n_workers; i++) TRT_STORE_(&rt->workers[i]->serves, NULL, relaxed);
+    TRT_FENCE_(&rt->ended_fence); /* pairs with trt_join_register_, and with trt_worker_loop_ */
     (void)trt_aside_look_(rt); /* first: from there on, none of those moves to a cell */
     trt_cells_(rt, trt_give_up_visit_, NULL);
+    trt_let_go_(rt, NULL);
     /* Another thread may shut down, too, and with more patience: no worker is left to end them. */
     TRT_OR_(&rt->ended_gate, (uint32_t)TRT_GATE_GIVEN_UP_, relaxed);
     trt_os_wake_(&rt->ended_gate, INT_MAX);
@@ -13553,25 +13669,7 @@ static void trt_join_threads_(trt_runtime *rt)
     trt_os_join_(rt->watch);
 }
 
-/* What has a status has left its object. But a wait for a token has its part in the tree until its
- * cancel, or until the token's cancel has completed it alone. */
-static bool trt_to_unlink_(const trt_waiter_ *w)
-{
-    if (w->status == TRT_PENDING) return true;
-    return w->kind == TRT_KIND_TOKEN_ && (w->mode == TRT_MODE_MEMBER_ || w->status == TRT_CANCELLED);
-}
-
-static void trt_group_unlink_(trt_group_ *g)
-{
-    uint32_t i;
-    for (i = 0; i < (uint32_t)g->n + g->timers; i++) {
-        trt_waiter_ *m = &g->member[i < g->n ? (g->first + i) % g->n : i];
-        if (i < g->begun && m->kind != TRT_KIND_CALL_ && trt_to_unlink_(m))
-            trt_kinds_[m->kind].cancel(m);
-    }
-}
-
-static bool trt_unwait_visit_(trt_cell_ *c, uint64_t state, void *context)
+static TRT_COLD_ bool trt_unwait_visit_(trt_cell_ *c, uint64_t state, void *context)
 {
     (void)context;
     if (state & TRT_WAIT_STATE_) (void)trt_claim_strand_(c);
@@ -13581,19 +13679,14 @@ static bool trt_unwait_visit_(trt_cell_ *c, uint64_t state, void *context)
 static TRT_COLD_ bool trt_unlink_visit_(trt_cell_ *c, uint64_t state, void *context)
 {
     (void)context;
-    if (!(state & TRT_RUN_STATE_) || (state & (TRT_JOB_STATE_ | TRT_DONE_))) return true;
-    if (c->flags & TRT_RETRY_) return true; /* recorded, not registered */
-    if (c->wait.kind == TRT_KIND_GROUP_)
-        trt_group_unlink_((trt_group_ *)c->wait.args.obj);
-    else if (c->wait.kind > TRT_KIND_GROUP_ && trt_to_unlink_(&c->wait))
-        trt_kinds_[c->wait.kind].cancel(&c->wait);
+    if ((state & TRT_RUN_STATE_) && !(state & (TRT_JOB_STATE_ | TRT_DONE_))) trt_unlink_owned_(c);
     return true;
 }
 
-/* No thread of the runtime is left: take what was given up out of the objects that it waits for.
- * First all of it is claimed, so that nothing that leaves passes on to one that leaves next. Those
- * who were quicker are visitors; when they have left, what they have completed has a status, and
- * its object may be gone. What has none was claimed here, or by an abort and has not run since. */
+/* No thread of the runtime is left: take what has not let go yet out of the objects that it waits
+ * for. First all of it is claimed: those who were quicker are visitors. When they have left, what
+ * they have completed has a status, and its object may be gone. What has none was claimed here, or
+ * by an abort and has not run since. */
 static void trt_unlink_all_(trt_runtime *rt)
 {
     trt_cells_(rt, trt_unwait_visit_, NULL);
@@ -13768,7 +13861,8 @@ static TRT_COLD_ void trt_dump_wait_(const trt_runtime *rt, FILE *to, const trt_
 static bool trt_dump_waits_(trt_runtime *rt, const trt_cell_ *c, uint64_t s)
 {
     const trt_group_ *g;
-    if (s & TRT_WAIT_STATE_) return rt->dump_alone || !(s & TRT_COMMIT_); /* not registering still */
+    if (s & (TRT_WAIT_STATE_ | TRT_GIVEN_UP_))
+        return rt->dump_alone || !(s & TRT_COMMIT_); /* not registering still */
     if (!rt->dump_alone || (s & TRT_FRESH_) || c->wait.kind != TRT_KIND_GROUP_) return false;
     g = (const trt_group_ *)c->wait.args.obj;
     return g->begun && !g->parked;

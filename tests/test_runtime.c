@@ -1039,6 +1039,168 @@ TEST(a_free_passes_permits_to_nobody_who_was_given_up)
     CHECK_EQ(trt_available_permits(&semaphore), 1);
 }
 
+/* Holds a lock, and in one long poll gives back and hands out what those wait for who were given up meanwhile. */
+struct hands_out_late {
+    atomic_int *turn;
+    atomic_bool *stuck, *go, *over;
+    trt_semaphore *semaphore;
+    trt_mutex *mutex;
+    trt_notify *notify;
+    ints *channel;
+    trt_guard guard;
+};
+trt_async(int, hands_out_late)
+{
+    trt_body {
+        trt_await(trt_lock(self->mutex, &self->guard));
+        AWAIT_UNTIL(atomic_load(self->turn) == 4);
+        atomic_store(self->stuck, true);
+        WAIT_UNTIL(atomic_load(self->go));
+        trt_unlock(&self->guard);
+        CHECK_EQ(trt_try_send(self->channel, &(int){7}), TRT_OK);
+        trt_notify_one(self->notify);
+        CHECK_EQ(trt_add_permits(self->semaphore, 1), TRT_OK);
+        atomic_store(self->over, true);
+    }
+}
+
+TEST(what_is_given_up_takes_nothing_from_a_poll_that_ends_late)
+{
+    trt_runtime *rt;
+    trt_mutex mutex = {0};
+    trt_notify notify = {0};
+    trt_semaphore semaphore;
+    trt_permit permit;
+    trt_guard guard;
+    ints channel;
+    int message = 0;
+    atomic_int turn = 0;
+    atomic_bool stuck = false, go = false, over = false;
+    CHECK_EQ(trt_runtime_start(&rt, &on_one_worker), TRT_OK);
+    CHECK_EQ(trt_channel_init(&channel, 1), TRT_OK);
+    CHECK_EQ(trt_semaphore_init(&semaphore, 0), TRT_OK);
+    trt_detach(trt_spawn_on(rt, hands_out_late, .turn = &turn, .stuck = &stuck, .go = &go, .over = &over, .mutex = &mutex,
+                            .channel = &channel, .notify = &notify, .semaphore = &semaphore));
+    for (int i = 0; i < 4; i++) {
+        trt_handle(waits_on) h = trt_spawn_on(rt, waits_on, .turn = &turn, .mine = i, .how = i, .mutex = &mutex,
+                                              .channel = &channel, .notify = &notify, .semaphore = &semaphore);
+        trt_abort(h);
+        trt_detach(h);
+    }
+    WAIT_UNTIL(atomic_load(&stuck));
+    CHECK_EQ(trt_runtime_shutdown(rt, ENOUGH_MS(5)), TRT_TIMED_OUT);
+    atomic_store(&go, true);
+    WAIT_UNTIL(atomic_load(&over));
+    CHECK(trt_try_lock(&mutex, &guard));
+    CHECK(trt_try_acquire(&semaphore, &permit));
+    CHECK_EQ(trt_try_recv(&channel, &message), TRT_OK);
+    CHECK_EQ(message, 7);
+    CHECK_EQ(notify.word_, TRT_NOTIFY_PERMIT_);
+    CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+    trt_channel_free(&channel);
+}
+
+struct holds_back { trt_semaphore *semaphore; trt_rwlock *rwlock; trt_barrier *barrier; atomic_int *waiting; trt_permit permit; trt_guard guard; };
+trt_async(int, holds_back)
+{
+    trt_body { trt_await(trt_sleep_until(INT64_MAX)); }
+    trt_cleanup {
+        atomic_fetch_add(self->waiting, 1);
+        if (self->semaphore) trt_await(trt_acquire_many(self->semaphore, 3, &self->permit));
+        if (self->rwlock) trt_await_any(trt_write_lock(self->rwlock, &self->guard), trt_sleep_until(INT64_MAX));
+        if (self->barrier) trt_await(trt_barrier_wait(self->barrier, NULL));
+    }
+}
+
+TEST(what_is_given_up_holds_back_nobody)
+{
+    trt_runtime *rt;
+    trt_semaphore semaphore;
+    trt_rwlock rwlock = {0};
+    trt_barrier barrier;
+    trt_permit permit, other;
+    trt_guard guard, reader;
+    atomic_int waiting = 0;
+    CHECK_EQ(trt_runtime_start(&rt, &on_two_workers), TRT_OK);
+    CHECK_EQ(trt_semaphore_init(&semaphore, 3), TRT_OK);
+    CHECK_EQ(trt_barrier_init(&barrier, 2), TRT_OK);
+    CHECK(trt_try_acquire(&semaphore, &permit) && trt_try_read_lock(&rwlock, &guard));
+    trt_detach(trt_spawn_on(rt, holds_back, .semaphore = &semaphore, .waiting = &waiting));
+    trt_detach(trt_spawn_on(rt, holds_back, .rwlock = &rwlock, .waiting = &waiting));
+    trt_detach(trt_spawn_on(rt, holds_back, .barrier = &barrier, .waiting = &waiting));
+    CHECK_EQ(trt_runtime_shutdown(rt, ENOUGH_MS(20)), TRT_TIMED_OUT);
+    CHECK_EQ(atomic_load(&waiting), 3);
+    CHECK(trt_try_acquire(&semaphore, &other));
+    CHECK(trt_try_read_lock(&rwlock, &reader));
+    CHECK_EQ(barrier.arrived_, 0);
+    CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+}
+
+/* The abort of some has come, but no worker comes to them: the only one is in a long poll, of a task that waits for the
+ * same when that is over. It is stuck before the shutdown, or by it. */
+struct kept_waiting {
+    bool early, hog;
+    atomic_bool *waits, *stuck, *go;
+    trt_semaphore *semaphore;
+    trt_permit permit;
+};
+trt_async(int, kept_waiting)
+{
+    trt_body {
+        if (self->early)
+            AWAIT_UNTIL(atomic_load(self->waits));
+        else if (self->hog)
+            trt_await(trt_sleep_until(INT64_MAX));
+        atomic_store(self->waits, true);
+        if (!self->hog)
+            trt_await(trt_acquire_many(self->semaphore, 3, &self->permit));
+    }
+    trt_cleanup {
+        if (self->hog) {
+            atomic_store(self->stuck, true);
+            WAIT_UNTIL(atomic_load(self->go));
+        }
+        trt_await(trt_acquire_many(self->semaphore, 3, &self->permit));
+    }
+}
+struct hogs_thread { trt_runtime *rt; struct kept_waiting hog; trt_status_code status; };
+static void *hogs_thread(void *context)
+{
+    struct hogs_thread *h = context;
+    h->status = trt_block_on(h->rt, kept_waiting, NULL, .early = h->hog.early, .hog = true, .waits = h->hog.waits,
+                             .stuck = h->hog.stuck, .go = h->hog.go, .semaphore = h->hog.semaphore);
+    return NULL;
+}
+
+TEST(what_no_worker_came_to_holds_back_nobody)
+{
+    for (int round = 0; round < 4; round++) {
+        bool early = round % 2, current_thread = round > 1;
+        trt_semaphore semaphore;
+        trt_permit permit, other = {0};
+        atomic_bool waits = false, stuck = false, go = false;
+        struct hogs_thread hog = {NULL, {early, true, &waits, &stuck, &go, &semaphore, {0}}, TRT_OK};
+        pthread_t thread;
+        CHECK_EQ(trt_runtime_start(&hog.rt, current_thread ? &on_one_thread : &on_one_worker), TRT_OK);
+        CHECK_EQ(trt_semaphore_init(&semaphore, 3), TRT_OK);
+        CHECK(trt_try_acquire(&semaphore, &permit));
+        pthread_create(&thread, NULL, hogs_thread, &hog);
+        trt_detach(trt_spawn_on(hog.rt, kept_waiting, .waits = &waits, .semaphore = &semaphore));
+        WAIT_UNTIL(atomic_load(early ? &stuck : &waits));
+        CHECK_EQ(trt_runtime_shutdown(hog.rt, ENOUGH_MS(5)), TRT_TIMED_OUT);
+        CHECK(atomic_load(&stuck) || !early);
+        CHECK(trt_try_acquire(&semaphore, &other) || !early);
+        trt_release(&other);
+        atomic_store(&go, true);
+        pthread_join(thread, NULL);
+        CHECK_EQ(hog.status, TRT_CANCELLED);
+        if (!current_thread)
+            WAIT_UNTIL(TRT_LOAD_(&hog.rt->exited, acquire) == 1);
+        CHECK(trt_try_acquire(&semaphore, &other));
+        CHECK_EQ(trt_runtime_free(hog.rt), TRT_OK);
+    }
+}
+
 TEST(a_thread_that_joins_after_a_shutdown_that_timed_out_is_answered)
 {
     trt_runtime *rt;

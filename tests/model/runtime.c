@@ -1723,6 +1723,66 @@ static void shutdown_left_alone(void)
     MODEL_CHECK(!waits || TRT_LOAD_(&bell.word_, relaxed) == TRT_NOTIFY_PERMIT_);
 }
 
+/* Nor from its own workers: one comes out of a long poll as the runtime is given up, or later, hands out what it has, and
+ * waits itself. When the workers have left, nothing waits any more. */
+static trt_mutex late_lock;
+static trt_semaphore late_permits;
+static trt_a32_ late_gate;
+struct late_waits { trt_guard guard; };
+trt_async(int, late_waits)
+{
+    trt_body { trt_return(0); }
+    trt_cleanup {
+        trt_await(trt_lock(&late_lock, &self->guard));
+        trt_unlock(&self->guard);
+    }
+}
+struct late_holds { trt_guard guard; trt_permit permit; };
+trt_async(int, late_holds)
+{
+    trt_body {
+        trt_await(trt_lock(&late_lock, &self->guard));
+        COUNT(seen);
+        while (!TRT_LOAD_(&late_gate, acquire)) trt_os_wait_(&late_gate, 0, TRT_FOREVER_);
+        trt_unlock(&self->guard);
+    }
+    trt_cleanup {
+        trt_unlock(&self->guard);
+        trt_await(trt_acquire_many(&late_permits, 2, &self->permit));
+        trt_release(&self->permit);
+    }
+}
+static void opens_late(void)
+{
+    TRT_STORE_(&late_gate, 1u, release);
+    trt_os_wake_(&late_gate, INT_MAX);
+}
+static void shutdown_late(void)
+{
+    uint32_t n = 1 + (uint32_t)model_choose(2), exited;
+    bool behind = model_choose(2);
+    unsigned long a = 0;
+    trt_guard guard;
+    trt_permit permit, other;
+    memset(&late_lock, 0, sizeof late_lock);
+    MODEL_CHECK(trt_semaphore_init(&late_permits, 2) == TRT_OK && trt_try_acquire(&late_permits, &permit));
+    TRT_STORE_(&late_gate, 0u, relaxed);
+    start_workers(n);
+    trt_detach(trt_spawn_on(runtime, late_holds));
+    while (!COUNTED(seen)) model_yield();
+    trt_detach(trt_spawn_on(runtime, late_waits));
+    if (!behind) a = thread(0, opens_late);
+    MODEL_CHECK(trt_runtime_shutdown(runtime, trt_ms(1)) == TRT_TIMED_OUT); /* one of the two permits is ours */
+    if (behind) opens_late();
+    else model_join(a);
+    while ((exited = TRT_LOAD_(&runtime->exited, acquire)) < n) trt_os_wait_(&runtime->exited, exited, TRT_FOREVER_);
+    /* Handed over as it was given up, it may have been before that. */
+    if (behind) MODEL_CHECK(trt_try_lock(&late_lock, &guard));
+    MODEL_CHECK(trt_try_acquire(&late_permits, &other));
+    finish();
+    MODEL_CHECK(!late_lock.base_.waiters.head && !late_permits.base_.waiters.head);
+}
+
 /* Jobs that run, wait in the queue, or come too late. */
 struct held { trt_a32_ *gate; };
 trt_blocking_fn(int, held)
@@ -3286,6 +3346,7 @@ static const model_scenario scenarios[] = {
     {.name = "shutdown_gives_up", .run = shutdown_gives_up, WEAK},
     {.name = "shutdown_stops", .run = shutdown_stops, WEAK},
     {.name = "shutdown_left_alone", .run = shutdown_left_alone, WEAK},
+    {.name = "shutdown_late", .run = shutdown_late, WEAK},
     {.name = "shutdown_jobs", .run = shutdown_jobs, WEAK},
     {.name = "shutdown_unqueued", .run = shutdown_unqueued, WEAK},
     {.name = "shutdown_refused", .run = shutdown_refused, WEAK},

@@ -100,6 +100,10 @@ bug shutdown_misses_a_task shutdown busy 'livelock' \
     '/^static bool trt_maintain_(/,/^}/s/if (trt_closing_unseen_(w)) trt_see_closing_(w);//' '8 2 11 7 12 13 14 15 16 17'
 bug free_behind_claim shutdown acquire_many 'freed memory\|data race' \
     '/^static void trt_unlink_all_(/,/^}/s/trt_visitors_wait_(rt);//'
+bug late_workers_serve runtime shutdown_late 'not true' \
+    's/TRT_STORE_(&rt->workers\[i\]->serves, NULL, relaxed)/(void)rt->workers[i]/'
+bug late_workers_let_nothing_go runtime shutdown_late 'not true' \
+    's/if (TRT_UNLIKELY_(TRT_LOAD_(&worker->rt->given_up, relaxed))) trt_let_go_(.*);//'
 bug abort_breaks_the_shield matrix one-worker-by-handle 'not true\|expected' \
     '/^TRT_DEF_ void trt_abort_(/,/^}/s/(s & (TRT_WAIT_STATE_ | TRT_SHIELD_)) == TRT_WAIT_STATE_/(s \& TRT_WAIT_STATE_) != 0/'
 

@@ -8999,7 +8999,7 @@ static void trt_job_run_(trt_runtime *rt, trt_job_ *job)
 }
 
 /* Latch held on entry and return. False: the thread is to leave. */
-static bool trt_pool_sleep_(trt_runtime *rt, trt_pool_thread_ *t)
+static TRT_COLD_ bool trt_pool_sleep_(trt_runtime *rt, trt_pool_thread_ *t)
 {
     trt_pool_ *pool = &rt->pool;
     trt_instant until = trt_after_(trt_clock_(), rt->config.blocking_keep_alive);
@@ -10131,7 +10131,7 @@ TRT_DEF_ trt_op trt_writable(int fd)
  */
 static void trt_watch_wake_(trt_runtime *rt);
 
-static bool trt_wake_sleeper_(trt_runtime *rt, size_t word, uint64_t bits)
+static TRT_COLD_ bool trt_wake_sleeper_(trt_runtime *rt, size_t word, uint64_t bits)
 {
     while (bits) {
         uint32_t bit = (uint32_t)__builtin_ctzll((unsigned long long)bits);
@@ -13735,8 +13735,9 @@ TRT_DEF_ TRT_COLD_ trt_status_code trt_runtime_free(trt_runtime *rt)
     return TRT_OK;
 }
 
-TRT_DEF_ trt_status_code trt_block_on_(trt_runtime *rt, const trt_config *config, uint32_t own,
-                                       const trt_type_ *type, void *out, const void *args)
+TRT_DEF_ TRT_COLD_ trt_status_code trt_block_on_(trt_runtime *rt, const trt_config *config,
+                                                 uint32_t own, const trt_type_ *type, void *out,
+                                                 const void *args)
 {
     trt_status_code status;
     trt_how_ how;

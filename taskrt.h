@@ -5679,11 +5679,10 @@ static TRT_COLD_ void trt_adopt_in_(trt_cell_ *c, trt_co *co)
 static TRT_NOINLINE_ bool trt_adopt_(trt_cell_ *c, trt_co *co)
 {
     bool root = co == trt_root_(c);
-    /* Nothing to be found: there is none at all, or no room for one in it. (Else each end would go
-     * through those of the chunk: of 150 tasks with a stray each, a call of a small frame took 277
-     * ns instead of 17.) */
-    if (!root && (!TRT_LOAD_(&trt_strays_, relaxed) || co->type_->self_size < sizeof(trt_set_)))
-        return false;
+    if (root && !(TRT_LOAD_(&c->state, relaxed) & TRT_STRAYS_)) return false;
+    /* No room for one in it. (Else each end would go through those of the chunk: of 150 tasks with a
+     * stray each, a call of a small frame took 277 ns instead of 17.) */
+    if (!root && co->type_->self_size < sizeof(trt_set_)) return false;
     if (!root) c = trt_slot_around_(c, co);
     if (!c) trt_adopt_homeless_(co);
     else if (root || (TRT_LOAD_(&c->state, relaxed) & TRT_STRAYS_)) trt_adopt_in_(c, co);
@@ -5695,7 +5694,7 @@ static inline bool trt_owns_nothing_(trt_cell_ *c, trt_co *co)
 {
     return TRT_LIKELY_(!co->forked_ && !TRT_LOAD_(&co->pending_, acquire) && !co->owned_) &&
            (TRT_LIKELY_(!(TRT_LOAD_(&c->state, relaxed) & TRT_LOOKS_)) ||
-            TRT_LIKELY_(!trt_adopt_(c, co)));
+            !TRT_LOAD_(&trt_strays_, relaxed) || TRT_LIKELY_(!trt_adopt_(c, co)));
 }
 
 static inline int trt_poll_once_(trt_cell_ *c, trt_co *co, const trt_type_ *type)
@@ -5836,7 +5835,8 @@ static int trt_frame_ended_(trt_cell_ *c)
         trt_forks_forget_(co);
         co->phase_++;
     }
-    if (!co->owned_ && !((TRT_LOAD_(&c->state, relaxed) & TRT_LOOKS_) && trt_adopt_(c, co)))
+    if (!co->owned_ && !((TRT_LOAD_(&c->state, relaxed) & TRT_LOOKS_) &&
+                         TRT_LOAD_(&trt_strays_, relaxed) && trt_adopt_(c, co)))
         return trt_cleanup_over_(c);
     sets = (trt_owned_ *)co->owned_;
     return trt_await_inside_(c, TRT_KIND_SET_SHUTDOWN_, TRT_CONTAINER_(trt_set_, owned, sets));
@@ -6061,20 +6061,15 @@ static TRT_COLD_ void trt_call_abroad_(trt_co *co)
     if (!TRT_LOAD_(&trt_frames_abroad_, relaxed)) TRT_STORE_(&trt_frames_abroad_, 1u, relaxed);
 }
 
-/* What is unusual about a call: its frame, or the moment. */
-static TRT_COLD_ bool trt_await_call_slowly_(trt_co *co, void *child)
-{
-    if (!trt_lies_in_(co, child)) trt_call_abroad_(co);
-    return trt_await_slowly_(co, TRT_KIND_CALL_, child, NULL, 0);
-}
-
 static TRT_NOINLINE_ bool trt_await_call_(trt_co *co, void *child)
 {
     trt_worker_ *w = trt_here_.worker;
-    /* In the caller's frame, it is neither on the stack nor abroad. */
-    if (!trt_may_try_(w, co) || !trt_lies_in_(co, child) ||
+    bool here = trt_lies_in_(co, child); /* then it is neither on the stack nor abroad */
+    if (TRT_UNLIKELY_(!here) && !(TRT_LOAD_(&co->cell_->state, relaxed) & TRT_ABROAD_))
+        trt_call_abroad_(co);
+    if (!trt_may_try_(w, co) || (!here && trt_on_stack_(w, child)) ||
         TRT_UNLIKELY_(((const trt_co *)child)->cell_ != NULL))
-        return trt_await_call_slowly_(co, child);
+        return trt_await_slowly_(co, TRT_KIND_CALL_, child, NULL, 0);
     w->budget--; /* may be over without having waited */
     return trt_record_(w, co, TRT_KIND_CALL_, child, NULL, 0);
 }

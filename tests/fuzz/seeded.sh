@@ -68,7 +68,7 @@ bug forks_outlive_their_scope \
 bug a_shielded_cleanup_is_aborted \
     '/^TRT_DEF_ void trt_abort_(/,/^}/s/(TRT_WAIT_STATE_ | TRT_SHIELD_)) == TRT_WAIT_STATE_/TRT_WAIT_STATE_) == TRT_WAIT_STATE_/'
 bug a_failed_initialiser_lets_nobody_in \
-    '/^TRT_DEF_ void trt_once_failed(/,/^}/s/trt_complete_first_(&once->waiters_, TRT_OK, &wakes)/NULL/'
+    '/^TRT_DEF_ TRT_COLD_ void trt_once_failed(/,/^}/s/trt_complete_first_(&once->waiters_, TRT_OK, &wakes)/NULL/'
 bug branch_cells_stay_alive \
     '/^static void trt_member_clear_(/,/^}/s/trt_cell_free_(branch)/trt_slot_free_(branch)/'
 

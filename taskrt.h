@@ -10692,6 +10692,13 @@ static TRT_NOINLINE_ void trt_turns_(trt_worker_ *w, const trt_thread_waiter_ *t
 
 static void trt_let_go_(trt_runtime *rt, trt_worker_ *w);
 
+/* Nothing that it leaves behind waits, if its runtime was given up: see >>life. */
+static void trt_worker_leaves_(trt_worker_ *w)
+{
+    TRT_FENCE_(&w->rt->ended_fence); /* pairs with trt_give_up_: who sees what has parked? */
+    if (TRT_UNLIKELY_(TRT_LOAD_(&w->rt->given_up, relaxed))) trt_let_go_(w->rt, w);
+}
+
 /* Run until told to stop, or (current thread) until `t` is woken. Panics land here. */
 static void trt_worker_loop_(trt_worker_ *w, const trt_thread_waiter_ *volatile t)
 {
@@ -10701,8 +10708,7 @@ static void trt_worker_loop_(trt_worker_ *w, const trt_thread_waiter_ *volatile 
     w->driven_for = t;
     if (setjmp(w->trap) != 0) trt_recover_(worker);
     trt_turns_(worker, t);
-    TRT_FENCE_(&worker->rt->ended_fence); /* pairs with trt_give_up_: who sees what has parked? */
-    if (TRT_UNLIKELY_(TRT_LOAD_(&worker->rt->given_up, relaxed))) trt_let_go_(worker->rt, worker);
+    trt_worker_leaves_(worker);
     worker->trapped = false;
     TRT_STORE_(&worker->at_cell, NULL, relaxed);
 }
@@ -13544,7 +13550,7 @@ static void trt_give_up_(trt_runtime *rt)
 {
     size_t i;
     for (i = 0; i < rt->n_workers; i++) TRT_STORE_(&rt->workers[i]->serves, NULL, relaxed);
-    TRT_FENCE_(&rt->ended_fence); /* pairs with trt_join_register_, and with trt_worker_loop_ */
+    TRT_FENCE_(&rt->ended_fence); /* pairs with trt_join_register_, and with trt_worker_leaves_ */
     (void)trt_aside_look_(rt); /* first: from there on, none of those moves to a cell */
     trt_cells_(rt, trt_give_up_visit_, NULL);
     trt_let_go_(rt, NULL);

@@ -63,7 +63,7 @@ static void steals_from_first(size_t i)
 {
     trt_worker_ *w = be_worker(i);
     took((int)i, trt_steal_(w, runtime->workers[0]));
-    for (uintptr_t entry; (entry = trt_pop_(w)) != 0;) took((int)i, entry);
+    for (uintptr_t entry; (entry = trt_pop_(w, true)) != 0;) took((int)i, entry);
 }
 static void steals_1(void)
 {
@@ -76,9 +76,9 @@ static void ring_owner(uintptr_t n)
     trt_worker_ *w = be_worker(0);
     for (uintptr_t i = 1; i <= n; i++) {
         trt_push_(w, entry_of(i));
-        if (i == 2) took(0, trt_pop_(w));
+        if (i == 2) took(0, trt_pop_(w, true));
     }
-    for (uintptr_t entry; (entry = trt_pop_(w)) != 0 || (entry = trt_take_injected_(w, 2)) != 0;) took(0, entry);
+    for (uintptr_t entry; (entry = trt_pop_(w, true)) != 0 || (entry = trt_take_injected_(w, 2)) != 0;) took(0, entry);
     be_nobody();
 }
 static void ring(void)
@@ -132,7 +132,7 @@ static void ring_stolen_on(void)
     took(1, trt_steal_(be_worker(1), runtime->workers[0]));
     model_join(a);
     for (size_t i = 0; i < 2; i++)
-        for (uintptr_t entry; (entry = trt_pop_(be_worker(i))) != 0;) took(1, entry);
+        for (uintptr_t entry; (entry = trt_pop_(be_worker(i), true)) != 0;) took(1, entry);
     be_nobody();
     all_once(4);
     bare_free();
@@ -147,7 +147,7 @@ static void ring_injected(void)
     a = thread(0, steals_on);
     took(1, trt_take_injected_(runtime->workers[1], 4));
     model_join(a);
-    for (uintptr_t entry; (entry = trt_pop_(runtime->workers[1])) != 0 || (entry = trt_take_injected_(runtime->workers[1], 4)) != 0;)
+    for (uintptr_t entry; (entry = trt_pop_(runtime->workers[1], true)) != 0 || (entry = trt_take_injected_(runtime->workers[1], 4)) != 0;)
         took(1, entry);
     be_nobody();
     all_once(8);
@@ -204,10 +204,10 @@ static void inject_queue(void)
     b = thread(1, injects_2);
     w = be_worker(0);
     took(0, trt_take_injected_(w, 2));
-    took(0, trt_pop_(w));
+    took(0, trt_pop_(w, true));
     model_join(a);
     model_join(b);
-    for (uintptr_t entry; (entry = trt_take_injected_(w, 2)) != 0 || (entry = trt_pop_(w)) != 0;) took(0, entry);
+    for (uintptr_t entry; (entry = trt_take_injected_(w, 2)) != 0 || (entry = trt_pop_(w, true)) != 0;) took(0, entry);
     be_nobody();
     trt_visitors_wait_(runtime);
     all_once(2);
@@ -222,7 +222,7 @@ static void works(size_t i)
     trt_worker_ *w = be_worker(i);
     while (!(TRT_LOAD_(&runtime->signals, acquire) & TRT_SIGNAL_STOP_)) {
         uintptr_t entry = trt_take_injected_(w, 2);
-        if (!entry) entry = trt_pop_(w);
+        if (!entry) entry = trt_pop_(w, true);
         if (!entry) {
             trt_worker_sleep_(w);
             continue;

@@ -103,7 +103,7 @@ bug free_behind_claim shutdown acquire_many 'freed memory\|data race' \
 bug late_workers_serve runtime shutdown_late 'not true' \
     's/TRT_STORE_(&rt->workers\[i\]->serves, NULL, relaxed)/(void)rt->workers[i]/'
 bug late_workers_let_nothing_go runtime shutdown_late 'not true' \
-    's/if (TRT_UNLIKELY_(TRT_LOAD_(&worker->rt->given_up, relaxed))) trt_let_go_(.*);//'
+    's/if (TRT_UNLIKELY_(TRT_LOAD_(&w->rt->given_up, relaxed))) trt_let_go_(.*);//'
 bug abort_breaks_the_shield matrix one-worker-by-handle 'not true\|expected' \
     '/^TRT_DEF_ void trt_abort_(/,/^}/s/(s & (TRT_WAIT_STATE_ | TRT_SHIELD_)) == TRT_WAIT_STATE_/(s \& TRT_WAIT_STATE_) != 0/'
 

@@ -1382,13 +1382,12 @@ TRT_INLINE_ trt_how_ trt_how_of_(trt_runtime *rt, uint32_t flags, void *extra, c
 #define TRT_JOB_ONLY_(flags, name) ((flags) + 0u * (uint32_t)sizeof(struct name##_job_))
 #define TRT_SPAWN_JOB_(rt, flags, name, ...)                                                       \
     TRT_SPAWN_(rt, TRT_JOB_ONLY_(flags, name), NULL, name, __VA_ARGS__)
+#define TRT_MEMBER_(set, flags, name, ...)                                                         \
+    name##_spawn_in_(trt_how_of_(NULL, (flags), &(set)->base_, TRT_WHERE_),                        \
+                     TRT_TYPED_(NULL, (set)->result_), TRT_ARGS_(name, __VA_ARGS__))
+#define TRT_SPAWN_IN_(set, name, ...) TRT_MEMBER_(set, TRT_HOW_SET_, name, __VA_ARGS__)
 #define TRT_SPAWN_JOB_IN_(set, name, ...)                                                          \
-    name##_spawn_in_(trt_how_of_(NULL, TRT_JOB_ONLY_(TRT_HOW_SET_, name), &(set)->base_,           \
-                                 TRT_WHERE_),                                                      \
-                     TRT_TYPED_(NULL, (set)->result_), TRT_ARGS_(name, __VA_ARGS__))
-#define TRT_SPAWN_IN_(set, name, ...)                                                              \
-    name##_spawn_in_(trt_how_of_(NULL, TRT_HOW_SET_, &(set)->base_, TRT_WHERE_),                   \
-                     TRT_TYPED_(NULL, (set)->result_), TRT_ARGS_(name, __VA_ARGS__))
+    TRT_MEMBER_(set, TRT_JOB_ONLY_(TRT_HOW_SET_, name), name, __VA_ARGS__)
 #define TRT_DETACHED_(name, ...)                                                                   \
     trt_ref_status_(name##_make_(trt_how_of_(NULL, TRT_HOW_DETACHED_, NULL, TRT_WHERE_),           \
                                  TRT_ARGS_(name, __VA_ARGS__)))
@@ -5689,12 +5688,18 @@ static TRT_NOINLINE_ bool trt_adopt_(trt_cell_ *c, trt_co *co)
     return co->owned_ != NULL;
 }
 
+/* The same question, mostly answered without a look at any list. */
+static inline bool trt_adopts_(trt_cell_ *c, trt_co *co)
+{
+    return TRT_UNLIKELY_(TRT_LOAD_(&c->state, relaxed) & TRT_LOOKS_) &&
+           TRT_LOAD_(&trt_strays_, relaxed) && TRT_UNLIKELY_(trt_adopt_(c, co));
+}
+
 /* Has it neither forks nor sets left? (Acquire pairs with the last fork's end.) */
 static inline bool trt_owns_nothing_(trt_cell_ *c, trt_co *co)
 {
     return TRT_LIKELY_(!co->forked_ && !TRT_LOAD_(&co->pending_, acquire) && !co->owned_) &&
-           (TRT_LIKELY_(!(TRT_LOAD_(&c->state, relaxed) & TRT_LOOKS_)) ||
-            !TRT_LOAD_(&trt_strays_, relaxed) || TRT_LIKELY_(!trt_adopt_(c, co)));
+           !trt_adopts_(c, co);
 }
 
 static inline int trt_poll_once_(trt_cell_ *c, trt_co *co, const trt_type_ *type)
@@ -5835,9 +5840,7 @@ static int trt_frame_ended_(trt_cell_ *c)
         trt_forks_forget_(co);
         co->phase_++;
     }
-    if (!co->owned_ && !((TRT_LOAD_(&c->state, relaxed) & TRT_LOOKS_) &&
-                         TRT_LOAD_(&trt_strays_, relaxed) && trt_adopt_(c, co)))
-        return trt_cleanup_over_(c);
+    if (!co->owned_ && !trt_adopts_(c, co)) return trt_cleanup_over_(c);
     sets = (trt_owned_ *)co->owned_;
     return trt_await_inside_(c, TRT_KIND_SET_SHUTDOWN_, TRT_CONTAINER_(trt_set_, owned, sets));
 }

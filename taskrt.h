@@ -1602,7 +1602,7 @@ TASKRT_API trt_op trt_set_shutdown_(trt_set_ *set) TRT_MUST_USE_;
  * trt_runtime_shutdown - refuse new tasks, abort all that live, serve their cleanups, wait for
  * started blocking jobs, all up to `timeout` (negative: without limit). What is left is given up:
  * it runs no more, keeps what it has, and gets nothing. It has left what it waited for when this
- * returns, or, if a task was in a poll still, when that is over.
+ * returns, or, if a worker was busy still, when that has stopped: trt_runtime_free waits for it.
  *
  *   returns   TRT_OK | TRT_TIMED_OUT | TRT_PENDING when called from what runs in it: begun, but it
  *             cannot wait for itself | TRT_MISUSE in a task of another runtime, begun likewise.
@@ -3119,7 +3119,7 @@ struct trt_runtime {
     trt_fds_ fds[TRT_FD_SHARDS_];
     trt_a64_ fds_waiting;
     /* current-thread runtimes: which thread drives */
-    trt_a32_ driving, drive_gate;
+    trt_a32_ driving, drive_gate; /* driving: 0, or... */
     trt_ai64_ drive_until; /* of trt_runtime_shutdown: when to stop driving */
     /* the virtual clock */
     trt_ai64_ virtual_now;
@@ -3144,6 +3144,7 @@ struct trt_runtime {
 
 enum { TRT_RESTLESS_, TRT_SOON_CALM_, TRT_CALM_, TRT_UNSURE_ }; /* calm, see >>idle */
 enum { TRT_SIGNAL_STOP_ = 1, TRT_SIGNAL_PAUSE_ = 2 };
+enum { TRT_DRIVES_ = 1, TRT_DRIVES_GIVEN_UP_ = 2 }; /* of driving: lets go as it leaves */
 enum { TRT_GATE_ENDED_ = 1, TRT_GATE_GIVEN_UP_ = 2 }; /* of ended_gate: why a shutdown goes on */
 
 /* What this thread is. */
@@ -10693,15 +10694,6 @@ static TRT_NOINLINE_ void trt_turns_(trt_worker_ *w, const trt_thread_waiter_ *t
     }
 }
 
-static void trt_let_go_(trt_runtime *rt, trt_worker_ *w);
-
-/* Nothing that it leaves behind waits, if its runtime was given up: see >>life. */
-static void trt_worker_leaves_(trt_worker_ *w)
-{
-    TRT_FENCE_(&w->rt->ended_fence); /* pairs with trt_give_up_: who sees what has parked? */
-    if (TRT_UNLIKELY_(TRT_LOAD_(&w->rt->given_up, relaxed))) trt_let_go_(w->rt, w);
-}
-
 /* Run until told to stop, or (current thread) until `t` is woken. Panics land here. */
 static void trt_worker_loop_(trt_worker_ *w, const trt_thread_waiter_ *volatile t)
 {
@@ -10711,10 +10703,11 @@ static void trt_worker_loop_(trt_worker_ *w, const trt_thread_waiter_ *volatile 
     w->driven_for = t;
     if (setjmp(w->trap) != 0) trt_recover_(worker);
     trt_turns_(worker, t);
-    trt_worker_leaves_(worker);
     worker->trapped = false;
     TRT_STORE_(&worker->at_cell, NULL, relaxed);
 }
+
+static void trt_let_go_(trt_runtime *rt, trt_worker_ *w);
 
 static void *trt_worker_main_(void *arg)
 {
@@ -10727,12 +10720,28 @@ static void *trt_worker_main_(void *arg)
     trt_here_.rt = rt;
     if (rt->config.on_thread_start) rt->config.on_thread_start(rt->config.user);
     trt_worker_loop_(w, NULL);
+    /* order: the acquire that saw STOP */
+    if (TRT_UNLIKELY_(TRT_LOAD_(&rt->given_up, relaxed))) trt_let_go_(rt, w);
     (void)trt_aside_look_(rt);
     if (w->searching) TRT_SUB_(&rt->searchers, 1u, seq_cst); /* order: fences */
     w->searching = false;
     if (rt->config.on_thread_stop) rt->config.on_thread_stop(rt->config.user);
     trt_here_.worker = NULL;
     return NULL;
+}
+
+/* Who drove leaves, or who kept others from driving. If the runtime was given up behind its back,
+ * it lets go for the worker. */
+static TRT_COLD_ void trt_drive_leave_(trt_runtime *rt)
+{
+    uint32_t drives = TRT_DRIVES_;
+    if (!TRT_CAS_(&rt->driving, &drives, 0u, seq_cst)) { /* pairs with trt_dump_drives_ */
+        trt_let_go_(rt, rt->workers[0]);
+        TRT_STORE_(&rt->driving, 0u, seq_cst); /* the same */
+    }
+    /* order: who sees the step sees that nobody drives. For the model see trt_visitors_wait_. */
+    TRT_ADD_(&rt->drive_gate, 1u, release);
+    trt_os_wake_(&rt->drive_gate, INT_MAX);
 }
 
 /* A plain thread runs a current-thread runtime until `t` is woken; only one does at a time, and
@@ -10747,7 +10756,7 @@ static TRT_COLD_ bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
         if (t && TRT_LOAD_(&t->woken, relaxed)) return true; /* trt_thread_block_ acquires */
         /* order: without it, it would drive in vain until it is woken or given up */
         if (TRT_LOAD_(&rt->signals, acquire) & TRT_SIGNAL_STOP_) return false;
-        if (TRT_CAS_(&rt->driving, &free, 1u, seq_cst)) { /* pairs with trt_all_asleep_ */
+        if (TRT_CAS_(&rt->driving, &free, TRT_DRIVES_, seq_cst)) { /* pairs with trt_all_asleep_ */
             trt_worker_ *worker_before = self->worker;
             trt_runtime *rt_before = self->rt;
             trt_job_ *job_before = self->job;
@@ -10761,11 +10770,7 @@ static TRT_COLD_ bool trt_drive_(trt_runtime *rt, trt_thread_waiter_ *t)
             self->worker = worker_before;
             self->rt = rt_before;
             self->job = job_before;
-            TRT_STORE_(&rt->driving, 0u, seq_cst); /* pairs with trt_dump_drives_ */
-            /* order: who sees the step sees that nobody drives. For the model see
-             * trt_visitors_wait_. */
-            TRT_ADD_(&rt->drive_gate, 1u, release);
-            trt_os_wake_(&rt->drive_gate, INT_MAX);
+            trt_drive_leave_(rt);
             /* order: a dump that waits for a pause would wait out its time */
             if (TRT_LOAD_(&rt->signals, relaxed) & TRT_SIGNAL_PAUSE_)
                 trt_os_wake_(&w->stopped, INT_MAX);
@@ -13221,25 +13226,31 @@ TRT_ALWAYS_INLINE_ bool trt_wait_here_(trt_co *co, trt_op op)
  *                  it then, and it is in no object that may be gone when the runtime is freed
  *     queued       an abort has claimed it, and it is in its object still; it is taken out of the
  *                  injection queue, and owned by that, so its wait is cancelled too
- *     in a ring    the same, but only the worker may take it out, as it leaves
+ *     in a ring    the same, but only the worker may take it out, as it leaves; or who holds
+ *                  `driving`, if it is a current-thread runtime
  *     runs         in a poll that lasts: its worker comes back late, or registers a wait just now.
  *                  It may wait and wake until it has left
  *
- * Who leaves its loop late does the same for what it leaves, and the free, when no worker is left,
- * for all: by then only a visitor may have left something. Races:
+ * A worker that leaves does the same for what it leaves, and the free, when no worker is left, for
+ * all: by then only a visitor may have left something. Races:
  *   giving up x claim    the CAS of the state word. Who claims first hands over, as it would have a
  *                        moment before; who comes second unlinks it and goes on to the next. The
  *                        cancel passes the latch of the object like any other, and so finds what a
  *                        completer of one member of an `all` has done there, who claims nothing
- *   giving up x park     fences of ended_fence: either the pass sees WAIT, or the worker sees
- *                        `given_up` as it leaves, and looks itself
+ *   giving up x worker   `given_up` comes before STOP: who leaves has seen it, and looks itself
+ *   giving up x driver   a SWAP of `driving`: nobody drove, then whoever gives up looks at the ring
+ *                        instead; or who drives finds it as it leaves. And nobody drives then
+ *   giving up x park     fences of ended_fence: the pass of whoever gives up, or the worker's,
+ *                        sees WAIT
+ *   giving up x look     of a worker that leaves: it is a visitor, who is waited for. Else it could
+ *                        have turned WAIT into GIVEN_UP, and be in the object behind the shutdown
  *   late worker x claim  a worker serves nobody (`serves`) once its runtime is given up: its claims
  *                        are refused, like those of other threads. Who is refused is only unlinked,
  *                        and its cancel is to come. One that looks at the same moment claims: then
  *                        that was before. (To look at `given_up` would be one load more a claim)
  *   free x claim         from outside, see trt_unlink_all_
- *   object x giving up   it may be freed behind the shutdown, unless a late task can still use it;
- *                        not during it, as those who wait have not let go yet
+ *   object x giving up   it may be freed behind the shutdown, unless a worker was busy then; not
+ *                        during it, as those who wait have not let go yet
  *
  * Rejected: to leave all to the free, and to refuse claims until then. A big request of a task that
  * was given up held back smaller ones, and it counted at a barrier.
@@ -13258,7 +13269,7 @@ static uint64_t trt_live_(trt_runtime *rt)
 }
 
 /* After the caller's count. Of two that end at the same time one sees both: hence the fence. */
-static void trt_check_ended_(trt_runtime *rt)
+static TRT_COLD_ void trt_check_ended_(trt_runtime *rt)
 {
     TRT_FENCE_(&rt->ended_fence);
     if (trt_live_(rt)) return;
@@ -13542,11 +13553,14 @@ static TRT_COLD_ bool trt_let_go_visit_(trt_cell_ *c, uint64_t s, void *context)
     return true;
 }
 
-/* By whoever gives up, and by each worker `w` that leaves its loop afterwards: see >>life. */
+/* By whoever gives up, and by who leaves worker `w` afterwards: see >>life. */
 static TRT_COLD_ void trt_let_go_(trt_runtime *rt, trt_worker_ *w)
 {
+    trt_visitor_comes_(rt);
+    TRT_FENCE_(&rt->ended_fence); /* pairs with trt_give_up_: who sees what has parked? */
     trt_let_go_queued_(rt, w);
     trt_cells_(rt, trt_let_go_visit_, NULL);
+    trt_visitor_leaves_(rt);
 }
 
 static void trt_give_up_(trt_runtime *rt)
@@ -13556,7 +13570,11 @@ static void trt_give_up_(trt_runtime *rt)
     TRT_FENCE_(&rt->ended_fence); /* pairs with trt_join_register_, and with trt_worker_leaves_ */
     (void)trt_aside_look_(rt); /* first: from there on, none of those moves to a cell */
     trt_cells_(rt, trt_give_up_visit_, NULL);
+    /* order: STOP was set before: who drives next leaves at once, with nothing */
+    if (rt->current_thread && !TRT_SWAP_(&rt->driving, (uint32_t)TRT_DRIVES_GIVEN_UP_, seq_cst))
+        trt_drive_leave_(rt);
     trt_let_go_(rt, NULL);
+    trt_visitors_wait_(rt); /* what a worker has taken from a cell before, it takes from its object */
     /* Another thread may shut down, too, and with more patience: no worker is left to end them. */
     TRT_OR_(&rt->ended_gate, (uint32_t)TRT_GATE_GIVEN_UP_, relaxed);
     trt_os_wake_(&rt->ended_gate, INT_MAX);
@@ -13564,17 +13582,21 @@ static void trt_give_up_(trt_runtime *rt)
 
 static void trt_abort_all_live_(trt_runtime *rt) { trt_cells_(rt, trt_abort_visit_, NULL); }
 
-static void trt_shutdown_begin_(trt_runtime *rt)
+/* Have the workers been stopped? (Who comes second waits here until all have been aborted: else what
+ * the first claims late would be queued behind the pass of trt_give_up_.) */
+static bool trt_shutdown_begin_(trt_runtime *rt)
 {
-    if (TRT_SWAP_(&rt->closing, 1u, seq_cst)) { /* order: the fence below */
-        /* Who was first may be on the way still; but who asks from inside ends at its next await. */
-        if (trt_here_.rt == rt) trt_abort_all_live_(rt);
-        return;
+    bool begun;
+    trt_latch_(&rt->shutdown_latch);
+    if (!TRT_SWAP_(&rt->closing, 1u, seq_cst)) { /* order: the fence below */
+        /* Pairs with the sleep of a worker: see trt_see_closing_. */
+        TRT_FENCE_(&rt->ended_fence);
+        trt_abort_all_live_(rt);
+        trt_check_ended_(rt);
     }
-    /* Pairs with the sleep of a worker: see trt_see_closing_. */
-    TRT_FENCE_(&rt->ended_fence);
-    trt_abort_all_live_(rt);
-    trt_check_ended_(rt);
+    begun = rt->begun;
+    trt_unlatch_(&rt->shutdown_latch);
+    return begun;
 }
 
 static void trt_stop_workers_(trt_runtime *rt)
@@ -13632,25 +13654,30 @@ static bool trt_tasks_wait_(trt_runtime *rt, trt_instant deadline)
     return trt_all_ended_(rt);
 }
 
+/* Another thread gives it up: until then, what waits may be in its objects. */
+static TRT_COLD_ void trt_given_up_wait_(trt_runtime *rt)
+{
+    while (!TRT_LOAD_(&rt->ended_gate, acquire)) trt_os_wait_(&rt->ended_gate, 0, TRT_FOREVER_);
+}
+
 TRT_DEF_ TRT_COLD_ trt_status_code trt_runtime_shutdown(trt_runtime *rt, trt_duration timeout)
 {
     trt_instant deadline = timeout < 0 ? TRT_FOREVER_ : trt_after_(trt_clock_(), timeout);
-    bool ended, again;
+    bool ended, again, gives_up;
     if (!rt) return TRT_OK;
-    trt_shutdown_begin_(rt);
+    again = trt_shutdown_begin_(rt);
     if (trt_here_.rt == rt)
         return TRT_PENDING; /* from inside: begun, but it cannot wait for itself */
     if (trt_in_task_()) return trt_misuse_("trt_runtime_shutdown", "this would block a worker");
-    trt_latch_(&rt->shutdown_latch);
-    again = rt->begun;
-    trt_unlatch_(&rt->shutdown_latch);
     ended = again || trt_tasks_wait_(rt, deadline);
+    /* Before they stop: who leaves sees it. order: the fence of trt_give_up_ */
+    gives_up = !ended && !TRT_SWAP_(&rt->given_up, 1u, seq_cst);
     trt_latch_(&rt->shutdown_latch);
     if (!rt->begun) trt_stop_workers_(rt);
     rt->begun = true;
     trt_unlatch_(&rt->shutdown_latch);
-    /* order: the fence of trt_give_up_ */
-    if (!ended && !TRT_SWAP_(&rt->given_up, 1u, seq_cst)) trt_give_up_(rt);
+    if (gives_up) trt_give_up_(rt);
+    else if (TRT_LOAD_(&rt->given_up, relaxed)) trt_given_up_wait_(rt); /* order: the latch */
     /* A job is counted like a task, or its task waits for it: threads that are left are idle. */
     trt_pool_wait_(rt, deadline);
     /* No worker runs: only jobs can have ended since. A refused spawn counts for a moment.
@@ -13703,7 +13730,7 @@ typedef struct trt_leak_ {
     trt_cell_ *first;
 } trt_leak_;
 
-static bool trt_leak_visit_(trt_cell_ *c, uint64_t state, void *context)
+static TRT_COLD_ bool trt_leak_visit_(trt_cell_ *c, uint64_t state, void *context)
 {
     trt_leak_ *leak = (trt_leak_ *)context;
     if ((state & (TRT_LIVE_ | TRT_DONE_ | TRT_SET_)) != (TRT_LIVE_ | TRT_DONE_)) return true;
@@ -13713,7 +13740,7 @@ static bool trt_leak_visit_(trt_cell_ *c, uint64_t state, void *context)
     return true;
 }
 
-static bool trt_unname_visit_(trt_cell_ *c, uint64_t state, void *context)
+static TRT_COLD_ bool trt_unname_visit_(trt_cell_ *c, uint64_t state, void *context)
 {
     (void)context;
     if (state & TRT_NAMED_STATE_) TASKRT_FREE(trt_tail_of_(c, trt_type_of_(c))->out);
@@ -13803,7 +13830,7 @@ static void trt_pause_point_(trt_worker_ *w)
 static bool trt_dump_drives_(trt_runtime *rt)
 {
     uint32_t free = 0;
-    return rt->current_thread && TRT_CAS_(&rt->driving, &free, 1u, seq_cst);
+    return rt->current_thread && TRT_CAS_(&rt->driving, &free, TRT_DRIVES_, seq_cst);
 }
 
 /* True: whoever drove has left without a pause, and this thread keeps others from driving. */
@@ -14010,11 +14037,7 @@ TRT_DEF_ TRT_COLD_ void trt_dump(trt_runtime *rt, FILE *to)
     trt_unlatch_(&rt->outside_latch);
     trt_unlatch_(&rt->names_latch);
     if (paused) trt_world_go_(rt);
-    if (drives) {
-        TRT_STORE_(&rt->driving, 0u, release);
-        TRT_ADD_(&rt->drive_gate, 1u, release);
-        trt_os_wake_(&rt->drive_gate, INT_MAX);
-    }
+    if (drives) trt_drive_leave_(rt);
     if (inside) trt_here_.worker->dumps = false;
     trt_unlatch_(&rt->dump_latch);
 }

@@ -1783,6 +1783,61 @@ static void shutdown_late(void)
     MODEL_CHECK(!late_lock.base_.waiters.head && !late_permits.base_.waiters.head);
 }
 
+/* What an abort has claimed lies in a ring, or in a queue, when the time is up at once. When no worker is left, it has let
+ * go; and what all the time has waited, when the shutdown is over, whoever has looked at it. */
+struct claimed { trt_permit permit; };
+trt_async(int, claimed)
+{
+    trt_body { trt_await(trt_acquire_many(&late_permits, 2, &self->permit)); }
+    trt_cleanup { trt_release(&self->permit); }
+}
+struct waits_on { trt_permit permit; };
+trt_async(int, waits_on)
+{
+    trt_body { trt_return(0); }
+    trt_cleanup { trt_await(trt_acquire_many(&late_permits, 2, &self->permit)); }
+}
+static int late_permits_wanted(void)
+{
+    int n = 0;
+    trt_latch_(&late_permits.base_.lock);
+    for (trt_waiter_ *w = late_permits.base_.waiters.head; w; w = w->next) n++;
+    trt_unlatch_(&late_permits.base_.lock);
+    return n;
+}
+static bool late_quiet;
+static void shuts_late(void)
+{
+    (void)trt_runtime_shutdown(runtime, model_choose(2) ? 0 : trt_us(10));
+    if (late_quiet) MODEL_CHECK(!late_permits_wanted());
+}
+static void blocks_late(void) { (void)trt_block_on(runtime, waits_on, NULL); }
+static void shutdown_lets_go(void)
+{
+    trt_config config = {.workers = 2, .current_thread = model_choose(2)};
+    bool waits = model_choose(2);
+    unsigned long a = 0, b = 0;
+    trt_permit permit, other;
+    MODEL_CHECK(trt_semaphore_init(&late_permits, 2) == TRT_OK && trt_try_acquire(&late_permits, &permit));
+    start(config);
+    for (int i = 0; i < 3; i++) {
+        if (waits) trt_detach(trt_spawn_on(runtime, waits_on));
+        else trt_detach(trt_spawn_on(runtime, claimed));
+    }
+    if (config.current_thread && model_choose(2)) a = thread(0, blocks_late);
+    late_quiet = waits && !config.current_thread && model_choose(2);
+    while (late_quiet && late_permits_wanted() < 3) model_yield();
+    if (model_choose(2)) b = thread(1, shuts_late);
+    shuts_late();
+    if (config.current_thread && !a && !b) MODEL_CHECK(!late_permits_wanted());
+    if (a) model_join(a);
+    if (b) model_join(b);
+    for (uint32_t exited; !config.current_thread && (exited = TRT_LOAD_(&runtime->exited, acquire)) < 2;)
+        trt_os_wait_(&runtime->exited, exited, TRT_FOREVER_);
+    MODEL_CHECK(trt_try_acquire(&late_permits, &other));
+    finish();
+}
+
 /* Jobs that run, wait in the queue, or come too late. */
 struct held { trt_a32_ *gate; };
 trt_blocking_fn(int, held)
@@ -3347,6 +3402,7 @@ static const model_scenario scenarios[] = {
     {.name = "shutdown_stops", .run = shutdown_stops, WEAK},
     {.name = "shutdown_left_alone", .run = shutdown_left_alone, WEAK},
     {.name = "shutdown_late", .run = shutdown_late, WEAK},
+    {.name = "shutdown_lets_go", .run = shutdown_lets_go, WEAK},
     {.name = "shutdown_jobs", .run = shutdown_jobs, WEAK},
     {.name = "shutdown_unqueued", .run = shutdown_unqueued, WEAK},
     {.name = "shutdown_refused", .run = shutdown_refused, WEAK},

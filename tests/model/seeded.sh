@@ -103,7 +103,11 @@ bug free_behind_claim shutdown acquire_many 'freed memory\|data race' \
 bug late_workers_serve runtime shutdown_late 'not true' \
     's/TRT_STORE_(&rt->workers\[i\]->serves, NULL, relaxed)/(void)rt->workers[i]/'
 bug late_workers_let_nothing_go runtime shutdown_late 'not true' \
-    's/if (TRT_UNLIKELY_(TRT_LOAD_(&w->rt->given_up, relaxed))) trt_let_go_(.*);//'
+    's/if (TRT_UNLIKELY_(TRT_LOAD_(&rt->given_up, relaxed))) trt_let_go_(.*);//'
+bug who_drives_lets_nothing_go runtime shutdown_lets_go 'not true' \
+    's/if (rt->current_thread \&\& !TRT_SWAP_(&rt->driving,.*)$/if (0)/'
+bug gives_up_beside_a_worker runtime shutdown_lets_go 'data race\|not true' \
+    '/^static void trt_give_up_(/,/^}/s/trt_visitors_wait_(rt);//'
 bug abort_breaks_the_shield matrix one-worker-by-handle 'not true\|expected' \
     '/^TRT_DEF_ void trt_abort_(/,/^}/s/(s & (TRT_WAIT_STATE_ | TRT_SHIELD_)) == TRT_WAIT_STATE_/(s \& TRT_WAIT_STATE_) != 0/'
 

@@ -1603,6 +1603,7 @@ TASKRT_API trt_op trt_set_shutdown_(trt_set_ *set) TRT_MUST_USE_;
  * started blocking jobs, all up to `timeout` (negative: without limit). What is left is given up:
  * it runs no more, keeps what it has, and gets nothing. It has left what it waited for when this
  * returns, or, if a worker was busy still, when that has stopped: trt_runtime_free waits for it.
+ * (A dump that is being written comes first, and hooks of the threads are waited for.)
  *
  *   returns   TRT_OK | TRT_TIMED_OUT | TRT_PENDING when called from what runs in it: begun, but it
  *             cannot wait for itself | TRT_MISUSE in a task of another runtime, begun likewise.
@@ -3131,7 +3132,8 @@ struct trt_runtime {
     trt_a64_ stalls;
     trt_a32_ dump_latch, resume_gate, names_latch;
     bool dump_alone; /* under dump_latch: all have stopped */
-    trt_a32_ visitors;     /* threads from outside between a claim, or trt_inject_, and its end */
+    trt_a32_ visitors, drivers; /* threads from outside between a claim, or trt_inject_, and its
+                                 * end; and that drive, or want to */
     trt_a32_ shutdown_latch, ended_gate, ended_fence, threads_latch;
     trt_a32_ given_up;
     trt_a32_ aside_latch, aside_some; /* aside_some: is there anything in... */
@@ -3856,35 +3858,36 @@ static uintptr_t trt_inject_get_(trt_runtime *rt)
 /* A thread of its own that puts an entry in may find the strand run, the runtime shut down and
  * freed, before it has left trt_notify_. So it counts as a visitor, from before the entry is seen,
  * and trt_runtime_free waits until there is none. (Static words: the runtime's are gone when it
- * leaves.) */
+ * leaves.) The threads that drive a current-thread runtime, or wait for their turn, are counted in
+ * `drivers` likewise. */
 static trt_a32_ trt_visitors_gate_, trt_visitors_awaited_;
 
-static void trt_visitors_wait_(trt_runtime *rt)
+static void trt_visitors_wait_(trt_a32_ *visitors)
 {
     TRT_ADD_(&trt_visitors_awaited_, 1u, seq_cst);
     for (;;) {
         /* order: a load that came after the next one would miss a wake between the two. The model
          * makes seq_cst loads in the order of the program, and cannot show it. */
         uint32_t gate = TRT_LOAD_(&trt_visitors_gate_, acquire);
-        if (!TRT_LOAD_(&rt->visitors, seq_cst)) break;
+        if (!TRT_LOAD_(visitors, seq_cst)) break;
         trt_os_wait_(&trt_visitors_gate_, gate, TRT_FOREVER_);
     }
     TRT_SUB_(&trt_visitors_awaited_, 1u, relaxed); /* too late a look wakes nobody, and harms not */
 }
 
-static void trt_visitor_leaves_(trt_runtime *rt)
+static TRT_COLD_ void trt_visitor_leaves_(trt_a32_ *visitors)
 {
-    TRT_SUB_(&rt->visitors, 1u, seq_cst); /* the last that it touches of the runtime */
+    TRT_SUB_(visitors, 1u, seq_cst); /* the last that it touches of the runtime */
     if (!TRT_LOAD_(&trt_visitors_awaited_, seq_cst)) return;
     /* order: who sees the new gate sees the visitor gone. For the model see trt_visitors_wait_. */
     TRT_ADD_(&trt_visitors_gate_, 1u, release);
     trt_os_wake_(&trt_visitors_gate_, INT_MAX);
 }
 
-static void trt_visitor_comes_(trt_runtime *rt)
+static void trt_visitor_comes_(trt_a32_ *visitors)
 {
     /* order: who waits for it has seen the entry, or passed the latch, and with that this */
-    TRT_ADD_(&rt->visitors, 1u, seq_cst);
+    TRT_ADD_(visitors, 1u, seq_cst);
 }
 
 /* By a visitor, who leaves with it. */
@@ -3894,14 +3897,14 @@ static TRT_COLD_ void trt_inject_visiting_(trt_runtime *rt, uintptr_t entry)
     trt_inject_put_(rt, entry);
     trt_unlatch_(&rt->inject_latch);
     trt_notify_(rt);
-    trt_visitor_leaves_(rt);
+    trt_visitor_leaves_(&rt->visitors);
 }
 
 /* By a worker, who notifies if others should hear of it, or by another thread. */
 static void trt_inject_(trt_runtime *rt, uintptr_t entry)
 {
     if (!trt_worker_here_(rt)) {
-        trt_visitor_comes_(rt);
+        trt_visitor_comes_(&rt->visitors);
         trt_inject_visiting_(rt, entry);
         return;
     }
@@ -4287,14 +4290,14 @@ static void trt_wake_thread_(trt_waiter_ *w)
     trt_thread_waiter_ *t = TRT_CONTAINER_(trt_thread_waiter_, waiter, w);
     trt_a32_ *word = &t->woken;
     trt_runtime *rt = t->drives;
-    if (rt) trt_visitor_comes_(rt); /* once woken, it may free the runtime */
+    if (rt) trt_visitor_comes_(&rt->visitors); /* once woken, it may free the runtime */
     /* Pairs with the acquire in trt_thread_sleep_; t may be gone now. */
     if (TRT_SWAP_(word, 1u, release) == 2) trt_os_wake_(word, 1);
     if (!rt) return;
     TRT_ADD_(&rt->drive_gate, 1u, release);
     trt_os_wake_(&rt->drive_gate, INT_MAX);
     if (!trt_worker_here_(rt)) trt_unpark_(rt->workers[0]);
-    trt_visitor_leaves_(rt);
+    trt_visitor_leaves_(&rt->visitors);
 }
 
 static TRT_NOINLINE_ void trt_wake_chain_(trt_waiter_ *w, bool last)
@@ -4516,13 +4519,14 @@ static TRT_COLD_ bool trt_claim_visiting_(trt_runtime *rt, trt_waiter_ *w, trt_s
 {
     const trt_waiter_ *last = wakes->last;
     bool claimed = false;
-    trt_visitor_comes_(rt);
+    trt_visitor_comes_(&rt->visitors);
     trt_latch_(&rt->outside_latch);
-    if (!TRT_LOAD_(&rt->given_up, relaxed) && !trt_worker_here_(rt))
+    /* order: as in trt_abort_ */
+    if (!TRT_LOAD_(&rt->given_up, seq_cst) && !trt_worker_here_(rt))
         claimed = w->mode == TRT_MODE_MEMBER_ ? trt_claim_member_(w, status, wakes)
                                               : trt_claim_alone_(w, status, wakes);
     trt_unlatch_(&rt->outside_latch);
-    if (wakes->last == last) trt_visitor_leaves_(rt); /* nothing to queue */
+    if (wakes->last == last) trt_visitor_leaves_(&rt->visitors); /* nothing to queue */
     return claimed;
 }
 
@@ -5494,12 +5498,10 @@ static bool trt_stale_(trt_ref_ ref, uint64_t state)
 
 static void trt_job_skip_(trt_cell_ *c);
 
-TRT_DEF_ void trt_abort_(trt_ref_ ref)
+static void trt_abort_handle_(trt_ref_ ref)
 {
     trt_cell_ *c = ref.cell;
-    uint64_t s;
-    if (!c) return;
-    s = TRT_LOAD_(&c->state, relaxed); /* a first guess, the CAS decides */
+    uint64_t s = TRT_LOAD_(&c->state, relaxed); /* a first guess, the CAS decides */
     for (;;) {
         bool claim = (s & (TRT_WAIT_STATE_ | TRT_SHIELD_)) == TRT_WAIT_STATE_;
         uint64_t to = s | TRT_ABORT_;
@@ -5512,6 +5514,20 @@ TRT_DEF_ void trt_abort_(trt_ref_ ref)
         if (skip) trt_job_skip_(c);
         return;
     }
+}
+
+/* From outside it is a visitor: behind the pass of whoever gives up, it must queue nothing. */
+TRT_DEF_ void trt_abort_(trt_ref_ ref)
+{
+    trt_runtime *rt;
+    bool visits;
+    if (!ref.cell) return;
+    rt = trt_rt_of_(ref.cell);
+    visits = !trt_worker_here_(rt);
+    if (visits) trt_visitor_comes_(&rt->visitors);
+    /* order: of two, one sees the other: this, or trt_visitors_wait_ in trt_give_up_ */
+    if (!visits || !TRT_LOAD_(&rt->given_up, seq_cst)) trt_abort_handle_(ref);
+    if (visits) trt_visitor_leaves_(&rt->visitors);
 }
 /* ------------------------------------------------------------------------------------------------
  * >>frames: the life of a frame
@@ -7391,7 +7407,7 @@ static bool trt_count_spawn_(trt_runtime *rt)
     return false;
 }
 
-static TRT_NOINLINE_ bool trt_name_copy_(trt_cell_ *c, const trt_type_ *type, const char *label)
+static TRT_COLD_ bool trt_name_copy_(trt_cell_ *c, const trt_type_ *type, const char *label)
 {
     size_t n = label ? strlen(label) + 1 : 0;
     void *copy = n ? TASKRT_MALLOC(n) : NULL;
@@ -7554,6 +7570,14 @@ static TRT_COLD_ trt_ref_ trt_start_skipped_(trt_set_ *set, trt_ref_ ref)
 }
 
 /* From the store on others know of the job, and may skip it: they wait until it is queued. */
+/* From outside: a shutdown may have begun since it was counted, and passed it by. (A worker looks
+ * at what it has made itself, see trt_closing_unseen_, a task as it begins.) */
+static TRT_COLD_ void trt_job_started_late_(trt_runtime *rt, trt_ref_ ref)
+{
+    TRT_FENCE_(&rt->ended_fence); /* pairs with trt_shutdown_begin_ */
+    if (TRT_LOAD_(&rt->closing, relaxed)) trt_abort_handle_(ref);
+}
+
 static TRT_NOINLINE_ trt_ref_ trt_start_job_(trt_ref_ ref)
 {
     trt_cell_ *c = ref.cell;
@@ -7569,7 +7593,9 @@ static TRT_NOINLINE_ trt_ref_ trt_start_job_(trt_ref_ ref)
     TRT_STORE_(&c->state, (uint64_t)ref.generation << 32 | (uint32_t)c->wait.args.arg, release);
     if (set) trt_unlatch_(&set->lock);
     /* Without a thread: as if it had never been spawned. */
-    return trt_pool_submit_(rt, trt_job_of_(c), set) ? ref : trt_unmade_ref_(TRT_NO_MEMORY);
+    if (!trt_pool_submit_(rt, trt_job_of_(c), set)) return trt_unmade_ref_(TRT_NO_MEMORY);
+    if (!trt_worker_here_(rt)) trt_job_started_late_(rt, ref);
+    return ref;
 }
 
 static TRT_NOINLINE_ trt_ref_ trt_start_any_(trt_ref_ ref)
@@ -8363,9 +8389,9 @@ static TRT_COLD_ trt_waiter_ *trt_abort_live_(trt_set_ *set)
     trt_owned_ *node;
     for (node = set->live; node; node = node->next) {
         trt_cell_ *c = trt_cell_of_node_(node);
-        uint32_t generation = TRT_GENERATION_(TRT_LOAD_(&c->state, relaxed));
-        if (!trt_job_claim_(c, generation, TRT_ABORT_)) {
-            trt_abort_strand_(c);
+        trt_ref_ ref = {c, TRT_GENERATION_(TRT_LOAD_(&c->state, relaxed)), 0};
+        if (!trt_job_claim_(c, ref.generation, TRT_ABORT_)) {
+            trt_abort_(ref);
             continue;
         }
         c->wait.next = skipped;
@@ -8656,13 +8682,16 @@ static void trt_thread_sleep_(trt_thread_waiter_ *t)
 
 /* Block until `t` is woken. A current-thread runtime runs its tasks meanwhile, on this thread; if
  * it gives up first, nobody wakes who joins `c`: false. (But a job ends.) */
-static bool trt_thread_block_(trt_runtime *rt, trt_thread_waiter_ *t, trt_cell_ *c)
+static TRT_COLD_ bool trt_thread_block_(trt_runtime *rt, trt_thread_waiter_ *t, trt_cell_ *c)
 {
-    if (rt && rt->current_thread && !trt_drive_(rt, t) && !t->job &&
-        trt_join_unlink_(c, &t->waiter))
-        return false;
-    trt_thread_sleep_(t);
-    return true;
+    bool over = false;
+    if (rt && rt->current_thread) {
+        trt_visitor_comes_(&rt->drivers);
+        over = !trt_drive_(rt, t) && !t->job && trt_join_unlink_(c, &t->waiter);
+        trt_visitor_leaves_(&rt->drivers);
+    }
+    if (!over) trt_thread_sleep_(t);
+    return !over;
 }
 
 static trt_status_code trt_thread_wait_on_(trt_runtime *rt, uint32_t kind, void *obj, void *out,
@@ -8940,7 +8969,7 @@ static TRT_COLD_ void trt_job_skip_(trt_cell_ *c)
     trt_runtime *rt = trt_rt_of_(c);
     trt_pool_ *pool = &rt->pool;
     trt_job_ *job = trt_job_of_(c);
-    trt_visitor_comes_(rt);
+    trt_visitor_comes_(&rt->visitors);
     trt_latch_(&pool->latch);
     TRT_ASSERT_(job->state != TRT_JOB_NEW_);
     if (job->state == TRT_JOB_QUEUED_) trt_pool_remove_(pool, job);
@@ -8948,7 +8977,7 @@ static TRT_COLD_ void trt_job_skip_(trt_cell_ *c)
     job->status = TRT_CANCELLED;
     trt_unlatch_(&pool->latch);
     trt_job_end_(c, TRT_CANCELLED);
-    trt_visitor_leaves_(rt);
+    trt_visitor_leaves_(&rt->visitors);
 }
 
 /* What it leaves in sets of its own is aborted, and let go: a thread waits for no task. */
@@ -10972,6 +11001,7 @@ static TRT_COLD_ void *trt_watch_main_(void *arg)
     uint32_t state;
     bool undriven = false, before;
     trt_os_name_("trt-watch");
+    trt_here_.rt = rt; /* what on_stall asks of it, it asks from inside */
     /* order: as in trt_watch_wake_ */
     while ((state = TRT_LOAD_(&rt->watch_word, acquire)) != 2) {
         trt_instant now = trt_clock_();
@@ -11857,7 +11887,7 @@ TRT_DEF_ trt_op trt_barrier_wait(trt_barrier *barrier, bool *leader)
 #define TRT_ONCE_BUSY_ 1u
 #define TRT_ONCE_DONE_ 2u
 
-static trt_status_code trt_once_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
+static TRT_COLD_ trt_status_code trt_once_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
 {
     trt_once *o = a->obj;
     bool *first = a->out;
@@ -11882,7 +11912,7 @@ static trt_status_code trt_once_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
     return status;
 }
 
-static void trt_once_cancel_(trt_waiter_ *w)
+static TRT_COLD_ void trt_once_cancel_(trt_waiter_ *w)
 {
     trt_once *o = w->args.obj;
     trt_unlist_(&o->lock_, &o->waiters_, w);
@@ -12119,7 +12149,7 @@ static trt_status_code trt_token_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
     return status;
 }
 
-static void trt_token_cancel_(trt_waiter_ *w)
+static TRT_COLD_ void trt_token_cancel_(trt_waiter_ *w)
 {
     trt_tree_ *tree = w->args.out;
     bool last;
@@ -12302,7 +12332,7 @@ static TRT_NOINLINE_ bool trt_await_oneshot_(trt_co *co, void *oneshot, void *ou
     return trt_done_(w, co, TRT_OK);
 }
 
-static void trt_oneshot_cancel_(trt_waiter_ *w)
+static TRT_COLD_ void trt_oneshot_cancel_(trt_waiter_ *w)
 {
     trt_oneshot_ *o = w->args.obj;
     uint32_t state = trt_latch_value_(&o->word);
@@ -12317,7 +12347,7 @@ TRT_DEF_ trt_op trt_oneshot_recv_(trt_oneshot_ *oneshot, void *value, size_t siz
                    (uint64_t)size << TRT_ONESHOT_OFFSET_BITS_ | offset);
 }
 
-TRT_DEF_ void trt_oneshot_close_(trt_oneshot_ *oneshot)
+TRT_DEF_ TRT_COLD_ void trt_oneshot_close_(trt_oneshot_ *oneshot)
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
     uint32_t state = trt_latch_value_(&oneshot->word);
@@ -13019,7 +13049,7 @@ static trt_status_code trt_broadcast_poll_(trt_co *co, trt_args_ *a, trt_waiter_
     return status;
 }
 
-static void trt_broadcast_cancel_(trt_waiter_ *w)
+static TRT_COLD_ void trt_broadcast_cancel_(trt_waiter_ *w)
 {
     const trt_subscriber_ *s = w->args.obj;
     if (s->of) trt_unlist_(&s->of->lock, &s->of->waiters, w);
@@ -13127,7 +13157,7 @@ static trt_status_code trt_watch_poll_(trt_co *co, trt_args_ *a, trt_waiter_ *w)
     return status;
 }
 
-static void trt_watch_cancel_(trt_waiter_ *w)
+static TRT_COLD_ void trt_watch_cancel_(trt_waiter_ *w)
 {
     const trt_follower_ *f = w->args.obj;
     if (f->of) trt_unlist_(&f->of->lock, &f->of->waiters, w);
@@ -13231,12 +13261,17 @@ TRT_ALWAYS_INLINE_ bool trt_wait_here_(trt_co *co, trt_op op)
  *     runs         in a poll that lasts: its worker comes back late, or registers a wait just now.
  *                  It may wait and wake until it has left
  *
+ *     on the pool  what is queued is taken out; what runs ends by itself
+ *
  * A worker that leaves does the same for what it leaves, and the free, when no worker is left, for
- * all: by then only a visitor may have left something. Races:
+ * all. Races:
  *   giving up x claim    the CAS of the state word. Who claims first hands over, as it would have a
  *                        moment before; who comes second unlinks it and goes on to the next. The
  *                        cancel passes the latch of the object like any other, and so finds what a
- *                        completer of one member of an `all` has done there, who claims nothing
+ *                        completer of one member of an `all` has done there, who claims nothing.
+ *                        Who claims from outside, an abort too, is a visitor until the strand is
+ *                        in the queue: the queue is looked at when no visitor is left, and who
+ *                        comes then sees `given_up`
  *   giving up x worker   `given_up` comes before STOP: who leaves has seen it, and looks itself
  *   giving up x driver   a SWAP of `driving`: nobody drove, then whoever gives up looks at the ring
  *                        instead; or who drives finds it as it leaves. And nobody drives then
@@ -13244,11 +13279,14 @@ TRT_ALWAYS_INLINE_ bool trt_wait_here_(trt_co *co, trt_op op)
  *                        sees WAIT
  *   giving up x look     of a worker that leaves: it is a visitor, who is waited for. Else it could
  *                        have turned WAIT into GIVEN_UP, and be in the object behind the shutdown
- *   late worker x claim  a worker serves nobody (`serves`) once its runtime is given up: its claims
- *                        are refused, like those of other threads. Who is refused is only unlinked,
- *                        and its cancel is to come. One that looks at the same moment claims: then
- *                        that was before. (To look at `given_up` would be one load more a claim)
+ *   late worker x claim  a worker serves nobody (`serves`) once its runtime is given up, or it
+ *                        leaves: its claims are refused, like those of other threads. Who is
+ *                        refused is only unlinked, and its cancel is to come. One that looks at the
+ *                        same moment claims: then that was before. (To look at `given_up` would be
+ *                        one load more a claim)
+ *   giving up x dump     one at a time (dump_latch): a dump keeps workers, and `driving`
  *   free x claim         from outside, see trt_unlink_all_
+ *   free x driver        `drivers`: who drives, or wants to, has left
  *   object x giving up   it may be freed behind the shutdown, unless a worker was busy then; not
  *                        during it, as those who wait have not let go yet
  *
@@ -13462,11 +13500,11 @@ static void trt_cells_(trt_runtime *rt, trt_visit_ visit, void *context)
     }
 }
 
-static bool trt_abort_visit_(trt_cell_ *c, uint64_t state, void *context)
+static TRT_COLD_ bool trt_abort_visit_(trt_cell_ *c, uint64_t state, void *context)
 {
     trt_ref_ ref = {c, TRT_GENERATION_(state), 0};
     (void)context;
-    if ((state & TRT_LIVE_) && !(state & TRT_DONE_)) trt_abort_(ref);
+    if ((state & TRT_LIVE_) && !(state & TRT_DONE_)) trt_abort_handle_(ref);
     return true;
 }
 
@@ -13492,26 +13530,37 @@ static TRT_COLD_ bool trt_give_up_visit_(trt_cell_ *c, uint64_t state, void *con
     return true;
 }
 
+/* What is queued would begin behind the shutdown. (What runs goes on, and ends by itself.) */
+static TRT_COLD_ void trt_job_let_go_(trt_waiter_ *w)
+{
+    trt_job_ *job = (trt_job_ *)w->args.obj;
+    trt_pool_ *pool = &trt_rt_of_(trt_waiter_cell_(w))->pool;
+    trt_latch_(&pool->latch);
+    if (job->rt && job->state == TRT_JOB_QUEUED_) (void)trt_job_withdraw_(pool, job);
+    trt_unlatch_(&pool->latch);
+}
+
 /* As when it settles: also the members that have completed, whose completers may be about there. */
 static void trt_group_unlink_(trt_group_ *g)
 {
     uint32_t i;
     for (i = 0; i < g->begun && !g->settling; i++) {
         trt_waiter_ *m = trt_member_(g, i);
-        if (m->kind != TRT_KIND_CALL_ && m->kind != TRT_KIND_BLOCKING_)
-            trt_kinds_[m->kind].cancel(m);
+        if (m->kind == TRT_KIND_BLOCKING_) trt_job_let_go_(m);
+        else if (m->kind != TRT_KIND_CALL_) trt_kinds_[m->kind].cancel(m);
     }
     g->settling = true;
 }
 
-/* Once: what has a status has left its object, which may be gone. (And a job ends by itself.) */
+/* Once: what has a status has left its object, which may be gone. */
 static TRT_COLD_ void trt_unlink_(trt_cell_ *c)
 {
     trt_waiter_ *w = &c->wait;
     if (w->kind == TRT_KIND_GROUP_) {
         trt_group_unlink_((trt_group_ *)w->args.obj);
-    } else if (w->kind > TRT_KIND_GROUP_ && w->kind != TRT_KIND_BLOCKING_ &&
-               w->status == TRT_PENDING) {
+    } else if (w->kind == TRT_KIND_BLOCKING_) {
+        trt_job_let_go_(w);
+    } else if (w->kind > TRT_KIND_GROUP_ && w->status == TRT_PENDING) {
         trt_kinds_[w->kind].cancel(w);
         w->status = TRT_CANCELLED;
     }
@@ -13553,14 +13602,15 @@ static TRT_COLD_ bool trt_let_go_visit_(trt_cell_ *c, uint64_t s, void *context)
     return true;
 }
 
-/* By whoever gives up, and by who leaves worker `w` afterwards: see >>life. */
+/* By who leaves worker `w` of a runtime that was given up: see >>life. */
 static TRT_COLD_ void trt_let_go_(trt_runtime *rt, trt_worker_ *w)
 {
-    trt_visitor_comes_(rt);
+    trt_visitor_comes_(&rt->visitors);
+    TRT_STORE_(&w->serves, NULL, relaxed); /* else what it lets go of could be handed on to it */
     TRT_FENCE_(&rt->ended_fence); /* pairs with trt_give_up_: who sees what has parked? */
     trt_let_go_queued_(rt, w);
     trt_cells_(rt, trt_let_go_visit_, NULL);
-    trt_visitor_leaves_(rt);
+    trt_visitor_leaves_(&rt->visitors);
 }
 
 static void trt_give_up_(trt_runtime *rt)
@@ -13573,8 +13623,11 @@ static void trt_give_up_(trt_runtime *rt)
     /* order: STOP was set before: who drives next leaves at once, with nothing */
     if (rt->current_thread && !TRT_SWAP_(&rt->driving, (uint32_t)TRT_DRIVES_GIVEN_UP_, seq_cst))
         trt_drive_leave_(rt);
-    trt_let_go_(rt, NULL);
-    trt_visitors_wait_(rt); /* what a worker has taken from a cell before, it takes from its object */
+    trt_cells_(rt, trt_let_go_visit_, NULL);
+    /* Who leaves, and has taken a cell before, takes it from its object. And who has claimed one
+     * has put it into the queue. */
+    trt_visitors_wait_(&rt->visitors);
+    trt_let_go_queued_(rt, NULL);
     /* Another thread may shut down, too, and with more patience: no worker is left to end them. */
     TRT_OR_(&rt->ended_gate, (uint32_t)TRT_GATE_GIVEN_UP_, relaxed);
     trt_os_wake_(&rt->ended_gate, INT_MAX);
@@ -13633,6 +13686,7 @@ static void trt_workers_wait_(trt_runtime *rt)
     uint32_t exited, started = TRT_LOAD_(&rt->started, relaxed);
     while ((exited = TRT_LOAD_(&rt->exited, acquire)) < started)
         trt_os_wait_(&rt->exited, exited, TRT_FOREVER_);
+    trt_visitors_wait_(&rt->drivers);
 }
 
 /* False: not all tasks have ended, and this deadline has passed, or that of another thread that
@@ -13644,11 +13698,13 @@ static bool trt_tasks_wait_(trt_runtime *rt, trt_instant deadline)
         TRT_STORE_(&rt->deadlocked, 0u, relaxed);
         /* The first of several to run out of time stops it for all: then it is not driven again. */
         while (deadline < until && !TRT_CAS_WEAK_(&rt->drive_until, &until, deadline, relaxed)) {}
+        trt_visitor_comes_(&rt->drivers);
         trt_drive_(rt, NULL);
-        return trt_all_ended_(rt);
+        trt_visitor_leaves_(&rt->drivers);
     }
-    while (!TRT_LOAD_(&rt->ended_gate, acquire)) { /* order: as in trt_check_ended_ */
-        if (deadline != TRT_FOREVER_ && trt_clock_() >= deadline) return false;
+    /* order: as in trt_check_ended_ */
+    while (!rt->current_thread && !TRT_LOAD_(&rt->ended_gate, acquire)) {
+        if (deadline != TRT_FOREVER_ && trt_clock_() >= deadline) break;
         trt_os_wait_(&rt->ended_gate, 0, deadline);
     }
     return trt_all_ended_(rt);
@@ -13670,6 +13726,8 @@ TRT_DEF_ TRT_COLD_ trt_status_code trt_runtime_shutdown(trt_runtime *rt, trt_dur
         return TRT_PENDING; /* from inside: begun, but it cannot wait for itself */
     if (trt_in_task_()) return trt_misuse_("trt_runtime_shutdown", "this would block a worker");
     ended = again || trt_tasks_wait_(rt, deadline);
+    /* Not while a dump keeps workers, and what they have, from leaving. */
+    if (!ended) trt_latch_(&rt->dump_latch);
     /* Before they stop: who leaves sees it. order: the fence of trt_give_up_ */
     gives_up = !ended && !TRT_SWAP_(&rt->given_up, 1u, seq_cst);
     trt_latch_(&rt->shutdown_latch);
@@ -13677,7 +13735,8 @@ TRT_DEF_ TRT_COLD_ trt_status_code trt_runtime_shutdown(trt_runtime *rt, trt_dur
     rt->begun = true;
     trt_unlatch_(&rt->shutdown_latch);
     if (gives_up) trt_give_up_(rt);
-    else if (TRT_LOAD_(&rt->given_up, relaxed)) trt_given_up_wait_(rt); /* order: the latch */
+    if (!ended) trt_unlatch_(&rt->dump_latch);
+    if (TRT_LOAD_(&rt->given_up, relaxed)) trt_given_up_wait_(rt); /* order: the latch */
     /* A job is counted like a task, or its task waits for it: threads that are left are idle. */
     trt_pool_wait_(rt, deadline);
     /* No worker runs: only jobs can have ended since. A refused spawn counts for a moment.
@@ -13692,6 +13751,7 @@ static void trt_join_threads_(trt_runtime *rt)
     size_t i;
     for (i = 0; i < rt->n_workers; i++)
         if (rt->workers[i]->started) trt_os_join_(rt->workers[i]->thread);
+    trt_visitors_wait_(&rt->drivers);
     trt_pool_wait_(rt, TRT_FOREVER_);
     if (rt->pool.has_exited) trt_os_join_(rt->pool.exited);
     if (!rt->watching) return;
@@ -13721,7 +13781,7 @@ static TRT_COLD_ bool trt_unlink_visit_(trt_cell_ *c, uint64_t state, void *cont
 static void trt_unlink_all_(trt_runtime *rt)
 {
     trt_cells_(rt, trt_unwait_visit_, NULL);
-    trt_visitors_wait_(rt);
+    trt_visitors_wait_(&rt->visitors);
     trt_cells_(rt, trt_unlink_visit_, NULL);
 }
 
@@ -13878,7 +13938,8 @@ static TRT_COLD_ void trt_dump_wait_(const trt_runtime *rt, FILE *to, const trt_
 {
     const char *name = trt_kinds_[w->kind].name;
     if (w->kind == TRT_KIND_ACQUIRE_) name = trt_permits_caller_(w->args.arg) + 4;
-    if (w->kind == TRT_KIND_JOIN_ && w->args.obj)
+    /* (What was given up has let go, and the task of another runtime may be gone.) */
+    if (w->kind == TRT_KIND_JOIN_ && w->args.obj && !TRT_LOAD_(&rt->given_up, relaxed))
         fprintf(to, "%s of task %llu", name,
                 (unsigned long long)trt_id_of_((trt_cell_ *)w->args.obj, (uint32_t)w->args.arg));
     else if (w->kind == TRT_KIND_READABLE_ || w->kind == TRT_KIND_WRITABLE_)

@@ -437,6 +437,40 @@ TEST(metrics_count_blocking_threads)
     CHECK_EQ(trt_runtime_free(rt), TRT_OK);
 }
 
+/* What waits in a runtime that was given up is told, but not what for: that may be gone by now. */
+struct sleeps_on { atomic_bool *running; };
+trt_async(int, sleeps_on)
+{
+    trt_body {
+        atomic_store(self->running, true);
+        trt_await(trt_sleep_until(INT64_MAX));
+    }
+}
+struct joins_abroad { trt_handle(sleeps_on) other; };
+trt_async(int, joins_abroad)
+{
+    trt_body { trt_return(0); }
+    trt_cleanup { trt_await(trt_join(self->other, NULL)); }
+}
+TEST(a_dump_of_what_was_given_up_follows_nothing)
+{
+    trt_runtime *rt, *other;
+    atomic_bool running = false;
+    CHECK_EQ(trt_runtime_start(&rt, &on_two_workers), TRT_OK);
+    CHECK_EQ(trt_runtime_start(&other, &on_two_workers), TRT_OK);
+    trt_handle(sleeps_on) h = trt_spawn_on(other, sleeps_on, .running = &running);
+    WAIT_UNTIL(atomic_load(&running));
+    trt_detach(trt_spawn_on(rt, joins_abroad, .other = h));
+    CHECK_EQ(trt_runtime_shutdown(rt, ENOUGH_MS(20)), TRT_TIMED_OUT);
+    CHECK_EQ(trt_runtime_free(other), TRT_OK);
+    char *text = dump_of(rt);
+    CHECK_CONTAINS(text, "joins_abroad");
+    CHECK_CONTAINS(text, "waits for join");
+    CHECK(!strstr(text, "of task"));
+    free(text);
+    CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+}
+
 /* ---- stalls ---- */
 
 static int stall_line;
@@ -592,6 +626,27 @@ TEST(a_task_that_awaits_is_no_stall)
     trt_config config = {.workers = 1, .stall_after = trt_s(5), .on_stall = stall_hook, .user = &seen};
     CHECK_EQ(trt_run_with(&config, lively, NULL), TRT_OK);
     CHECK_EQ(atomic_load(&seen.times), 0);
+}
+
+/* Nor may it free what calls it. */
+static atomic_int freed_in_hook;
+static void hook_frees(const trt_stall_info *info, void *user)
+{
+    (void)info;
+    if (!atomic_load(&freed_in_hook))
+        atomic_store(&freed_in_hook, trt_runtime_free((trt_runtime *)atomic_load((_Atomic(void *) *)user)));
+    atomic_store(&stop_later, true);
+}
+TEST(the_stall_hook_may_not_free)
+{
+    static _Atomic(void *) rt_seen;
+    trt_runtime *rt;
+    CHECK_EQ(trt_runtime_start(&rt, &(trt_config){.workers = 2, .stall_after = trt_ms(20), .on_stall = hook_frees, .user = &rt_seen}), TRT_OK);
+    atomic_store(&rt_seen, (void *)rt);
+    CHECK_EQ(trt_block_on(rt, makes_labelled, NULL), TRT_OK);
+    WAIT_UNTIL(atomic_load(&freed_in_hook));
+    CHECK_EQ(atomic_load(&freed_in_hook), TRT_MISUSE);
+    CHECK_EQ(trt_runtime_free(rt), TRT_OK);
 }
 
 static long voluntary_switches(void)

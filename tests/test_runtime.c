@@ -1371,4 +1371,76 @@ TEST(a_job_that_outlasts_a_shutdown_keeps_its_result)
     waits_again_for_a_job(&on_two_workers);
 }
 
+/* What a task that was given up would have run on the pool next is not begun behind the shutdown. */
+struct counts_runs { atomic_int *runs; };
+trt_blocking_fn(int, counts_runs) { return atomic_fetch_add(self->runs, 1); }
+struct wants_job { atomic_int *runs; atomic_bool *wants; bool in_group; trt_job(counts_runs) job; };
+trt_async(int, wants_job)
+{
+    trt_body { trt_await(trt_sleep_until(INT64_MAX)); }
+    trt_cleanup {
+        atomic_store(self->wants, true);
+        if (self->in_group)
+            trt_await_any(trt_blocking(counts_runs, &self->job, .runs = self->runs), trt_sleep_until(INT64_MAX));
+        else
+            trt_await(trt_blocking(counts_runs, &self->job, .runs = self->runs));
+    }
+}
+
+TEST(what_is_queued_for_the_pool_is_given_up_with_its_task)
+{
+    for (int i = 0; i < 4; i++) {
+        trt_config config = {.workers = 1, .current_thread = i / 2, .max_blocking_threads = 1};
+        trt_runtime *rt;
+        atomic_bool running = false, release = false, wants = false;
+        atomic_int runs = 0;
+        CHECK_EQ(trt_runtime_start(&rt, &config), TRT_OK);
+        trt_handle(busy_job) job = trt_spawn_blocking_on(rt, busy_job, .running = &running, .release = &release, .value = 3);
+        WAIT_UNTIL(atomic_load(&running));
+        trt_detach(trt_spawn_on(rt, wants_job, .runs = &runs, .wants = &wants, .in_group = i % 2));
+        CHECK_EQ(trt_runtime_shutdown(rt, ENOUGH_MS(20)), TRT_TIMED_OUT);
+        CHECK(atomic_load(&wants));
+        atomic_store(&release, true);
+        CHECK_EQ(trt_join_thread(job, NULL), TRT_OK);
+        CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+        CHECK_EQ(atomic_load(&runs), 0);
+    }
+}
+
+/* A thread that drives a current-thread runtime is a worker of it: the free waits until its poll is over. */
+struct slow_poll { trt_runtime *rt; atomic_bool *running, *freeing, *over; };
+trt_async(int, slow_poll)
+{
+    trt_body {
+        atomic_store(self->running, true);
+        WAIT_UNTIL(atomic_load(self->freeing));
+        for (int i = 0; i < 1000; i++) sched_yield();
+        atomic_store(self->over, true);
+    }
+}
+static void *drives_slowly(void *context)
+{
+    struct slow_poll *p = context;
+    (void)trt_block_on(p->rt, slow_poll, NULL, .running = p->running, .freeing = p->freeing, .over = p->over);
+    return NULL;
+}
+
+TEST(a_free_waits_for_the_thread_that_drives)
+{
+    for (int timed_out = 0; timed_out < 2; timed_out++) {
+        pthread_t thread;
+        atomic_bool running = false, freeing = false, over = false;
+        struct slow_poll p = {.running = &running, .freeing = &freeing, .over = &over};
+        CHECK_EQ(trt_runtime_start(&p.rt, &on_one_thread), TRT_OK);
+        CHECK_EQ(pthread_create(&thread, NULL, drives_slowly, &p), 0);
+        WAIT_UNTIL(atomic_load(&running));
+        if (timed_out)
+            CHECK_EQ(trt_runtime_shutdown(p.rt, 0), TRT_TIMED_OUT);
+        atomic_store(&freeing, true);
+        CHECK_EQ(trt_runtime_free(p.rt), TRT_OK);
+        CHECK(atomic_load(&over));
+        pthread_join(thread, NULL);
+    }
+}
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

@@ -66,7 +66,7 @@ bug a_lagging_subscriber_is_not_told \
 bug forks_outlive_their_scope \
     '/^static int trt_frame_ended_(/,/^}/s/if (trt_forks_left_(co)) return/if (trt_forks_left_(co) \&\& !c->cleaning \&\& 0) return/'
 bug a_shielded_cleanup_is_aborted \
-    '/^TRT_DEF_ void trt_abort_(/,/^}/s/(TRT_WAIT_STATE_ | TRT_SHIELD_)) == TRT_WAIT_STATE_/TRT_WAIT_STATE_) == TRT_WAIT_STATE_/'
+    '/^static void trt_abort_handle_(/,/^}/s/(TRT_WAIT_STATE_ | TRT_SHIELD_)) == TRT_WAIT_STATE_/TRT_WAIT_STATE_) == TRT_WAIT_STATE_/'
 bug a_failed_initialiser_lets_nobody_in \
     '/^TRT_DEF_ TRT_COLD_ void trt_once_failed(/,/^}/s/trt_complete_first_(&once->waiters_, TRT_OK, &wakes)/NULL/'
 bug branch_cells_stay_alive \

@@ -209,7 +209,7 @@ static void inject_queue(void)
     model_join(b);
     for (uintptr_t entry; (entry = trt_take_injected_(w, 2)) != 0 || (entry = trt_pop_(w, true)) != 0;) took(0, entry);
     be_nobody();
-    trt_visitors_wait_(runtime);
+    trt_visitors_wait_(&runtime->visitors);
     all_once(2);
     bare_free();
 }

@@ -1838,6 +1838,93 @@ static void shutdown_lets_go(void)
     finish();
 }
 
+/* Nor is it handed anything, or queued, by who comes from outside as the runtime is given up: by an abort, by the
+ * completion of one branch, or by what its own worker lets go of. */
+static trt_handle(claimed) late_victim;
+static void aborts_late(void) { trt_abort(late_victim); }
+static void rings_late(void) { trt_notify_one(&bell); }
+struct wants_either { size_t n; trt_permit permit; };
+trt_async(int, wants_either)
+{
+    trt_body { trt_return(0); }
+    trt_cleanup {
+        trt_await_any(trt_notified(&bell), trt_acquire_many(&late_permits, self->n, &self->permit));
+        trt_release(&self->permit);
+    }
+}
+static void shutdown_hands_on(void)
+{
+    int how = model_choose(3), waiting = how == 2 ? 2 : 1;
+    unsigned long a = 0;
+    trt_permit permit, other;
+    memset(&bell, 0, sizeof bell);
+    MODEL_CHECK(trt_semaphore_init(&late_permits, 2) == TRT_OK && trt_try_acquire(&late_permits, &permit));
+    start_workers(1);
+    if (how == 0) late_victim = trt_spawn_on(runtime, claimed);
+    else trt_detach(trt_spawn_on(runtime, wants_either, .n = 2));
+    while (late_permits_wanted() < 1) model_yield();
+    if (how == 2) trt_detach(trt_spawn_on(runtime, wants_either, .n = 1));
+    while (late_permits_wanted() < waiting) model_yield();
+    if (how != 2) a = thread(0, how ? rings_late : aborts_late);
+    (void)trt_runtime_shutdown(runtime, 0);
+    for (uint32_t exited; !(exited = TRT_LOAD_(&runtime->exited, acquire));)
+        trt_os_wait_(&runtime->exited, exited, TRT_FOREVER_);
+    MODEL_CHECK(!late_permits_wanted() && trt_try_acquire(&late_permits, &other));
+    if (a) model_join(a);
+    MODEL_CHECK(!late_permits_wanted());
+    if (how == 0) trt_detach(late_victim);
+    finish();
+    MODEL_CHECK(!bell.waiters_.head);
+}
+
+/* A shutdown of a current-thread runtime that says that all is over: so it is, whoever drove it meanwhile. */
+struct ends_slowly { trt_void none; };
+trt_async(int, ends_slowly)
+{
+    trt_body {
+        COUNT(seen);
+        trt_return(5);
+    }
+    trt_cleanup { trt_await(trt_yield()); }
+}
+static trt_handle(ends_slowly) slow;
+static void joins_slow(void) { (void)trt_join_thread(slow, NULL); }
+static void shuts_without_limit(void) { MODEL_CHECK(trt_runtime_shutdown(runtime, -1) == TRT_OK); }
+static void shutdown_over_current(void)
+{
+    bool joined = model_choose(2);
+    unsigned long a;
+    int value = 0;
+    start((trt_config){.current_thread = true});
+    slow = trt_spawn_on(runtime, ends_slowly);
+    a = thread(0, joined ? joins_slow : shuts_without_limit);
+    while (model_choose(2) && !(joined ? COUNTED(seen) : TRT_LOAD_(&runtime->closing, seq_cst))) model_yield();
+    if (model_choose(2)) trt_detach(trt_spawn_on(runtime, ends_slowly)); /* it may be refused */
+    shuts_without_limit();
+    MODEL_CHECK(trt_is_finished(slow));
+    if (!joined && trt_join_thread(slow, &value) == TRT_OK) MODEL_CHECK(value == 5);
+    model_join(a);
+    finish();
+}
+
+/* A job that is spawned from outside as the shutdown begins is refused, skipped, or asked to stop. */
+struct polite { int x; };
+trt_blocking_fn(int, polite)
+{
+    while (!trt_cancelled()) model_yield();
+    return 1;
+}
+static void spawns_polite(void) { trt_detach(trt_spawn_blocking_on(runtime, polite, .x = 1)); }
+static void shutdown_meets_a_job(void)
+{
+    unsigned long a;
+    start_workers(1);
+    a = thread(0, spawns_polite);
+    MODEL_CHECK(trt_runtime_shutdown(runtime, -1) == TRT_OK);
+    model_join(a);
+    finish();
+}
+
 /* Jobs that run, wait in the queue, or come too late. */
 struct held { trt_a32_ *gate; };
 trt_blocking_fn(int, held)
@@ -3403,6 +3490,9 @@ static const model_scenario scenarios[] = {
     {.name = "shutdown_left_alone", .run = shutdown_left_alone, WEAK},
     {.name = "shutdown_late", .run = shutdown_late, WEAK},
     {.name = "shutdown_lets_go", .run = shutdown_lets_go, WEAK},
+    {.name = "shutdown_hands_on", .run = shutdown_hands_on, WEAK},
+    {.name = "shutdown_over_current", .run = shutdown_over_current, WEAK},
+    {.name = "shutdown_meets_a_job", .run = shutdown_meets_a_job, WEAK},
     {.name = "shutdown_jobs", .run = shutdown_jobs, WEAK},
     {.name = "shutdown_unqueued", .run = shutdown_unqueued, WEAK},
     {.name = "shutdown_refused", .run = shutdown_refused, WEAK},

@@ -73,7 +73,7 @@ bug full_by_a_look channel tries_two 'no order explains' \
 bug channel_freed_behind_one_latch channel freed_by_last 'freed memory\|data race' \
     '/^TRT_DEF_ TRT_COLD_ void trt_channel_free_(/,/^}/s/trt_channel_close_(channel);/trt_latch_(\&channel->put.latch), (void)trt_unlatch_(\&channel->put.latch);/'
 bug visitor_not_awaited runtime free_behind_wake 'freed memory\|data race' \
-    's/^    trt_visitors_wait_(rt);//'
+    's/^    trt_visitors_wait_(&rt->visitors);//'
 bug joiner_leaves_its_waiter runtime shutdown_gives_up 'has been left' \
     '/^static TRT_COLD_ bool trt_join_unlink_(/,/^}/s/return waits;/return true;/'
 bug deadlock_among_others runtime virtual_clock_outside 'not true' \
@@ -99,7 +99,7 @@ bug barrier_counts_the_aborted abort barrier 'not true' \
 bug shutdown_misses_a_task shutdown busy 'livelock' \
     '/^static bool trt_maintain_(/,/^}/s/if (trt_closing_unseen_(w)) trt_see_closing_(w);//' '8 2 11 7 12 13 14 15 16 17'
 bug free_behind_claim shutdown acquire_many 'freed memory\|data race' \
-    '/^static void trt_unlink_all_(/,/^}/s/trt_visitors_wait_(rt);//'
+    '/^static void trt_unlink_all_(/,/^}/s/trt_visitors_wait_(&rt->visitors);//'
 bug late_workers_serve runtime shutdown_late 'not true' \
     's/TRT_STORE_(&rt->workers\[i\]->serves, NULL, relaxed)/(void)rt->workers[i]/'
 bug late_workers_let_nothing_go runtime shutdown_late 'not true' \
@@ -107,9 +107,9 @@ bug late_workers_let_nothing_go runtime shutdown_late 'not true' \
 bug who_drives_lets_nothing_go runtime shutdown_lets_go 'not true' \
     's/if (rt->current_thread \&\& !TRT_SWAP_(&rt->driving,.*)$/if (0)/'
 bug gives_up_beside_a_worker runtime shutdown_lets_go 'data race\|not true' \
-    '/^static void trt_give_up_(/,/^}/s/trt_visitors_wait_(rt);//'
+    '/^static void trt_give_up_(/,/^}/s/trt_visitors_wait_(&rt->visitors);//'
 bug abort_breaks_the_shield matrix one-worker-by-handle 'not true\|expected' \
-    '/^TRT_DEF_ void trt_abort_(/,/^}/s/(s & (TRT_WAIT_STATE_ | TRT_SHIELD_)) == TRT_WAIT_STATE_/(s \& TRT_WAIT_STATE_) != 0/'
+    '/^static void trt_abort_handle_(/,/^}/s/(s & (TRT_WAIT_STATE_ | TRT_SHIELD_)) == TRT_WAIT_STATE_/(s \& TRT_WAIT_STATE_) != 0/'
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -1021,11 +1021,12 @@ void model_pause(int line)
 }
 void model_yield(void) { model_pause(0); }
 
-bool model_latch(void *latch, int line)
+static bool latch_taken(void *latch, int line, bool waits)
 {
     thread *me = point(line);
     location *l = location_at(latch, 4, me, true, "latch");
     while (l->holder >= 0) {
+        if (!waits) return false;
         if (l->holder == M.me) model_fail("a latch taken twice by its holder");
         block_on(latch, "waits for the latch", INT64_MAX);
         l = location_at(latch, 4, me, true, "latch");
@@ -1036,6 +1037,8 @@ bool model_latch(void *latch, int line)
     told(line, "latch", latch, 0);
     return true;
 }
+bool model_latch(void *latch, int line) { return latch_taken(latch, line, true); }
+bool model_latch_once(void *latch, int line) { return latch_taken(latch, line, false); }
 
 bool model_unlatch(void *latch, int line)
 {

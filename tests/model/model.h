@@ -112,6 +112,7 @@ void model_fence(int line);
 bool model_broken(int place);
 void model_pause(int line);
 bool model_latch(void *latch, int line);   /* true: it has it */
+bool model_latch_once(void *latch, int line);
 bool model_unlatch(void *latch, int line); /* false, as trt_unlatch_ */
 void *model_memcpy(void *to, const void *from, size_t n);
 void *model_memset(void *to, int byte, size_t n);
@@ -145,7 +146,7 @@ extern void *model_self; /* the running thread's own memory: 1 KiB, zero at firs
 #ifndef MODEL_LATCH
 #define TRT_OWN_LATCH_
 #define trt_latch_(latch) model_latch((void *)(uintptr_t)(latch), __LINE__)
-#define trt_latch_once_ trt_latch_
+#define trt_latch_once_(latch) model_latch_once((void *)(uintptr_t)(latch), __LINE__)
 #define trt_unlatch_(latch) model_unlatch((void *)(uintptr_t)(latch), __LINE__)
 #endif
 #ifndef MODEL_ENGINE

@@ -239,8 +239,7 @@ int main(void)
   A join set in `self` ends with its coroutine: members that are left after the cleanup are aborted
   and waited for. In the struct of a blocking function nobody waits for them: it empties the set
   before it returns (trt_try_join_next until TRT_EMPTY, or trt_detach_all), or its members are
-  aborted and let go; if only others have filled it, emptying it is up to them. Anywhere else a set
-  is nobody's, and is emptied before its memory goes.
+  aborted and let go. Anywhere else a set is nobody's, and is emptied before its memory goes.
 
   Nobody counts the users of an object. It lives in a coroutine that ends its children first
   (forks, a set shut down in the cleanup), in static memory, or in a trt_arc.
@@ -557,7 +556,10 @@ int main(void)
     does not remember the pragma that says so. The padding is never looked at.
   - A seed repeats a schedule only if nothing from outside (threads, fds, jobs) takes part.
   - A set whose members live in another runtime than its owner is not told of members that this
-    other runtime gives up in a shutdown that times out.
+    other runtime gives up in a shutdown that times out. If that of the owner gives up its frame,
+    it is not to be freed while the set has members of the other.
+  - A coroutine that lends a frame in its own struct to a task leaves the sets in it to others: one
+    that it fills itself, it ends itself, with its own frame.
 */
 #ifndef TASKRT_H
 #define TASKRT_H
@@ -3097,7 +3099,6 @@ struct trt_runtime {
     /* memory */
     _Alignas(TASKRT_CACHELINE) trt_a32_ memory_latch;
     trt_region_ *regions;
-    trt_owned_ homeless; /* before the first of a list, see >>impl-sets */
     trt_runtime *next; /* under trt_runtimes_latch_ */
     size_t region_chunks, memory;
     char *fresh, *fresh_end;
@@ -3156,7 +3157,6 @@ typedef struct trt_self_ {
     trt_job_ *job;
     jmp_buf *job_trap;
     trt_panic_record_ *job_panic; /* of a job that lives in a frame */
-    trt_owned_ *job_sets;  /* that it has filled, and that lie in its struct */
     uint32_t locks_held;   /* announced by trt_lock_held; the name of the last */
     const char *lock_name;
     trt_spin_ spin; /* of a plain thread that blocks */
@@ -3673,33 +3673,27 @@ static void trt_disown_(trt_owned_ **list, trt_owned_ *node)
 /* Of a set's `home`: its state, and the distance from the cell of its slot (0: it lies in none). */
 enum { TRT_HOME_UNKNOWN_, TRT_ALONE_, TRT_REGISTERED_, TRT_STRAY_, TRT_HOME_STATE_ = 3 };
 
-/* Sets that others than their frame have filled, see >>impl-sets. Where they lie in no slot, the
- * latch of the runtimes guards their list, of whichever runtime. */
-static trt_a32_ trt_strays_;        /* how many are in a list, of a chunk or of a runtime */
-static trt_a32_ trt_frames_abroad_; /* has there ever been a frame that may lie in no slot? */
+/* Sets that others than their frame have filled, see >>impl-sets. */
+static trt_a32_ trt_strays_some_; /* how many are in a list */
+/* Has there ever been a frame, or a job with room for a set, that may lie in no slot? */
+static trt_a32_ trt_frames_abroad_;
 
-/* That latch held: what is left of their members goes with the runtime. */
-static TRT_COLD_ void trt_homeless_forget_(trt_runtime *rt)
-{
-    trt_owned_ *node;
-    while ((node = rt->homeless.next) != NULL) {
-        TRT_STORE_(&TRT_CONTAINER_(trt_set_, owned, node)->home, TRT_ALONE_, relaxed);
-        trt_disown_(NULL, node);
-        TRT_SUB_(&trt_strays_, 1u, relaxed);
-    }
-}
+static void trt_homeless_forget_(const trt_runtime *rt);
 
 static void trt_memory_free_(trt_runtime *rt)
 {
     trt_region_ *region = rt->regions;
     trt_chunk_ *chunk;
     trt_runtime **at = &trt_runtimes_;
+    const trt_owned_ *node;
     trt_latch_(&trt_runtimes_latch_);
     while (*at != rt) at = &(*at)->next;
     *at = rt->next;
-    trt_homeless_forget_(rt);
     trt_unlatch_(&trt_runtimes_latch_);
+    trt_homeless_forget_(rt);
     for (chunk = TRT_LOAD_(&rt->chunks, relaxed); chunk; chunk = chunk->next) {
+        for (node = chunk->strays; node; node = node->next) /* of frames given up */
+            TRT_SUB_(&trt_strays_some_, 1u, relaxed);
         while (chunk->panics) {
             trt_panic_record_ *r = chunk->panics;
             chunk->panics = r->next;
@@ -5656,52 +5650,62 @@ static TRT_COLD_ trt_cell_ *trt_slot_around_(trt_cell_ *c, const trt_co *co)
     return c;
 }
 
-/* Their latch held: strays that lie in this frame become its own. */
-static TRT_COLD_ void trt_adopt_from_(trt_owned_ **strays, trt_co *co)
+/* Sets that lie in no slot, by the page of their address. */
+#define TRT_PAGE_ 4096u
+#define TRT_PAGES_ 256u
+typedef struct trt_homeless_ { trt_a32_ latch; trt_owned_ *strays; } trt_homeless_;
+static trt_homeless_ trt_pages_[TRT_PAGES_];
+
+static trt_homeless_ *trt_page_(uintptr_t page) { return &trt_pages_[page % TRT_PAGES_]; }
+
+/* Strays of this list that lie in these bytes go into that one. */
+static TRT_COLD_ void trt_adopt_from_(trt_a32_ *latch, trt_owned_ **strays, const void *p,
+                                      size_t size, trt_owned_ **into)
 {
     trt_owned_ *node, *next;
+    trt_latch_(latch);
     for (node = *strays; node; node = next) {
         next = node->next;
-        if (!trt_lies_in_(co, node)) continue;
+        if ((uintptr_t)node - (uintptr_t)p >= size) continue;
         trt_disown_(strays, node);
-        trt_own_((trt_owned_ **)(void *)&co->owned_, node);
+        trt_own_(into, node);
         TRT_STORE_(&TRT_CONTAINER_(trt_set_, owned, node)->home, TRT_REGISTERED_, relaxed);
-        TRT_SUB_(&trt_strays_, 1u, relaxed);
+        TRT_SUB_(&trt_strays_some_, 1u, relaxed);
     }
+    trt_unlatch_(latch);
 }
 
-/* It lies in no slot. */
-static TRT_COLD_ void trt_adopt_homeless_(trt_co *co)
+/* The bytes lie in the slot of this cell; or NULL: in none. */
+static TRT_COLD_ void trt_adopt_in_(trt_cell_ *c, const void *p, size_t size, trt_owned_ **into)
 {
-    trt_runtime *rt;
-    trt_latch_(&trt_runtimes_latch_);
-    for (rt = trt_runtimes_; rt; rt = rt->next) trt_adopt_from_(&rt->homeless.next, co);
-    trt_unlatch_(&trt_runtimes_latch_);
-}
-
-/* It lies in this slot. */
-static TRT_COLD_ void trt_adopt_in_(trt_cell_ *c, trt_co *co)
-{
-    trt_chunk_ *chunk = trt_chunk_of_(c);
-    trt_latch_(&chunk->rare_latch);
-    trt_adopt_from_(&chunk->strays, co);
-    /* A fork on its parent's back leaves the word as it was. */
-    if (co == trt_root_(c)) TRT_AND_(&c->state, ~(uint64_t)TRT_LOOKS_, relaxed);
-    trt_unlatch_(&chunk->rare_latch);
+    uintptr_t at = (uintptr_t)p / TRT_PAGE_, last = ((uintptr_t)p + size - 1) / TRT_PAGE_;
+    if (c) {
+        trt_chunk_ *chunk = trt_chunk_of_(c);
+        trt_adopt_from_(&chunk->rare_latch, &chunk->strays, p, size, into);
+        return;
+    }
+    if (last - at >= TRT_PAGES_) last = at + TRT_PAGES_ - 1; /* each list, once */
+    for (; at <= last; at++)
+        trt_adopt_from_(&trt_page_(at)->latch, &trt_page_(at)->strays, p, size, into);
 }
 
 /* The frame ends, and has no forks: strays in it become its own, see >>impl-sets. False: there are
  * none. */
 static TRT_NOINLINE_ bool trt_adopt_(trt_cell_ *c, trt_co *co)
 {
+    uint64_t s = TRT_LOAD_(&c->state, relaxed);
     bool root = co == trt_root_(c);
-    if (root && !(TRT_LOAD_(&c->state, relaxed) & TRT_STRAYS_)) return false;
+    /* A fork on its parent's back leaves the word as it was. Before the look: what a member fills
+     * meanwhile is for the next. */
+    if (root) TRT_AND_(&c->state, ~(uint64_t)TRT_LOOKS_, relaxed);
+    if (!TRT_LOAD_(&trt_strays_some_, relaxed)) return false;
     /* No room for one in it. (Else each end would go through those of the chunk: of 150 tasks with a
      * stray each, a call of a small frame took 277 ns instead of 17.) */
     if (!root && co->type_->self_size < sizeof(trt_set_)) return false;
     if (!root) c = trt_slot_around_(c, co);
-    if (!c) trt_adopt_homeless_(co);
-    else if (root || (TRT_LOAD_(&c->state, relaxed) & TRT_STRAYS_)) trt_adopt_in_(c, co);
+    if (!root && c) s = TRT_LOAD_(&c->state, relaxed);
+    if (c && !(s & TRT_STRAYS_)) return false;
+    trt_adopt_in_(c, co, co->type_->size, (trt_owned_ **)(void *)&co->owned_);
     return co->owned_ != NULL;
 }
 
@@ -5709,14 +5713,14 @@ static TRT_NOINLINE_ bool trt_adopt_(trt_cell_ *c, trt_co *co)
 static inline bool trt_adopts_(trt_cell_ *c, trt_co *co)
 {
     return TRT_UNLIKELY_(TRT_LOAD_(&c->state, relaxed) & TRT_LOOKS_) &&
-           TRT_LOAD_(&trt_strays_, relaxed) && TRT_UNLIKELY_(trt_adopt_(c, co));
+           (TRT_LOAD_(&trt_strays_some_, relaxed) || c->kind == TRT_FORK_KIND_) &&
+           TRT_UNLIKELY_(trt_adopt_(c, co));
 }
 
-/* Has it neither forks nor sets left? (Acquire pairs with the last fork's end.) */
-static inline bool trt_owns_nothing_(trt_cell_ *c, trt_co *co)
+/* Has it neither forks nor sets of which it knows? (Acquire pairs with the last fork's end.) */
+static inline bool trt_knows_none_(trt_co *co)
 {
-    return TRT_LIKELY_(!co->forked_ && !TRT_LOAD_(&co->pending_, acquire) && !co->owned_) &&
-           !trt_adopts_(c, co);
+    return TRT_LIKELY_(!co->forked_ && !TRT_LOAD_(&co->pending_, acquire) && !co->owned_);
 }
 
 static inline int trt_poll_once_(trt_cell_ *c, trt_co *co, const trt_type_ *type)
@@ -5742,7 +5746,7 @@ static TRT_NOINLINE_ int trt_cleanup_at_once_(trt_cell_ *c, trt_co *co)
     int step;
     trt_cleanup_begin_(c, co);
     step = trt_poll_once_(c, co, co->type_);
-    if (step != TRT_STEP_ENDED_ || !trt_owns_nothing_(c, co)) return step;
+    if (step != TRT_STEP_ENDED_ || !trt_knows_none_(co) || trt_adopts_(c, co)) return step;
     if ((co->phase_ & (TRT_MET_BODY_ | TRT_MET_CLEANUP_)) == TRT_MET_BODY_)
         TRT_LEARN_(co->type_->plain);
     return trt_cleanup_over_(c);
@@ -5761,9 +5765,9 @@ TRT_ALWAYS_INLINE_ int trt_poll_frame_(trt_worker_ *w, trt_cell_ *c, trt_co *co,
     step = trt_poll_once_(c, co, type);
     if (step != TRT_STEP_ENDED_) return step;
     if (TRT_UNLIKELY_(pc && co->pc_ == pc)) trt_not_resumed_(co, pc);
-    if (TRT_UNLIKELY_((co->phase_ & 7u) != TRT_PHASE_BODY_ || !trt_owns_nothing_(c, co)))
-        return step;
-    return TRT_LIKELY_(TRT_LEARNED_(type->plain)) ? TRT_STEP_OVER_ : trt_cleanup_at_once_(c, co);
+    if (TRT_UNLIKELY_((co->phase_ & 7u) != TRT_PHASE_BODY_ || !trt_knows_none_(co))) return step;
+    if (TRT_UNLIKELY_(!TRT_LEARNED_(type->plain))) return trt_cleanup_at_once_(c, co);
+    return TRT_LIKELY_(!trt_adopts_(c, co)) ? TRT_STEP_OVER_ : step;
 }
 
 TRT_ALWAYS_INLINE_ int trt_poll_leaf_(trt_worker_ *w, trt_cell_ *c)
@@ -5841,22 +5845,18 @@ static int trt_frame_ended_(trt_cell_ *c)
 {
     trt_co *co = c->leaf;
     trt_owned_ *sets;
-    if (TRT_LIKELY_(trt_owns_nothing_(c, co))) {
-        if ((co->phase_ & 7u) < TRT_PHASE_CLEANUP_) return trt_cleanup_begin_(c, co);
-        return trt_cleanup_over_(c);
+    uint32_t phase = co->phase_ & 7u;
+    if (phase == TRT_PHASE_BODY_ || phase == TRT_PHASE_CLEANUP_) {
+        co->phase_++;
+        phase++;
     }
-    if ((co->phase_ & 7u) == TRT_PHASE_BODY_) co->phase_++;
-    if ((co->phase_ & 7u) == 1) {
+    if (phase < 4) {
         if (trt_forks_left_(co)) return trt_await_inside_(c, TRT_KIND_DRAIN_, co);
         trt_forks_forget_(co);
-        return trt_cleanup_begin_(c, co);
-    }
-    if ((co->phase_ & 7u) == TRT_PHASE_CLEANUP_) co->phase_++;
-    if ((co->phase_ & 7u) == 3) {
-        if (trt_forks_left_(co)) return trt_await_inside_(c, TRT_KIND_DRAIN_, co);
-        trt_forks_forget_(co);
+        if (phase == 1) return trt_cleanup_begin_(c, co);
         co->phase_++;
     }
+    /* Strays not before: what still runs a frame in this one, lent by it, ends in the cleanup. */
     if (!co->owned_ && !trt_adopts_(c, co)) return trt_cleanup_over_(c);
     sets = (trt_owned_ *)co->owned_;
     return trt_await_inside_(c, TRT_KIND_SET_SHUTDOWN_, TRT_CONTAINER_(trt_set_, owned, sets));
@@ -8010,42 +8010,46 @@ TRT_DEF_ trt_op trt_stop_(trt_ref_ ref)
  * known, under the set's latch. Its home is
  *
  *     UNKNOWN     it is new, or the frame that held it is over
- *     REGISTERED  its frame knows it, until it ends. Who runs in the strand of the frame, or in a
- *                 fork or a branch of it, sees the frame, and links the set there (`owned_`)
- *     STRAY       it has members, and others have filled it: another task, or a job, cannot look at
- *                 frames of a strand that may be running. It finds the slot, of whichever runtime,
- *                 by the address: the set is linked in the slot's chunk, and the cell gets STRAYS.
- *                 If it lies in no slot, there may be a frame around it all the same, in static
- *                 memory or in the heap: it is linked in the runtime of its first member, unless no
- *                 frame has ever been called that does not lie in its caller's
+ *     REGISTERED  its frame knows it, until it ends (`owned_`). It was filled by the strand of the
+ *                 frame, which runs, and so sees its own frames
+ *     STRAY       it has members, and others have filled it: another task, a fork, a branch, or a
+ *                 thread, a job's too. They cannot look at the frames of a strand that may be
+ *                 running, and do not know of those that others run inside a frame that they see;
+ *                 so a strand with forks is no better off. Where a stray belongs is asked when a
+ *                 frame ends, by the address. The slot, of whichever runtime, is found at once: the
+ *                 set is linked in the slot's chunk, and the cell gets STRAYS. If it lies in none,
+ *                 there may be a frame or a job around it all the same, in static memory or in the
+ *                 heap: it is linked in a list of the process, by its page, unless there has never
+ *                 been one
  *     ALONE       where it lies is known, and it is in no list: it is empty, and may be freed; or
  *                 no frame can hold it. The next spawner looks at its own frames again
  *
  * A frame that ends makes those strays its own that lie in it (trt_adopt_). It asks if its strand
  * has STRAYS, or ABROAD: one of its frames did not lie in its caller's when it was called. Such a
- * frame looks at the chunk of the slot that it lies in, whosever that is, or, if in none, at what
- * the runtimes have. Inner frames end first, so each stray comes to the innermost that holds it.
+ * frame looks at the chunk of the slot that it lies in, whosever that is, or, if in none, at the
+ * lists of the pages that it touches. Inner frames end first, so each stray comes to the innermost
+ * that holds it: that may be one which a task runs to which it was lent, and for which its lender
+ * waits in the cleanup, so nobody takes strays before that is over. (But what a lender fills itself
+ * in a frame that it has lent to a task is its own: it cannot see that it is lent.)
  *
- * A blocking function is like a frame for what it fills itself (`job_sets`), but waits for nobody.
- * A set in its struct that only others fill is a stray as any other: in no list once it is empty,
- * as it has to be when the function returns.
+ * A blocking function does the same when it returns, but waits for nobody.
  *
  * Races. A frame ends x others fill a set in it: who does so without being waited for has a pointer
  * that dangles. Those that the frame waits for are its forks, jobs and branches, gone before it
  * looks for strays, and members of its sets: so it looks again behind each set that it has shut
  * down. What has told it of their ends orders their STRAYS, and the count of strays, before its
- * look, which needs no latch; the lists have one, of the chunk or of all runtimes, as other frames
- * look, too.
+ * look, which needs no latch; the lists have one each, as other frames look, too.
  *   The last member goes x a frame adopts: `home` changes from STRAY under the latch of the list
  * only. Whoever comes first unlinks the set; the other finds it ALONE, in no list, or REGISTERED.
  *   The first member comes x the last goes: the set's latch.
  *   A runtime is freed x a set in the heap has members of it still: nobody can ask for them from
- * then on, so the set is ALONE again, and may be freed.
+ * then on, so they are taken out. If that leaves none the set is ALONE again, and may be freed.
+ * Others may fill it at that moment, with members of theirs: the set's latch.
  *
  * Rejected: strays that stay linked when they are empty. In a job's struct the next call of the
  * function would zero the node, in the heap it would be freed. Strays in the list of the slot's
- * outermost frame, which its strand reads without a latch; one list for the runtime: where many
- * slots have STRAYS, each end would go through it.
+ * outermost frame, which its strand reads without a latch; one list for the runtime, or for all
+ * that lie in no slot: where there are many, each end would go through it.
  *
  * Rejected: an owner that takes all ended members at once and joins them without the latch (joinset
  * -9 %). trt_detach_all may come from another thread meanwhile, and has to empty the set.
@@ -8062,47 +8066,94 @@ static trt_cell_ *trt_set_slot_(trt_set_ *set)
     return distance ? (trt_cell_ *)(void *)((char *)set - distance) : NULL;
 }
 
-static trt_a32_ *trt_strays_latch_(trt_cell_ *slot)
+/* The list for a stray that lies in this slot (NULL: in none), and its latch, taken. */
+static TRT_COLD_ trt_owned_ **trt_strays_of_(const trt_set_ *set, trt_cell_ *slot, trt_a32_ **latch)
 {
-    return slot ? &trt_chunk_of_(slot)->rare_latch : &trt_runtimes_latch_;
+    trt_homeless_ *page = trt_page_((uintptr_t)set / TRT_PAGE_);
+    *latch = slot ? &trt_chunk_of_(slot)->rare_latch : &page->latch;
+    trt_latch_(*latch);
+    return slot ? &trt_chunk_of_(slot)->strays : &page->strays;
 }
 
-/* Set's latch held: its first member comes, of this runtime, and the spawner sees no frame that it
- * lies in. */
-static TRT_COLD_ void trt_set_stray_(trt_set_ *set, trt_runtime *rt)
+/* Set's latch held: its first member comes, and the spawner knows no frame that it lies in. */
+static TRT_COLD_ void trt_set_stray_(trt_set_ *set)
 {
-    trt_cell_ *c;
     trt_a32_ *latch;
+    trt_cell_ *c;
     if (TRT_LOAD_(&set->home, relaxed) == TRT_HOME_UNKNOWN_) {
         c = trt_cell_around_(set);
         TRT_STORE_(&set->home, TRT_ALONE_ | (c ? (uint32_t)((char *)set - (char *)c) : 0), relaxed);
     }
     c = trt_set_slot_(set);
     if (!c && !TRT_LOAD_(&trt_frames_abroad_, relaxed)) return;
-    latch = trt_strays_latch_(c);
-    trt_latch_(latch);
-    trt_own_(c ? &trt_chunk_of_(c)->strays : &rt->homeless.next, &set->owned);
+    trt_own_(trt_strays_of_(set, c, &latch), &set->owned);
     if (c) TRT_OR_(&c->state, TRT_STRAYS_, relaxed);
-    else set->owned.prev = &rt->homeless; /* so that it finds the way out */
-    TRT_ADD_(&trt_strays_, 1u, relaxed);
+    TRT_ADD_(&trt_strays_some_, 1u, relaxed);
     TRT_OR_(&set->home, TRT_STRAY_, relaxed);
     trt_unlatch_(latch);
+}
+
+/* Both latches held: the set is in no list any more. */
+static TRT_COLD_ void trt_set_alone_(trt_set_ *set, trt_owned_ **strays)
+{
+    trt_disown_(strays, &set->owned);
+    TRT_SUB_(&trt_strays_some_, 1u, relaxed);
+    TRT_AND_(&set->home, ~(uint32_t)(TRT_STRAY_ ^ TRT_ALONE_), relaxed);
 }
 
 /* Set's latch held, and its last member has gone: it may be freed, and is in no list then. */
 static TRT_COLD_ void trt_set_empty_(trt_set_ *set)
 {
-    trt_cell_ *c = trt_set_slot_(set);
-    trt_a32_ *latch = trt_strays_latch_(c);
-    uint32_t home;
-    trt_latch_(latch);
-    home = TRT_LOAD_(&set->home, relaxed);
-    if ((home & TRT_HOME_STATE_) == TRT_STRAY_) { /* else it has become its frame's own */
-        trt_disown_(c ? &trt_chunk_of_(c)->strays : NULL, &set->owned);
-        TRT_SUB_(&trt_strays_, 1u, relaxed);
-        TRT_STORE_(&set->home, home ^ TRT_STRAY_ ^ TRT_ALONE_, relaxed);
-    }
+    trt_a32_ *latch;
+    trt_owned_ **strays = trt_strays_of_(set, trt_set_slot_(set), &latch);
+    /* Else it has become its frame's own. */
+    if ((TRT_LOAD_(&set->home, relaxed) & TRT_HOME_STATE_) == TRT_STRAY_)
+        trt_set_alone_(set, strays);
     trt_unlatch_(latch);
+}
+
+/* Set's latch held: what is left of its members in this runtime goes with that. */
+static TRT_COLD_ void trt_set_drop_(trt_set_ *set, const trt_runtime *rt)
+{
+    trt_owned_ *node, *next;
+    trt_waiter_ *w, *after;
+    for (node = set->live; node; node = next) {
+        next = node->next;
+        if (trt_chunk_of_(node)->rt != rt) continue;
+        trt_disown_(&set->live, node);
+        set->len--;
+    }
+    for (w = set->ready.head; w; w = after) {
+        after = w->next;
+        if (trt_chunk_of_(w)->rt != rt) continue;
+        trt_list_remove_(&set->ready, w);
+        set->len--;
+    }
+}
+
+/* A runtime is freed. A set's latch is taken before that of its list, so here it is only tried. */
+static TRT_COLD_ void trt_homeless_forget_(const trt_runtime *rt)
+{
+    trt_homeless_ *page = trt_pages_;
+    trt_owned_ *node, *next;
+    for (; TRT_LOAD_(&trt_strays_some_, relaxed) && page < trt_pages_ + TRT_PAGES_; page++) {
+        trt_latch_(&page->latch);
+        for (node = page->strays; node; node = next) {
+            trt_set_ *set = TRT_CONTAINER_(trt_set_, owned, node);
+            next = node->next;
+            if (!trt_latch_once_(&set->lock)) { /* who has it may wait for the list */
+                trt_unlatch_(&page->latch);
+                TRT_PAUSE_();
+                trt_latch_(&page->latch);
+                next = page->strays;
+                continue;
+            }
+            trt_set_drop_(set, rt);
+            if (!set->live && !set->ready.head) trt_set_alone_(set, &page->strays);
+            trt_unlatch_(&set->lock);
+        }
+        trt_unlatch_(&page->latch);
+    }
 }
 
 static inline void trt_set_shrank_(trt_set_ *set) /* latch held */
@@ -8112,53 +8163,32 @@ static inline void trt_set_shrank_(trt_set_ *set) /* latch held */
         trt_set_empty_(set);
 }
 
-static void trt_set_own_(trt_set_ *set, void *list)
-{
-    TRT_STORE_(&set->home, TRT_REGISTERED_, relaxed);
-    trt_own_((trt_owned_ **)list, &set->owned);
-}
-
-/* Which frame does the set lie in? The frames of this strand are looked at, and those that it was
- * forked from or is a branch of: these wait for it, so they stay. Or is it a job's own? Set's latch
- * held. */
-static TRT_COLD_ void trt_set_register_(trt_set_ *set, trt_runtime *rt)
+/* Set's latch held: which frame of this strand does it lie in? Where one has forks, it may be that
+ * one of them runs a frame that lies in that one in turn, and holds the set. */
+static TRT_COLD_ void trt_set_register_(trt_set_ *set)
 {
     trt_worker_ *w = trt_here_.worker;
-    trt_cell_ *c = w ? w->cur : NULL;
-    trt_co *co = c ? c->leaf : NULL;
-    trt_job_ *job = trt_here_.job;
-    if (job && (uintptr_t)set - (uintptr_t)job < job->type->size) {
-        trt_set_own_(set, &trt_here_.job_sets);
+    trt_co *co = w && w->cur ? w->cur->leaf : NULL;
+    while (co && !trt_forks_left_(co) && !trt_lies_in_(co, set)) co = co->parent_;
+    if (!co || trt_forks_left_(co)) {
+        trt_set_stray_(set);
         return;
     }
-    while (co) {
-        if (trt_lies_in_(co, set)) {
-            trt_latch_(&c->latch);
-            trt_set_own_(set, &co->owned_);
-            trt_unlatch_(&c->latch);
-            return;
-        }
-        co = co->parent_;
-        if (co || c->kind == TRT_TASK_) continue;
-        co = c->kind == TRT_FORK_KIND_ ? (trt_co *)c->up : trt_behind_(c)->leaf;
-        c = trt_behind_(c);
-    }
-    trt_set_stray_(set, rt);
+    trt_own_((trt_owned_ **)(void *)&co->owned_, &set->owned); /* no latch: it has no forks */
+    TRT_STORE_(&set->home, TRT_REGISTERED_, relaxed);
 }
 
-/* Its frame has shut it down, and ends. Set's latch held: a member of another set may fill it. */
+/* Set's latch held, as members of other sets may fill it: its frame has shut it down, and ends. */
 static TRT_COLD_ void trt_set_forget_(trt_set_ *set, trt_co *co)
 {
-    trt_latch_(&co->cell_->latch);
     trt_disown_((trt_owned_ **)(void *)&co->owned_, &set->owned);
     TRT_STORE_(&set->home, TRT_HOME_UNKNOWN_, relaxed);
-    trt_unlatch_(&co->cell_->latch);
 }
 
 static inline void trt_set_add_(trt_set_ *set, trt_cell_ *c) /* latch held */
 {
     if (!(TRT_LOAD_(&set->home, relaxed) & TRT_REGISTERED_)) /* nor is it a stray */
-        trt_set_register_(set, trt_rt_of_(c));
+        trt_set_register_(set);
     trt_own_(&set->live, &trt_tail_of_(c, trt_type_of_(c))->node);
     set->len++;
     /* Born during the set's shutdown: aborted like those before it. */
@@ -8980,9 +9010,11 @@ static TRT_COLD_ void trt_job_skip_(trt_cell_ *c)
     trt_visitor_leaves_(&rt->visitors);
 }
 
-/* What it leaves in sets of its own is aborted, and let go: a thread waits for no task. */
-static TRT_COLD_ void trt_job_leaves_(trt_owned_ *node)
+/* What is left in sets of its own is aborted, and let go: a thread waits for no task. */
+static TRT_COLD_ void trt_job_leaves_(const trt_job_ *job)
 {
+    trt_owned_ *node = NULL;
+    trt_adopt_in_(trt_cell_around_(job), job, job->type->size, &node);
     while (node) {
         trt_set_ *set = TRT_CONTAINER_(trt_set_, owned, node);
         node = node->next;
@@ -8998,7 +9030,6 @@ static void trt_job_call_(trt_job_ *job)
     trt_here_.job = job;
     trt_here_.job_trap = &trap;
     trt_here_.job_panic = NULL;
-    trt_here_.job_sets = NULL;
     trt_here_.failed = false; /* what the thread's last job has seen is not this one's */
     job->status = TRT_PANICKED;
     if (setjmp(trap) == 0) {
@@ -9007,7 +9038,6 @@ static void trt_job_call_(trt_job_ *job)
     }
     trt_here_.job = NULL;
     trt_here_.job_trap = NULL;
-    trt_job_leaves_(trt_here_.job_sets);
 }
 
 /* Run a job that has been taken from the queue. */
@@ -9015,7 +9045,11 @@ static void trt_job_run_(trt_runtime *rt, trt_job_ *job)
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
     trt_cell_ *c = job->cell;
+    bool room = job->type->self_size >= sizeof(trt_set_);
+    if (room && !TRT_LOAD_(&trt_frames_abroad_, relaxed))
+        TRT_STORE_(&trt_frames_abroad_, 1u, relaxed);
     trt_job_call_(job);
+    if (room && TRT_LOAD_(&trt_strays_some_, relaxed)) trt_job_leaves_(job);
     if (c) {
         trt_job_end_(c, (trt_status_code)job->status);
         return;

@@ -761,9 +761,275 @@ trt_async(int, forks_showing)
     }
 }
 
+/* Nor is anything of it left in the slot's word, where a set was emptied again, or a frame was abroad. */
+static _Atomic(trt_cell_ *) cell_of_fork;
+struct calls_nothing { trt_void none; };
+trt_async(int, calls_nothing)
+{
+    trt_body {}
+}
+struct goes_abroad { trt_frame(calls_nothing) *frame; };
+trt_async(int, goes_abroad)
+{
+    trt_body {
+        atomic_store(&cell_of_fork, trt_here_.worker->cur);
+        trt_await_ok(trt_call(calls_nothing, self->frame));
+    }
+}
+struct is_emptied { int_set set; };
+trt_async(int, is_emptied)
+{
+    trt_body {
+        atomic_store(&cell_of_fork, trt_here_.worker->cur);
+        atomic_store(&shown, &self->set);
+        WAIT_UNTIL(atomic_load(&shown_is_filled));
+        CHECK_EQ(trt_set_len(&self->set), 2);
+        trt_detach_all(&self->set);
+    }
+}
+struct leaves_words { int i; trt_frame(calls_nothing) *heap; };
+trt_async(int, leaves_words)
+{
+    trt_body {
+        self->heap = calloc(1, sizeof *self->heap);
+        for (self->i = 0; self->i < 4; self->i++) {
+            atomic_store(&shown, NULL);
+            atomic_store(&shown_is_filled, false);
+            if (self->i % 2) {
+                CHECK_EQ(trt_spawn_detached(fills_shown), TRT_OK);
+                trt_fork(is_emptied, NULL);
+            } else {
+                trt_fork(goes_abroad, NULL, .frame = self->heap);
+            }
+            trt_await_ok(trt_sync());
+            CHECK_EQ((uint32_t)TRT_LOAD_(&atomic_load(&cell_of_fork)->state, relaxed), 0);
+        }
+    }
+    trt_cleanup { free(self->heap); }
+}
+
+TEST(a_fork_on_its_parents_back_leaves_the_word_of_its_slot_as_it_was)
+{
+    CHECK_EQ(trt_run_with(&on_one_worker, leaves_words, NULL), TRT_OK);
+}
+
 TEST(a_set_in_a_fork_is_filled_while_it_runs_on_its_parents_back)
 {
     CHECK_EQ(trt_run_with(&on_one_worker, forks_showing, NULL), TRT_OK);
+}
+
+/* A frame that lies in its caller's has a set, which is filled by somebody who sees the caller's frame, but not this one:
+ * a branch beside it, a fork, or its caller, while a fork runs it. */
+enum { BY_BRANCH, BY_FORK, BY_CALLER, BY_CALL_OF_CALLER, BY_FORKING_CALL, SEERS };
+struct shows_inner { int_set set; };
+trt_async(int, shows_inner)
+{
+    trt_body {
+        atomic_store(&shown, &self->set);
+        AWAIT_UNTIL(atomic_load(&strays_begun) == 2);
+    }
+}
+struct fills_inner { trt_void none; };
+trt_async(int, fills_inner)
+{
+    trt_body {
+        AWAIT_UNTIL(atomic_load(&shown));
+        trt_spawn_in(atomic_load(&shown), stray);
+        trt_spawn_in(atomic_load(&shown), stray);
+    }
+}
+struct calls_inner { trt_frame(shows_inner) *frame; };
+trt_async(int, calls_inner)
+{
+    trt_body {
+        trt_await_ok(trt_call(shows_inner, self->frame));
+        CHECK_EQ(atomic_load(&strays_cleaned), 2);
+    }
+}
+struct forks_inner { trt_frame(shows_inner) *frame; };
+trt_async(int, forks_inner)
+{
+    trt_body {
+        trt_fork(calls_inner, NULL, .frame = self->frame);
+        AWAIT_UNTIL(atomic_load(&shown));
+        trt_spawn_in(atomic_load(&shown), stray);
+        trt_spawn_in(atomic_load(&shown), stray);
+        trt_await_ok(trt_sync());
+    }
+}
+struct holds_inner { int by, i; trt_frame(shows_inner) inner; trt_frame(fills_inner) fills; trt_frame(forks_inner) forks; };
+trt_async(int, holds_inner)
+{
+    trt_body {
+        for (self->i = 0; self->i < 3; self->i++) {
+            atomic_store(&shown, NULL);
+            atomic_store(&strays_begun, 0);
+            atomic_store(&strays_cleaned, 0);
+            if (self->by == BY_BRANCH) {
+                trt_await_all(trt_call(shows_inner, &self->inner), trt_call(fills_inner, &self->fills));
+            } else if (self->by == BY_FORK) {
+                trt_fork(fills_inner, NULL);
+                trt_await_ok(trt_call(shows_inner, &self->inner));
+                CHECK_EQ(atomic_load(&strays_cleaned), 2);
+                trt_await_ok(trt_sync());
+            } else if (self->by == BY_FORKING_CALL) {
+                trt_await_ok(trt_call(forks_inner, &self->forks, .frame = &self->inner));
+            } else {
+                trt_fork(calls_inner, NULL, .frame = &self->inner);
+                if (self->by == BY_CALL_OF_CALLER)
+                    trt_await_ok(trt_call(fills_inner, &self->fills));
+                AWAIT_UNTIL(atomic_load(&shown));
+                if (self->by == BY_CALLER) {
+                    trt_spawn_in(atomic_load(&shown), stray);
+                    trt_spawn_in(atomic_load(&shown), stray);
+                }
+                trt_await_ok(trt_sync());
+            }
+            CHECK_EQ(atomic_load(&strays_cleaned), 2);
+        }
+    }
+}
+
+TEST(a_set_goes_with_the_innermost_frame_though_it_was_filled_by_who_sees_only_an_outer_one)
+{
+    for (int by = 0; by < SEERS; by++) {
+        CHECK_EQ(trt_run_with(&on_two_workers, holds_inner, NULL, .by = by), TRT_OK);
+        if (by == BY_BRANCH) /* who yields there is woken by nobody else, so its forks begin at the sync only */
+            CHECK_EQ(trt_run_with(&on_one_thread, holds_inner, NULL, .by = by), TRT_OK);
+    }
+}
+
+/* A frame that is lent to a task, for which the lender waits in its cleanup: the end of the lender's body takes nothing. */
+struct lent_set { int_set set; trt_handle(fills) h; };
+trt_async(int, lent_set)
+{
+    trt_body {
+        self->h = trt_spawn(fills, .set = &self->set);
+        trt_await(trt_join(self->h, NULL));
+        atomic_store(&shown, &self->set);
+        trt_await(trt_sleep_until(INT64_MAX));
+    }
+}
+struct borrows_frame { trt_frame(lent_set) *frame; };
+trt_async(int, borrows_frame)
+{
+    trt_body { trt_await(trt_call(lent_set, self->frame)); }
+    trt_cleanup { CHECK_EQ(atomic_load(&strays_cleaned), 2); }
+}
+struct lends_frame { trt_frame(lent_set) lent; trt_handle(borrows_frame) h; };
+trt_async(int, lends_frame)
+{
+    trt_body {
+        atomic_store(&shown, NULL);
+        atomic_store(&strays_cleaned, 0);
+        self->h = trt_spawn(borrows_frame, .frame = &self->lent);
+        AWAIT_UNTIL(atomic_load(&shown));
+    }
+    trt_cleanup {
+        trt_await(trt_stop(self->h));
+        CHECK_EQ(trt_set_len(atomic_load(&shown)), 0);
+        CHECK_EQ(atomic_load(&strays_cleaned), 2);
+    }
+}
+
+TEST(a_set_in_a_lent_frame_goes_with_that_while_its_lender_is_in_the_cleanup)
+{
+    CHECK_EQ(trt_run_with(&on_one_thread, lends_frame, NULL), TRT_OK);
+    CHECK_EQ(trt_run_with(&on_two_workers, lends_frame, NULL), TRT_OK);
+}
+
+/* Frames of several pages, and of more than there are lists for; beside them others that have sets of their own. */
+enum { WIDE_SETS = 8 };
+struct wide { int i; int_set *sets[WIDE_SETS]; trt_handle(fills) h; char more[3 << 20]; };
+trt_async(int, wide)
+{
+    trt_body {
+        for (self->i = 0; self->i < WIDE_SETS; self->i++) { /* the last at the very end */
+            size_t at = sizeof self->more * (size_t)(self->i + 1) / WIDE_SETS - sizeof(int_set);
+            self->sets[self->i] = (int_set *)(void *)(((uintptr_t)self->more + at) & ~(uintptr_t)15);
+            self->h = trt_spawn(fills, .set = self->sets[self->i]);
+            trt_await(trt_join(self->h, NULL));
+        }
+    }
+}
+struct narrow { int_set set; trt_handle(fills) h; char more[9000]; int_set last; };
+trt_async(int, narrow)
+{
+    trt_body {
+        self->h = trt_spawn(fills, .set = &self->set);
+        trt_await(trt_join(self->h, NULL));
+        self->h = trt_spawn(fills, .set = &self->last);
+        trt_await(trt_join(self->h, NULL));
+    }
+}
+struct calls_wide { trt_frame(wide) *wide; trt_frame(narrow) *narrow; int_set *other; trt_handle(fills) h; };
+trt_async(int, calls_wide)
+{
+    trt_body {
+        self->wide = calloc(1, sizeof *self->wide);
+        self->narrow = calloc(1, sizeof *self->narrow);
+        self->other = calloc(1, sizeof *self->other);
+        trt_await_ok(trt_call(narrow, self->narrow));
+        CHECK_EQ(trt_set_len(&self->narrow->self.set) + trt_set_len(&self->narrow->self.last), 0);
+        self->h = trt_spawn(fills, .set = self->other);
+        trt_await(trt_join(self->h, NULL));
+        CHECK_EQ(TRT_LOAD_(&trt_strays_some_, relaxed), 1);
+        trt_await_ok(trt_call(wide, self->wide));
+        CHECK_EQ(TRT_LOAD_(&trt_strays_some_, relaxed), 1);
+        CHECK_EQ(trt_set_len(self->other), 2);
+        trt_await(trt_set_shutdown(self->other));
+        CHECK_EQ(TRT_LOAD_(&trt_strays_some_, relaxed), 0);
+    }
+    trt_cleanup {
+        free(self->wide);
+        free(self->narrow);
+        free(self->other);
+    }
+}
+
+TEST(a_frame_of_many_pages_in_the_heap_ends_all_its_sets)
+{
+    CHECK_EQ(trt_run_with(&on_one_thread, calls_wide, NULL), TRT_OK);
+}
+
+/* The end of a frame in the heap does not look at all sets that lie there: they are in many lists. */
+enum { SETS_IN_PAGES = 512 };
+struct fills_pages { int i, most; char *pages; int_set *set; trt_handle(fills) h; trt_frame(calls_nothing) *abroad; };
+trt_async(int, fills_pages)
+{
+    trt_body {
+        self->abroad = calloc(1, sizeof *self->abroad);
+        trt_await_ok(trt_call(calls_nothing, self->abroad));
+        self->pages = calloc(SETS_IN_PAGES, TRT_PAGE_);
+        for (self->i = 0; self->i < SETS_IN_PAGES; self->i++) {
+            self->set = (int_set *)(void *)(self->pages + self->i * (int)TRT_PAGE_);
+            self->h = trt_spawn(fills, .set = self->set);
+            trt_await(trt_join(self->h, NULL));
+        }
+        CHECK_EQ(TRT_LOAD_(&trt_strays_some_, relaxed), SETS_IN_PAGES);
+        for (self->i = 0; self->i < (int)TRT_PAGES_; self->i++) {
+            int n = 0;
+            for (trt_owned_ *node = trt_pages_[self->i].strays; node; node = node->next)
+                n++;
+            if (n > self->most)
+                self->most = n;
+        }
+        CHECK_EQ(self->most, SETS_IN_PAGES / TRT_PAGES_);
+        for (self->i = 0; self->i < SETS_IN_PAGES; self->i++) {
+            self->set = (int_set *)(void *)(self->pages + self->i * (int)TRT_PAGE_);
+            trt_await(trt_set_shutdown(self->set));
+        }
+        CHECK_EQ(TRT_LOAD_(&trt_strays_some_, relaxed), 0);
+    }
+    trt_cleanup {
+        free(self->pages);
+        free(self->abroad);
+    }
+}
+
+TEST(sets_in_no_slot_are_looked_for_by_page)
+{
+    CHECK_EQ(trt_run_with(&on_one_thread, fills_pages, NULL), TRT_OK);
 }
 
 /* Behind the first 64 KiB of a slot, and by a task of another runtime. */
@@ -963,6 +1229,133 @@ TEST(what_a_job_leaves_in_its_sets_is_aborted_and_let_go)
     capture_end();
     CHECK_EQ(in_frame, TRT_OK);
     CHECK_EQ(spawned, TRT_OK);
+}
+
+/* The same of sets that tasks have filled, before the job itself, or alone. */
+struct leaves_filled { bool panics, fills; int_set set; };
+trt_blocking_fn(int, leaves_filled)
+{
+    trt_handle(fills) h = trt_spawn(fills, .set = &self->set);
+    trt_join_thread(h, NULL);
+    if (self->fills)
+        trt_spawn_in(&self->set, stray);
+    WAIT_UNTIL(atomic_load(&strays_begun) == (self->fills ? 3 : 2));
+    if (self->panics)
+        trt_panic("leaves a set");
+    return 3;
+}
+enum { JOB_IN_FRAME, JOB_IN_HEAP, JOB_SPAWNED, JOB_PLACES };
+struct finds_none_filled { int where, i, all; trt_handle(leaves_filled) h; trt_job(leaves_filled) job, *heap; };
+trt_async(int, finds_none_filled)
+{
+    trt_body {
+        self->heap = calloc(1, sizeof *self->heap);
+        for (self->i = 0; self->i < 8; self->i++) { /* twice in the same memory */
+            self->all = 2 + self->i % 2;
+            atomic_store(&strays_begun, 0);
+            atomic_store(&strays_cleaned, 0);
+            if (self->where == JOB_SPAWNED) {
+                self->h = trt_spawn_blocking(leaves_filled, .panics = self->i & 2, .fills = self->i % 2);
+                trt_await(trt_join(self->h, NULL));
+            } else {
+                trt_await(trt_blocking(leaves_filled, self->where == JOB_IN_HEAP ? self->heap : &self->job,
+                                       .panics = self->i & 2, .fills = self->i % 2));
+            }
+            CHECK_EQ(trt_status(), self->i & 2 ? TRT_PANICKED : TRT_OK);
+            AWAIT_UNTIL(atomic_load(&strays_cleaned) == self->all);
+            CHECK_EQ(TRT_LOAD_(&trt_strays_some_, relaxed), 0);
+        }
+    }
+    trt_cleanup { free(self->heap); }
+}
+
+TEST(what_others_leave_in_the_sets_of_a_job_is_aborted_and_let_go)
+{
+    capture_start();
+    for (int where = 0; where < JOB_PLACES; where++)
+        CHECK_EQ(trt_run_with(&on_one_worker, finds_none_filled, NULL, .where = where), TRT_OK);
+    capture_end();
+}
+
+/* A frame in the heap whose set has members of two runtimes, of which one is freed first. */
+static atomic_int mixed_phase;
+struct mixes { bool joins; int_set set; };
+trt_async(int, mixes)
+{
+    trt_body {
+        atomic_store(&shown, &self->set);
+        AWAIT_UNTIL(atomic_load(&mixed_phase) == 1);
+        if (self->joins) {
+            trt_await(trt_join_next(&self->set, NULL));
+            CHECK_EQ(trt_status(), TRT_OK);
+        }
+        atomic_store(&mixed_phase, 2);
+        AWAIT_UNTIL(atomic_load(&mixed_phase) == 3);
+        CHECK_EQ(trt_set_len(&self->set), 2); /* the other one went with its runtime */
+    }
+}
+struct calls_mixing { bool joins; trt_frame(mixes) *frame; };
+trt_async(int, calls_mixing)
+{
+    trt_body {
+        self->frame = calloc(1, sizeof *self->frame);
+        trt_await_ok(trt_call(mixes, self->frame, .joins = self->joins));
+        CHECK_EQ(atomic_load(&strays_cleaned), 2);
+    }
+    trt_cleanup { free(self->frame); }
+}
+struct adds_one { trt_void none; };
+trt_async(int, adds_one)
+{
+    trt_body { trt_spawn_in(atomic_load(&shown), now_value, .value = 1); }
+}
+
+TEST(members_of_another_runtime_are_ended_though_that_of_the_first_was_freed)
+{
+    for (int joins = 0; joins < 2; joins++) {
+        trt_runtime *first, *other;
+        trt_handle(calls_mixing) h;
+        atomic_store(&shown, NULL);
+        atomic_store(&mixed_phase, 0);
+        atomic_store(&strays_cleaned, 0);
+        CHECK_EQ(trt_runtime_start(&first, &on_one_worker), TRT_OK);
+        CHECK_EQ(trt_runtime_start(&other, &on_one_worker), TRT_OK);
+        h = trt_spawn_on(other, calls_mixing, .joins = joins);
+        WAIT_UNTIL(atomic_load(&shown));
+        CHECK_EQ(trt_block_on(first, adds_one, NULL), TRT_OK);
+        CHECK_EQ(trt_block_on(other, fills, NULL, .set = atomic_load(&shown)), TRT_OK);
+        atomic_store(&mixed_phase, 1);
+        WAIT_UNTIL(atomic_load(&mixed_phase) == 2);
+        CHECK_EQ(trt_runtime_free(first), TRT_OK);
+        atomic_store(&mixed_phase, 3);
+        CHECK_EQ(trt_join_thread(h, NULL), TRT_OK);
+        CHECK_EQ(trt_runtime_free(other), TRT_OK);
+    }
+}
+
+/* A set in a frame that is given up is counted no longer than its runtime lives. */
+struct is_given_up { int_set set; };
+trt_async(int, is_given_up)
+{
+    trt_body {}
+    trt_cleanup {
+        atomic_store(&shown, &self->set);
+        AWAIT_UNTIL(false);
+    }
+}
+
+TEST(a_set_in_a_frame_that_is_given_up_goes_with_its_runtime)
+{
+    trt_runtime *rt;
+    atomic_store(&shown, NULL);
+    CHECK_EQ(trt_runtime_start(&rt, &on_two_workers), TRT_OK);
+    trt_detach(trt_spawn_on(rt, is_given_up));
+    WAIT_UNTIL(atomic_load(&shown));
+    CHECK_EQ(trt_block_on(rt, fills, NULL, .set = atomic_load(&shown)), TRT_OK);
+    CHECK_EQ(TRT_LOAD_(&trt_strays_some_, relaxed), 1);
+    CHECK_EQ(trt_runtime_shutdown(rt, trt_ms(10)), TRT_TIMED_OUT);
+    CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+    CHECK_EQ(TRT_LOAD_(&trt_strays_some_, relaxed), 0);
 }
 
 /* A member that spawns a job, and a coroutine, into its set when it is cleaned up. */

@@ -711,6 +711,102 @@ static void set_reaped(void)
     finish();
 }
 
+/* It is filled by who sees an outer frame, but not the one that it lies in: a branch beside that, a fork, the caller while
+ * a fork runs it. */
+struct is_seen { strays set; };
+static strays *seen_set;
+trt_async(int, is_seen)
+{
+    trt_body {
+        seen_set = &self->set;
+        TRT_STORE_(&seen, 1u, release);
+        while (TRT_LOAD_(&seen, acquire) != 2) trt_await(trt_yield());
+    }
+    trt_cleanup { TRT_STORE_(&seen, 0u, relaxed); }
+}
+struct fills_seen { int x; };
+trt_async(int, fills_seen)
+{
+    trt_body {
+        while (TRT_LOAD_(&seen, acquire) != 1) trt_await(trt_yield());
+        trt_spawn_in(seen_set, yields, .n = 2);
+        TRT_STORE_(&seen, 2u, release);
+    }
+}
+struct calls_seen { trt_frame(is_seen) *frame; };
+trt_async(int, calls_seen)
+{
+    trt_body {
+        trt_await(trt_call(is_seen, self->frame));
+        MODEL_CHECK(trt_status() == TRT_OK && COUNTED(cleanups) == 1);
+    }
+}
+struct sees { int how; trt_frame(is_seen) inner; trt_frame(fills_seen) fills; };
+trt_async(int, sees)
+{
+    trt_body {
+        if (self->how == 0) trt_await_all(trt_call(is_seen, &self->inner), trt_call(fills_seen, &self->fills));
+        else if (self->how == 1) {
+            trt_fork(fills_seen, NULL);
+            trt_await(trt_call(is_seen, &self->inner));
+            MODEL_CHECK(COUNTED(cleanups) == 1);
+            trt_await(trt_sync());
+        } else {
+            trt_fork(calls_seen, NULL, .frame = &self->inner);
+            trt_await(trt_call(fills_seen, &self->fills));
+            trt_await(trt_sync());
+        }
+        MODEL_CHECK(trt_status() == TRT_OK && COUNTED(cleanups) == 1);
+        memset(&self->inner, 0x5A, sizeof self->inner);
+    }
+}
+static void set_seen_outside(void)
+{
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, sees, NULL, .how = (int)model_choose(3)) == TRT_OK);
+    finish();
+}
+
+/* A set of a job, in a frame or spawned, that a task has filled, and then maybe the job: what is left is let go. */
+struct fills_job { strays *set; };
+trt_async(int, fills_job)
+{
+    trt_body { trt_spawn_in(self->set, yields, .n = 2); }
+}
+struct filled_job { bool too; strays set; };
+trt_blocking_fn(int, filled_job)
+{
+    trt_handle(fills_job) h = trt_spawn(fills_job, .set = &self->set);
+    MODEL_CHECK(trt_join_thread(h, NULL) == TRT_OK);
+    if (self->too) trt_spawn_in(&self->set, yields, .n = 1);
+    return 1;
+}
+struct runs_filled { int how; trt_job(filled_job) job; trt_handle(filled_job) h; };
+trt_async(int, runs_filled)
+{
+    trt_body {
+        self->how = (int)model_choose(4);
+        if (self->how & 2) {
+            self->h = trt_spawn_blocking(filled_job, .too = self->how & 1);
+            trt_await(trt_join(self->h, NULL));
+        } else {
+            trt_await(trt_blocking(filled_job, &self->job, .too = self->how & 1));
+            memset(&self->job, 0x5A, sizeof self->job);
+        }
+        MODEL_CHECK(trt_status() == TRT_OK && !TRT_LOAD_(&trt_strays_some_, relaxed));
+        trt_return(self->how & 1);
+    }
+}
+static void set_of_job(void)
+{
+    int both = 0;
+    memset(&trt_frames_abroad_, 0, sizeof trt_frames_abroad_);
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, runs_filled, &both) == TRT_OK);
+    finish();
+    MODEL_CHECK(COUNTED(cleanups) == 1 + (unsigned)both);
+}
+
 /* One that could not be made is told to who waits for the next. */
 struct giant { void *set; char more[16000]; };
 trt_async_decl(int, giant);
@@ -1432,6 +1528,52 @@ static void two_runtimes(void)
     MODEL_CHECK(trt_runtime_free(second) == TRT_OK);
     finish();
     trt_channel_free(&channel);
+}
+
+/* A set in static memory, in a frame of the second runtime, has members of both. The first is freed while the other fills
+ * the set again: what that has left there goes with the frame. */
+struct has_both { strays set; };
+trt_async(int, has_both)
+{
+    trt_body {
+        seen_set = &self->set;
+        TRT_STORE_(&seen, 1u, release);
+        while (TRT_LOAD_(&seen, acquire) != 2) trt_await(trt_yield());
+    }
+}
+static trt_frame(has_both) both_in_static_memory;
+struct calls_both { int x; };
+trt_async(int, calls_both)
+{
+    trt_body {
+        trt_await(trt_call(has_both, &both_in_static_memory));
+        MODEL_CHECK(trt_status() == TRT_OK && COUNTED(cleanups) == 2);
+        memset(&both_in_static_memory, 0x5A, sizeof both_in_static_memory);
+    }
+}
+static void frees_first(void)
+{
+    MODEL_CHECK(trt_runtime_free(runtime) == TRT_OK);
+    runtime = NULL;
+}
+static void set_of_two_runtimes(void)
+{
+    unsigned long a;
+    trt_handle(calls_both) h;
+    trt_config config = {.workers = 1, .stall_after = -1};
+    memset(&trt_frames_abroad_, 0, sizeof trt_frames_abroad_);
+    start(config);
+    MODEL_CHECK(trt_runtime_start(&second, &config) == TRT_OK);
+    h = trt_spawn_on(second, calls_both);
+    while (!TRT_LOAD_(&seen, acquire)) model_yield();
+    MODEL_CHECK(trt_block_on(runtime, fills_job, NULL, .set = seen_set) == TRT_OK);
+    a = thread(0, frees_first);
+    MODEL_CHECK(trt_block_on(second, fills_job, NULL, .set = seen_set) == TRT_OK);
+    model_join(a);
+    TRT_STORE_(&seen, 2u, release);
+    MODEL_CHECK(trt_join_thread(h, NULL) == TRT_OK);
+    MODEL_CHECK(trt_runtime_free(second) == TRT_OK);
+    MODEL_CHECK(!TRT_LOAD_(&trt_strays_some_, relaxed));
 }
 
 /* The virtual clock waits for jobs, and jumps otherwise. */
@@ -3449,6 +3591,9 @@ static const model_scenario scenarios[] = {
     {.name = "set_left", .run = set_left, WEAK},
     {.name = "set_of_strays", .run = set_of_strays, WEAK},
     {.name = "set_reaped", .run = set_reaped, WEAK},
+    {.name = "set_seen_outside", .run = set_seen_outside, WEAK},
+    {.name = "set_of_job", .run = set_of_job, WEAK},
+    {.name = "set_of_two_runtimes", .run = set_of_two_runtimes, WEAK},
     {.name = "set_let_go", .run = set_let_go, WEAK},
     {.name = "set_unmade", .run = set_unmade, WEAK},
     {.name = "try_all", .run = try_all, WEAK},

@@ -2889,7 +2889,7 @@ enum { TRT_PANIC_OWN_, TRT_PANIC_SEEN_, TRT_PANIC_FORK_ };
 
 typedef struct trt_panic_record_ {
     struct trt_panic_record_ *next;
-    const void *of; /* the strand, or the frame */
+    const void *of; /* the strand, the frame, or the member of a group */
     uint8_t role;
     trt_failure_info info;
     char message[];
@@ -4818,8 +4818,10 @@ static void trt_wheel_run_(trt_worker_ *by, trt_wheel_ *wheel, trt_instant now)
  * A panic jumps to the worker's loop, which sends the strand that was running through its cleanups.
  * What it said is kept in a list of the chunk in which the strand's cell lies, under the strand;
  * joining moves it to the joiner. What has to wait until a frame asks, or ends, while its strand
- * sees others, is kept under the frame: also the number of a TRT_ERRNO. Both are rare, so tasks pay
- * nothing; but a server's clients may all fail at once, so there is no one list for all.
+ * sees others, is kept under the frame: also the number of a TRT_ERRNO. What a member of a group
+ * gets is kept under the member, as several may get theirs at once, on as many threads: the group,
+ * when it is over, shows the one whose status it tells. All are rare, so tasks pay nothing; but a
+ * server's clients may all fail at once, so there is no one list for all.
  */
 static const trt_failure_info trt_unknown_failure_ = {"panic (no memory for its message)", "", 0,
                                                       0};
@@ -4878,14 +4880,14 @@ static TRT_COLD_ void trt_panic_see_(trt_cell_ *c, trt_panic_record_ *r)
 {
     trt_panic_drop_(c, TRT_PANIC_SEEN_);
     if (r) trt_panic_link_(c, r, TRT_PANIC_SEEN_);
+    c->flags |= TRT_SAW_PANIC_;
 }
 
 /* What was kept for a frame of strand `c` is what the last await has seen. */
 static TRT_COLD_ void trt_panic_show_(trt_cell_ *c, const trt_co *co, uint32_t as)
 {
     trt_panic_record_ *r = trt_panic_find_(co->cell_, co, as, true);
-    c->flags |= TRT_SAW_PANIC_;
-    if (r) trt_panic_see_(c, r); /* else no memory, or another branch has shown it */
+    trt_panic_see_(c, r);
 }
 
 /* What the last await has seen is the strand's own from now. */
@@ -4913,12 +4915,33 @@ static TRT_COLD_ void trt_thread_saw_panic_(trt_panic_record_ *r)
     TASKRT_FREE(r);
 }
 
-/* The panic of strand `from` is what strand `to` sees; NULL: this thread. */
-static void trt_panic_move_(trt_cell_ *from, trt_cell_ *to)
+/* The panic of strand `from` is what strand `to`, which runs here, sees; NULL: this thread. */
+static TRT_COLD_ void trt_panic_move_(trt_cell_ *from, trt_cell_ *to)
 {
     trt_panic_record_ *r = trt_panic_find_(from, from, TRT_PANIC_OWN_, true);
     if (to) trt_panic_see_(to, r);
     else trt_thread_saw_panic_(r);
+}
+
+/* The strand that a waiter belongs to; NULL: a thread. */
+static trt_cell_ *trt_waiter_cell_(trt_waiter_ *w)
+{
+    if (w->mode == TRT_MODE_STRAND_) return trt_waiting_cell_(w);
+    return w->mode == TRT_MODE_MEMBER_ ? trt_group_of_(w)->cell : NULL;
+}
+
+/* It is what this waiter, claimed and not a thread's, has waited for. */
+static TRT_COLD_ void trt_panic_give_(trt_waiter_ *w, trt_panic_record_ *r)
+{
+    trt_cell_ *c = trt_waiter_cell_(w);
+    if (w->mode == TRT_MODE_STRAND_) trt_panic_see_(c, r);
+    else if (r) trt_panic_link_of_(c, w, r, TRT_PANIC_SEEN_);
+}
+
+/* The panic of strand `from` is. */
+static TRT_COLD_ void trt_panic_pass_(trt_cell_ *from, trt_waiter_ *w)
+{
+    trt_panic_give_(w, trt_panic_find_(from, from, TRT_PANIC_OWN_, true));
 }
 
 TRT_DEF_ const trt_failure_info *trt_failure(void)
@@ -4967,13 +4990,6 @@ static trt_panic_record_ *trt_panic_record_new_(const char *file, int line, cons
     r->info.file = file;
     r->info.line = line;
     return r;
-}
-
-/* The strand that a waiter belongs to; NULL: a thread. */
-static trt_cell_ *trt_waiter_cell_(trt_waiter_ *w)
-{
-    if (w->mode == TRT_MODE_STRAND_) return trt_waiting_cell_(w);
-    return w->mode == TRT_MODE_MEMBER_ ? trt_group_of_(w)->cell : NULL;
 }
 
 TRT_DEF_ TRT_COLD_ void trt_panic_(const char *file, int line, const char *format, ...)
@@ -5132,14 +5148,12 @@ static void trt_thread_panic_(trt_waiter_ *w, trt_cell_ *c); /* a thread's copy,
 /* Hand the result of `c` to a waiter that has been claimed. Latch of `c` held. */
 static void trt_deliver_(trt_cell_ *c, trt_waiter_ *w, trt_status_code status)
 {
-    trt_cell_ *joiner = trt_waiter_cell_(w);
     if (w->args.arg & TRT_JOIN_STOP_ && w->kind == TRT_KIND_JOIN_) return;
     if (status == TRT_OK) trt_copy_(w->args.out, trt_result_at_(c), trt_type_of_(c)->out_size);
     if (status == TRT_ERRNO) w->error = c->wait.error;
     if (status != TRT_PANICKED) return;
-    if (joiner) trt_panic_move_(c, joiner);
-    else trt_thread_panic_(w, c);
-    if (joiner && w->mode == TRT_MODE_STRAND_) joiner->flags |= TRT_SAW_PANIC_;
+    if (w->mode == TRT_MODE_THREAD_) trt_thread_panic_(w, c);
+    else trt_panic_pass_(c, w);
 }
 
 static void trt_set_end_(trt_cell_ *c, trt_status_code status);
@@ -6561,7 +6575,7 @@ static void trt_branch_end_(trt_cell_ *c, trt_status_code status)
     trt_waiter_ *m = (trt_waiter_ *)c->up;
     trt_wakes_ wakes = TRT_NO_WAKES_;
     trt_latch_(&c->latch);
-    if (status == TRT_PANICKED) trt_panic_move_(c, trt_group_of_(m)->cell);
+    if (status == TRT_PANICKED) trt_panic_pass_(c, m);
     m->error = c->wait.error;
     if (!trt_claim_(m, status, &wakes)) m->status = (uint8_t)status;
     trt_unlatch_(&c->latch);
@@ -6622,6 +6636,15 @@ static int trt_group_gives_way_(trt_worker_ *w, trt_cell_ *c)
     return TRT_STEP_GONE_;
 }
 
+/* It has completed here, and left with the strand what that of another member would overwrite. */
+static TRT_COLD_ void trt_member_failed_(trt_cell_ *c, trt_waiter_ *m, trt_status_code status)
+{
+    if (status == TRT_ERRNO && !m->error) m->error = c->wait.error;
+    if (!(c->flags & TRT_SAW_PANIC_)) return;
+    c->flags &= (uint8_t)~TRT_SAW_PANIC_;
+    trt_panic_give_(m, trt_panic_find_(c, c, TRT_PANIC_SEEN_, true));
+}
+
 /* Register the next members; a branch runs first, until it suspends or ends. */
 static int trt_group_step_(trt_worker_ *w, trt_cell_ **pc)
 {
@@ -6639,9 +6662,10 @@ static int trt_group_step_(trt_worker_ *w, trt_cell_ **pc)
         }
         status = trt_kinds_[m->kind].poll(c->leaf, &m->args, m);
         if (status == TRT_REFUSED_) break;
-        /* A join leaves the number with the strand, where that of another member may come. */
-        if (status == TRT_ERRNO && !m->error) m->error = c->wait.error;
-        if (status != TRT_PENDING) trt_member_done_(g, m, status);
+        if (status != TRT_PENDING) {
+            if (TRT_UNLIKELY_(status != TRT_OK)) trt_member_failed_(c, m, status);
+            trt_member_done_(g, m, status);
+        }
         if (m->kind == TRT_KIND_ADVANCE_ && status == TRT_OK) return trt_group_gives_way_(w, c);
     }
     if (g->deadline && g->member[0].kind == TRT_KIND_YIELD_ && trt_claim_strand_(c) != 0) {
@@ -6659,6 +6683,35 @@ static int trt_group_step_(trt_worker_ *w, trt_cell_ **pc)
 
 static int trt_group_finish_(trt_cell_ *c);
 
+/* What a member has got, or for a sync its forks have left. */
+static TRT_COLD_ trt_panic_record_ *trt_member_panic_(const trt_cell_ *c, const trt_waiter_ *m)
+{
+    bool sync = trt_kind_given_(m) == TRT_KIND_SYNC_;
+    return trt_panic_find_(c, sync ? (const void *)c->leaf : m,
+                           sync ? TRT_PANIC_FORK_ : TRT_PANIC_SEEN_, true);
+}
+
+/* Members have panicked, `shown` is the one whose status is told, or -1. True: one is a coroutine.
+ * Then its panic is the caller's; of any other operation it is a status, which the strand sees. */
+static TRT_COLD_ bool trt_group_panics_(trt_cell_ *c, trt_group_ *g, int shown)
+{
+    int told = c->leaf->status_ == TRT_PANICKED ? shown : -1, i;
+    bool passed = false;
+    trt_panic_record_ *r;
+    for (i = 0; i < (int)g->n; i++) {
+        const trt_waiter_ *m = &g->member[i];
+        if (m->status != TRT_PANICKED || trt_kind_given_(m) != TRT_KIND_CALL_) continue;
+        if (!passed || i == shown) told = i;
+        passed = true;
+    }
+    r = told >= 0 ? trt_member_panic_(c, &g->member[told]) : NULL;
+    for (i = 0; i < (int)g->n; i++)
+        if (g->member[i].status == TRT_PANICKED) TASKRT_FREE(trt_member_panic_(c, &g->member[i]));
+    if (told >= 0) trt_panic_see_(c, r);
+    if (passed) trt_panic_own_seen_(c);
+    return passed;
+}
+
 /* A deadline of one operation is the most common group by far, so it has a short way: if neither
  * takes time to end, both are over here at once. */
 static int trt_deadline_over_(trt_cell_ *c, trt_group_ *g)
@@ -6672,7 +6725,7 @@ static int trt_deadline_over_(trt_cell_ *c, trt_group_ *g)
     if (winner == 0) {
         co->status_ = m->status;
         if (m->status == TRT_ERRNO) c->wait.error = m->error;
-        if (m->status == TRT_PANICKED) c->flags |= TRT_SAW_PANIC_;
+        if (m->status == TRT_PANICKED) trt_panic_see_(c, trt_member_panic_(c, m));
         c->wait.args.arg = m->args.arg; /* trt_joined() looks here after a join_next */
     } else if (winner > 0) {
         co->status_ = TRT_TIMED_OUT;
@@ -6681,6 +6734,24 @@ static int trt_deadline_over_(trt_cell_ *c, trt_group_ *g)
     if (g->inside || m->kept) trt_member_clear_(m);
     trt_slot_free_(g);
     return winner < 0 ? TRT_STEP_ABORT_ : TRT_STEP_POLL_;
+}
+
+/* A branch that has never run. Its cleanup still does, as for a task that is aborted before its
+ * start; and if it is trt_bounded_, that of the coroutine which it was to call. */
+static TRT_COLD_ void trt_branch_skip_(trt_worker_ *w, trt_waiter_ *m)
+{
+    trt_cell_ *branch = (trt_cell_ *)m->args.out;
+    m->linked = TRT_LINGERS_;
+    TRT_ADD_(&trt_group_of_(m)->linger, 1u, relaxed);
+    TRT_OR_(&branch->state, TRT_ABORT_, relaxed);
+    branch->flags |= TRT_ASYNC_;
+    branch->wait.kind = TRT_KIND_YIELD_;
+    if (m->kept) {
+        const trt_op *op = &((const struct trt_bounded_ *)m->args.obj)->op;
+        branch->wait.args.obj = op->args_.obj; /* as if it had awaited it */
+        if (trt_kind_of_op_(op) == TRT_KIND_CALL_) trt_enter_child_(branch);
+    }
+    trt_push_(w, (uintptr_t)branch | TRT_OWNED_ENTRY_);
 }
 
 /* The strand is ours again: end what has not completed, and wait for what takes time to end. */
@@ -6698,15 +6769,7 @@ static int trt_group_settle_(trt_worker_ *w, trt_cell_ *c)
             trt_waiter_ *m = trt_member_(g, i);
             bool begun = i < g->begun;
             if (m->kind == TRT_KIND_CALL_ && !begun) {
-                /* Never run: its cleanup still does, as for a task that is aborted before its
-                 * start. */
-                trt_cell_ *branch = (trt_cell_ *)m->args.out;
-                m->linked = TRT_LINGERS_;
-                TRT_ADD_(&g->linger, 1u, relaxed);
-                TRT_OR_(&branch->state, TRT_ABORT_, relaxed);
-                branch->flags |= TRT_ASYNC_;
-                branch->wait.kind = TRT_KIND_YIELD_;
-                trt_push_(w, (uintptr_t)branch | TRT_OWNED_ENTRY_);
+                trt_branch_skip_(w, m);
             } else if (begun && trt_kinds_[m->kind].cancel && !trt_ended_inside_(g, m)) {
                 /* Also those that have completed: their completers may still hold the latch. */
                 trt_kinds_[m->kind].cancel(m);
@@ -6785,7 +6848,7 @@ static int trt_group_finish_(trt_cell_ *c)
     uint64_t statuses = 0;
     uint32_t i;
     uint16_t fork_errno = 0;
-    int shown; /* whose trt_errno() it is */
+    int shown; /* whose trt_errno() it is, and trt_failure() */
     if (decided) co->status_ = (uint8_t)(all ? trt_all_outcome_(co, g) : trt_any_outcome_(co, g));
     shown = g->deadline ? 0 : co->chosen_;
     for (i = 0; i < g->n; i++) {
@@ -6796,24 +6859,18 @@ static int trt_group_finish_(trt_cell_ *c)
         if (m->linked == TRT_LINGERS_ && status != TRT_PANICKED && trt_kind_given_(m) == m->kind)
             status = TRT_CANCELLED;
         statuses |= (uint64_t)status << 4 * i;
-        /* A coroutine's panic is the caller's; of any other operation it is a status. */
-        if (status == TRT_PANICKED && trt_kind_given_(m) == TRT_KIND_CALL_) panicked = true;
-        if (status == TRT_PANICKED) c->flags |= TRT_SAW_PANIC_;
-        if (status == TRT_PANICKED && trt_kind_given_(m) == TRT_KIND_SYNC_)
-            trt_panic_show_(c, co, TRT_PANIC_FORK_);
+        if (TRT_UNLIKELY_(status == TRT_PANICKED)) panicked = true;
         if (status == TRT_ERRNO && trt_kind_given_(m) == TRT_KIND_SYNC_)
             m->error = fork_errno = fork_errno ? fork_errno : trt_errno_take_(co, TRT_PANIC_FORK_);
         if (status == TRT_ERRNO && (int)i == shown) c->wait.error = m->error;
     }
+    if (TRT_UNLIKELY_(panicked)) panicked = trt_group_panics_(c, g, decided ? shown : -1);
     if (decided && !all) /* trt_joined() looks here after a join_next */
         c->wait.args.arg = g->member[g->winner].args.arg;
     trt_group_free_(g);
     trt_outcomes_(&c->wait, statuses);
     c->wait.kind = TRT_KIND_NONE_;
-    if (panicked) {
-        trt_panic_own_seen_(c);
-        return TRT_STEP_PANIC_; /* a child's panic is the caller's */
-    }
+    if (panicked) return TRT_STEP_PANIC_;
     return decided ? TRT_STEP_POLL_ : TRT_STEP_ABORT_;
 }
 /* ------------------------------------------------------------------------------------------------
@@ -7175,9 +7232,8 @@ static int trt_inline_over_(trt_worker_ *w, trt_cell_ **pc, trt_status_code stat
     }
     if (c->kind == TRT_BRANCH_) {
         trt_waiter_ *m = (trt_waiter_ *)c->up;
-        trt_group_ *g;
-        if (status == TRT_PANICKED) trt_panic_move_(c, behind);
-        g = trt_group_of_(m);
+        trt_group_ *g = trt_group_of_(m);
+        if (TRT_UNLIKELY_(status == TRT_PANICKED)) trt_panic_pass_(c, m);
         m->error = c->wait.error;
         g->inside |= 1u << m->index;
         if (g->deadline && !g->parked && status != TRT_PANICKED) {
@@ -7190,7 +7246,6 @@ static int trt_inline_over_(trt_worker_ *w, trt_cell_ **pc, trt_status_code stat
         return TRT_STEP_COMMIT_;
     }
     behind->leaf->status_ = (uint8_t)status;
-    if (status == TRT_PANICKED) behind->flags |= TRT_SAW_PANIC_;
     trt_count_end_here_(w);
     trt_consume_here_(w, c, behind->wait.args.out, behind);
     return TRT_STEP_POLL_;
@@ -7768,7 +7823,6 @@ static inline bool trt_join_ended_(trt_worker_ *w, trt_cell_ *c, void *out, trt_
     while (!TRT_CAS_(&c->state, &s, s | TRT_JOINED_, acquire))
         if (!own) return false;
     *status = w ? trt_consume_here_(w, c, out, joiner) : trt_consume_(c, out, joiner);
-    if (joiner && *status == TRT_PANICKED) joiner->flags |= TRT_SAW_PANIC_;
     return true;
 }
 
@@ -8328,7 +8382,6 @@ static trt_status_code trt_join_next_poll_(trt_co *co, trt_args_ *args, trt_wait
     }
     trt_unlatch_here_(&set->lock);
     if (status == TRT_PENDING || status == TRT_REFUSED_) return status;
-    if (status == TRT_PANICKED) c->flags |= TRT_SAW_PANIC_;
     if (w) w->args.arg = id;
     else c->wait.args.arg = id;
     return status;
@@ -8349,7 +8402,6 @@ static TRT_NOINLINE_ bool trt_await_join_next_(trt_co *co, void *obj, void *out)
     }
     status = trt_set_pop_(set, out, c, &c->wait.args.arg);
     trt_unlatch_(&set->lock);
-    if (TRT_UNLIKELY_(status == TRT_PANICKED)) c->flags |= TRT_SAW_PANIC_;
     return trt_done_(w, co, status);
 }
 
@@ -8385,7 +8437,6 @@ TRT_DEF_ trt_status_code trt_try_join_next_(trt_set_ *set, void *out)
     if (set->len) status = trt_set_has_ended_(set) ? trt_set_pop_(set, out, c, &id) : TRT_PENDING;
     trt_unlatch_(&set->lock);
     if (c) c->wait.args.arg = id;
-    if (c && status == TRT_PANICKED) c->flags |= TRT_SAW_PANIC_;
     return status;
 }
 
@@ -8876,7 +8927,6 @@ static void trt_job_finish_(trt_job_ *job, trt_status_code status, trt_panic_rec
                             trt_wakes_ *wakes)
 {
     trt_waiter_ *w = job->waiter;
-    trt_cell_ *c;
     job->state = TRT_JOB_OVER_;
     job->status = (uint8_t)status;
     job->waiter = NULL;
@@ -8886,11 +8936,7 @@ static void trt_job_finish_(trt_job_ *job, trt_status_code status, trt_panic_rec
         TASKRT_FREE(panic);
         return;
     }
-    if (status != TRT_PANICKED) return;
-    c = trt_waiter_cell_(w);
-    trt_panic_drop_(c, TRT_PANIC_SEEN_);
-    if (panic) trt_panic_link_(c, panic, TRT_PANIC_SEEN_);
-    if (w->mode == TRT_MODE_STRAND_) c->flags |= TRT_SAW_PANIC_;
+    if (status == TRT_PANICKED) trt_panic_give_(w, panic);
 }
 
 /* Latch held, out of the queue. False: an abort has cleared FRESH, and ends the job once it gets

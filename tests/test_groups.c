@@ -1018,4 +1018,289 @@ TEST(a_branch_that_has_consumed_says_so_though_another_had_failed)
     }
 }
 
+/* ---- a child under a deadline of its own that has not begun when the group is over ---- */
+
+static trt_any_handle not_begun_itself;
+struct calls_forever { atomic_int *cleaned; trt_frame(forever) inner; };
+trt_async(int, calls_forever)
+{
+    trt_body { trt_await(trt_call(forever, &self->inner, .cleaned = self->cleaned)); }
+    trt_cleanup { atomic_fetch_add(self->cleaned, 1); }
+}
+struct may_not_begin { int how; atomic_int *started, *cleaned; trt_frame(forever) f; trt_frame(calls_forever) c; trt_frame(failing) fails; trt_frame(panicking) p; };
+trt_async(int, may_not_begin)
+{
+    trt_body {
+        trt_await(trt_sleep(trt_ms(1)));
+        if (self->how < 4)
+            trt_abort(not_begun_itself); /* then the await begins nothing */
+        if (self->how == 0)
+            trt_await_all(trt_within(trt_s(5), trt_call(forever, &self->f, .started = self->started, .cleaned = self->cleaned)),
+                          trt_sleep(1));
+        if (self->how == 1)
+            trt_await_try_all(trt_within(trt_s(5), trt_within(trt_s(4), trt_call(forever, &self->f, .started = self->started,
+                                                                                 .cleaned = self->cleaned, .linger = trt_ms(2)))),
+                              trt_within(trt_s(5), trt_sleep(trt_s(9))));
+        if (self->how == 2)
+            trt_await_all(trt_within(trt_s(5), trt_call(calls_forever, &self->c, .cleaned = self->cleaned)), trt_sleep(1));
+        if (self->how == 3)
+            trt_await_any(trt_within(trt_s(5), trt_call(forever, &self->f, .started = self->started, .cleaned = self->cleaned)),
+                          trt_yield());
+        if (self->how == 4) /* which comes first is by chance */
+            trt_await_try_all(trt_call(failing, &self->fails, .status = TRT_CLOSED),
+                              trt_within(trt_s(5), trt_call(forever, &self->f, .started = self->started, .cleaned = self->cleaned)));
+        if (self->how == 5)
+            trt_await_all(trt_call(panicking, &self->p),
+                          trt_within(trt_s(5), trt_call(forever, &self->f, .started = self->started, .cleaned = self->cleaned)));
+    }
+}
+struct none_begins { int how, n, i, skipped; atomic_int started, cleaned; trt_handle(may_not_begin) h; };
+trt_async(int, none_begins)
+{
+    trt_body {
+        for (self->i = 0; self->i < self->n; self->i++) {
+            atomic_store(&self->started, 0);
+            atomic_store(&self->cleaned, 0);
+            self->h = trt_spawn(may_not_begin, .how = self->how, .started = &self->started, .cleaned = &self->cleaned);
+            not_begun_itself = trt_any(self->h);
+            trt_await(trt_join(self->h, NULL));
+            CHECK_EQ(trt_status(), self->how < 4 ? TRT_CANCELLED : self->how == 4 ? TRT_OK : TRT_PANICKED);
+            CHECK_EQ(atomic_load(&self->cleaned), 1);
+            self->skipped += !atomic_load(&self->started);
+        }
+        trt_return(self->skipped);
+    }
+}
+
+TEST(a_child_under_a_deadline_of_its_own_is_cleaned_up_though_it_never_began)
+{
+    for (int how = 0; how < 6; how++) {
+        int skipped = 0, n = how < 4 ? 2 : 50;
+        capture_start();
+        trt_status_code status = trt_run_with(&on_virtual_clock, none_begins, &skipped, .how = how, .n = n);
+        capture_end();
+        CHECK_EQ(status, TRT_OK);
+        CHECK(how < 4 ? skipped == n : skipped > 0);
+    }
+}
+
+/* One that was awaited before is none: it had its cleanup. */
+struct awaits_used { int i; atomic_int cleaned; trt_frame(forever) f; trt_frame(failing) fails; trt_op op; };
+trt_async(int, awaits_used)
+{
+    trt_body {
+        for (self->i = 0; self->i < 50; self->i++) {
+            self->op = trt_within(trt_ms(1), trt_call(forever, &self->f, .cleaned = &self->cleaned));
+            trt_await(self->op);
+            CHECK_EQ(trt_status(), TRT_TIMED_OUT);
+            trt_await_try_all(trt_call(failing, &self->fails, .status = TRT_CLOSED), self->op);
+            CHECK(trt_status() == TRT_CLOSED || trt_status() == TRT_MISUSE);
+            CHECK_EQ(atomic_load(&self->cleaned), self->i + 1);
+        }
+        trt_return(1);
+    }
+}
+
+TEST(a_call_that_was_awaited_before_is_not_cleaned_up_again)
+{
+    int out = 0;
+    capture_start();
+    trt_status_code status = trt_run_with(&on_virtual_clock, awaits_used, &out);
+    capture_end();
+    CHECK_EQ(status, TRT_OK);
+    CHECK_EQ(out, 1);
+}
+
+/* ---- whose panic trt_failure() tells ---- */
+
+static void keeps_quiet(const trt_failure_info *failure, void *user)
+{
+    (void)failure;
+    (void)user;
+}
+static const trt_config quiet_virtual_clock = {.virtual_clock = true, .on_panic = keeps_quiet};
+static const trt_config quiet_two_workers = {.workers = 2, .on_panic = keeps_quiet};
+static const char *told_panic(void) { return trt_failure() ? trt_failure()->message : NULL; }
+
+struct says { trt_duration after; const char *text, *in_cleanup; };
+trt_async(int, says)
+{
+    trt_body {
+        if (self->after)
+            trt_await(trt_sleep(self->after));
+        if (self->text)
+            trt_panic("%s", self->text);
+        trt_fail(TRT_CLOSED);
+    }
+    trt_cleanup {
+        if (self->in_cleanup)
+            trt_panic("%s", self->in_cleanup);
+    }
+}
+struct says_job { const char *text; };
+trt_blocking_fn(int, says_job) { trt_panic("%s", self->text); }
+
+/* Both have ended before the await, or end in one order or the other. */
+struct tells_panics { int i; trt_duration a, b, before; trt_handle(says) ha, hb; trt_join_set(says) set; trt_job(says_job) ja, jb; };
+trt_async(int, tells_panics)
+{
+    trt_body {
+        for (self->i = 0; self->i < 3; self->i++) {
+            self->a = trt_ms(self->i == 1 ? 8 : 4);
+            self->b = trt_ms(self->i == 1 ? 4 : 8);
+            self->before = self->i == 2 ? trt_ms(9) : 0;
+
+            self->ha = trt_spawn(says, .after = self->a, .text = "a");
+            self->hb = trt_spawn(says, .after = self->b, .text = "b");
+            trt_await(trt_sleep(self->before));
+            trt_await_all(trt_join(self->ha, NULL), trt_join(self->hb, NULL));
+            CHECK_EQ(trt_status(), TRT_PANICKED);
+            CHECK_EQ(trt_chosen(), 0);
+            CHECK_STR(told_panic(), "a");
+
+            self->ha = trt_spawn(says, .after = self->a, .text = "a");
+            self->hb = trt_spawn(says, .after = self->b, .text = "b");
+            trt_await(trt_sleep(self->before));
+            trt_await_all(trt_sleep(1), trt_within(trt_s(1), trt_join(self->hb, NULL)), trt_within(trt_s(1), trt_join(self->ha, NULL)));
+            CHECK_EQ(trt_chosen(), 1);
+            CHECK_STR(told_panic(), "b");
+
+            self->ha = trt_spawn(says, .after = self->a);
+            self->hb = trt_spawn(says, .after = self->b, .text = "b");
+            trt_await(trt_sleep(self->before));
+            trt_await_all(trt_join(self->ha, NULL), trt_join(self->hb, NULL));
+            CHECK_EQ(trt_status(), TRT_CLOSED);
+            CHECK_EQ(trt_status_of(1), TRT_PANICKED);
+            CHECK(trt_failure() == NULL);
+
+            trt_spawn_in(&self->set, says, .after = self->a, .text = "member");
+            self->hb = trt_spawn(says, .after = self->b, .text = "b");
+            trt_await(trt_sleep(self->before));
+            trt_await_all(trt_join_next(&self->set, NULL), trt_join(self->hb, NULL));
+            CHECK_EQ(trt_chosen(), 0);
+            CHECK_STR(told_panic(), "member");
+
+            self->ha = trt_spawn(says, .after = self->a, .text = "a");
+            self->hb = trt_spawn(says, .after = self->b, .text = "b");
+            trt_await(trt_sleep(self->before));
+            trt_await_try_all(trt_join(self->ha, NULL), trt_join(self->hb, NULL));
+            CHECK_STR(told_panic(), trt_chosen() == 0 ? "a" : "b");
+            CHECK(self->i == 2 || trt_chosen() == self->i);
+            trt_await(trt_sleep(trt_ms(9)));
+            trt_await_any(trt_join(self->ha, NULL), trt_join(self->hb, NULL)); /* what try_all has left */
+            CHECK(trt_status() == TRT_PANICKED || trt_status() == TRT_MISUSE);
+            CHECK(!trt_failure() == (trt_status() == TRT_MISUSE));
+            trt_detach(self->ha);
+            trt_detach(self->hb);
+        }
+        trt_await_all(trt_blocking(says_job, &self->ja, .text = "job 0"), trt_blocking(says_job, &self->jb, .text = "job 1"));
+        CHECK_EQ(trt_chosen(), 0);
+        CHECK_STR(told_panic(), "job 0");
+        trt_return(5);
+    }
+}
+
+TEST(the_panic_that_is_told_behind_an_all_is_that_of_the_status)
+{
+    int out = 0;
+    capture_start(); /* a handle that is consumed is joined once more */
+    trt_status_code status = trt_run_with(&quiet_virtual_clock, tells_panics, &out);
+    capture_end();
+    CHECK_EQ(status, TRT_OK);
+    CHECK_EQ(out, 5);
+}
+
+/* A sync in a group: the forks' panic is its own, told or not. */
+struct tells_forks { trt_handle(says) h; };
+trt_async(int, tells_forks)
+{
+    trt_body {
+        self->h = trt_spawn(says, .after = trt_ms(2), .text = "task");
+        trt_fork(says, NULL, .after = trt_ms(1), .text = "fork");
+        trt_await_all(trt_sync(), trt_join(self->h, NULL));
+        CHECK_EQ(trt_chosen(), 0);
+        CHECK_STR(told_panic(), "fork");
+        self->h = trt_spawn(says, .after = trt_ms(1));
+        trt_fork(says, NULL, .after = trt_ms(2), .text = "fork 2");
+        trt_await_all(trt_join(self->h, NULL), trt_within(trt_s(1), trt_sync()));
+        CHECK_EQ(trt_status(), TRT_CLOSED);
+        CHECK(trt_failure() == NULL);
+        trt_fork(says, NULL, .after = trt_ms(1), .text = "fork 3");
+        trt_await(trt_sync());
+        CHECK_STR(told_panic(), "fork 3");
+        trt_fork(says, NULL, .text = "fork 4");
+        trt_await_all(trt_sleep(trt_ms(1)), trt_sync(), trt_sync());
+        CHECK_EQ(trt_chosen(), 1);
+        CHECK_STR(told_panic(), "fork 4");
+        trt_return(5);
+    }
+}
+
+TEST(the_panic_of_forks_is_told_behind_the_sync_that_tells_of_it)
+{
+    int out = 0;
+    CHECK_EQ(trt_run_with(&quiet_virtual_clock, tells_forks, &out), TRT_OK);
+    CHECK_EQ(out, 5);
+}
+
+/* The caller's panic is that of the coroutine which ended the all, or, if that was another's failure, of the first. */
+struct passes_panic { int how; trt_frame(says) a, b; trt_handle(says) h; };
+trt_async(int, passes_panic)
+{
+    trt_body {
+        self->h = trt_spawn(says, .after = trt_ms(1), .text = "joined");
+        if (self->how == 0)
+            trt_await_all(trt_call(says, &self->a, .after = trt_s(9), .in_cleanup = "later"),
+                          trt_call(says, &self->b, .after = trt_ms(2), .text = "first"));
+        if (self->how == 1)
+            trt_await_all(trt_join(self->h, NULL), trt_call(says, &self->b, .after = trt_ms(2), .text = "first"));
+        if (self->how == 2)
+            trt_await_try_all(trt_join(self->h, NULL), trt_call(says, &self->a, .after = trt_s(9), .in_cleanup = "first"));
+        if (self->how == 3)
+            trt_await_any(trt_call(says, &self->a, .after = trt_s(9), .in_cleanup = "first"), trt_join(self->h, NULL));
+        CHECK(false); /* it does not go on */
+    }
+    trt_cleanup {
+        CHECK_STR(told_panic(), "first");
+        trt_detach(self->h);
+    }
+}
+struct sees_passed_panic { int how; trt_handle(passes_panic) h; };
+trt_async(int, sees_passed_panic)
+{
+    trt_body {
+        for (self->how = 0; self->how < 4; self->how++) {
+            self->h = trt_spawn(passes_panic, .how = self->how);
+            trt_await(trt_join(self->h, NULL));
+            CHECK_EQ(trt_status(), TRT_PANICKED);
+            CHECK_STR(told_panic(), "first");
+        }
+    }
+}
+
+TEST(the_panic_that_a_group_passes_on_is_the_one_that_ended_it)
+{
+    CHECK_EQ(trt_run_with(&quiet_virtual_clock, sees_passed_panic, NULL), TRT_OK);
+}
+
+/* Two at once. */
+struct two_panics { long i, n; trt_handle(says) a, b; };
+trt_async(int, two_panics)
+{
+    trt_body {
+        for (self->i = 0; self->i < self->n; self->i++) {
+            self->a = trt_spawn(says, .text = "a");
+            self->b = trt_spawn(says, .text = "b");
+            trt_await_all(trt_join(self->a, NULL), trt_join(self->b, NULL));
+            CHECK_EQ(trt_chosen(), 0);
+            CHECK_STR(told_panic(), "a");
+        }
+    }
+}
+
+TEST(two_panics_at_once_are_told_apart)
+{
+    CHECK_EQ(trt_run_with(&quiet_two_workers, two_panics, NULL, .n = ROUNDS(2000)), TRT_OK);
+}
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

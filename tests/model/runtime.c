@@ -1336,6 +1336,32 @@ static void panics(void)
     finish();
 }
 
+/* Two at once, of one group: it tells the one whose status it tells. */
+struct joins_breaks { int how; trt_handle(breaks) h[2]; trt_frame(breaks) f; };
+trt_async(int, joins_breaks)
+{
+    trt_body {
+        for (int i = 0; i < 2; i++) self->h[i] = trt_spawn(breaks, .when = 1 + i);
+        if (self->how == 0) trt_await_all(trt_join(self->h[0], NULL), trt_join(self->h[1], NULL));
+        if (self->how == 1) trt_await_try_all(trt_join(self->h[0], NULL), trt_join(self->h[1], NULL));
+        if (self->how == 2) trt_await_all(trt_join(self->h[0], NULL), trt_call(breaks, &self->f, .when = 3));
+        MODEL_CHECK(self->how < 2 && trt_status() == TRT_PANICKED && trt_failure());
+        MODEL_CHECK(self->how == 1 || trt_chosen() == 0);
+        MODEL_CHECK(strstr(trt_failure()->message, trt_chosen() == 0 ? "broken 1" : "broken 2"));
+    }
+    trt_cleanup {
+        MODEL_CHECK(self->how < 2 || (trt_failure() && strstr(trt_failure()->message, "broken 3")));
+        for (int i = 0; i < 2; i++) trt_detach(self->h[i]);
+    }
+}
+static void two_panics(void)
+{
+    int how = model_choose(3);
+    start_workers(2);
+    MODEL_CHECK(trt_block_on(runtime, joins_breaks, NULL, .how = how) == (how == 2 ? TRT_PANICKED : TRT_OK));
+    finish();
+}
+
 /* Make the operation, look, await it: who is told by the count is not told again. */
 static trt_a32_ flag;
 struct looks_first { trt_op op; };
@@ -3618,6 +3644,7 @@ static const model_scenario scenarios[] = {
     {.name = "any_within", .run = any_within, WEAK},
     {.name = "any_losers", .run = any_losers, WEAK},
     {.name = "panics", .run = panics, WEAK},
+    {.name = "two_panics", .run = two_panics, WEAK},
     {.name = "notified_before", .run = notified_before, WEAK},
     {.name = "block_on_two", .run = block_on_two, WEAK},
     {.name = "current_thread", .run = current_thread, WEAK},

@@ -420,4 +420,62 @@ TEST(a_call_or_a_job_that_was_awaited_before_is_misuse)
     }
 }
 
+/* A stop that is wrong does nothing to the task. */
+struct stops_wrongly { int how; trt_join_set(later) set; trt_handle(later) h; int out; };
+trt_async(int, stops_wrongly)
+{
+    trt_body {
+        self->h = trt_spawn_in(&self->set, later, .after = trt_ms(2), .value = 7);
+        trt_await(trt_sleep(trt_ms(self->how % 2 ? 1 : 0)));
+        if (self->how / 2 == 0)
+            trt_await(trt_stop(self->h));
+        else if (self->how / 2 == 1)
+            trt_await_all(trt_stop(self->h), trt_yield());
+        else
+            trt_await(trt_within(trt_s(1), trt_stop(self->h)));
+        CHECK_EQ(trt_status(), TRT_MISUSE);
+        trt_await(trt_join_next(&self->set, &self->out));
+        CHECK_EQ(trt_status(), TRT_OK);
+        trt_return(self->out);
+    }
+}
+
+static trt_any_handle stops_itself_handle;
+struct stops_itself { trt_void none; };
+trt_async(int, stops_itself)
+{
+    trt_body {
+        trt_await(trt_stop(stops_itself_handle));
+        CHECK_EQ(trt_status(), TRT_MISUSE);
+        trt_await(trt_sleep(1));
+        trt_return(7);
+    }
+}
+struct spawns_self_stop { trt_handle(stops_itself) h; int out; };
+trt_async(int, spawns_self_stop)
+{
+    trt_body {
+        self->h = trt_spawn(stops_itself);
+        stops_itself_handle = trt_any(self->h);
+        trt_await(trt_join(self->h, &self->out));
+        CHECK_EQ(trt_status(), TRT_OK);
+        trt_return(self->out);
+    }
+}
+
+TEST(a_stop_of_oneself_or_of_a_member_of_a_set_is_misuse_and_aborts_nothing)
+{
+    trt_status_code status;
+    const char *text;
+    int out;
+    for (int how = 0; how < 7; how++) {
+        out = 0;
+        text = how < 6 ? TEXT_OF(status, stops_wrongly, &out, .how = how) : TEXT_OF(status, spawns_self_stop, &out);
+        CHECK_EQ(status, TRT_OK);
+        CHECK_EQ(out, 7);
+        CHECK_CONTAINS(text, "trt_stop: ");
+        CHECK_LACKS(text, "trt_join: ");
+    }
+}
+
 int main(int argc, char **argv) { return harness_main(argc, argv); }

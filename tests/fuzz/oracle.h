@@ -808,7 +808,7 @@ static void begin_join(struct frame *f, int i, bool stop)
 {
     struct frame *task = &m.f[f->w[i].object];
     int wait;
-    if (stop && !task->consumed)
+    if (stop && !task->consumed && task->owner == NOBODY)
         abort_strand(task);
     if (task->consumed) {
         complete(f, i, stop ? TRT_OK : TRT_MISUSE, 0);

@@ -5085,28 +5085,28 @@ static trt_status_code trt_aside_status_(const trt_runtime *rt, trt_waiter_ *w, 
     return TRT_LOAD_(&rt->given_up, relaxed) ? TRT_CANCELLED : TRT_PENDING; /* order: the latch */
 }
 
-/* Latch held: complete those whose tasks have ended, which drops the outcome. */
-static TRT_COLD_ void trt_aside_complete_(trt_runtime *rt, trt_wakes_ *wakes)
+/* Latch held: complete this one if its task has ended, which drops the outcome. */
+static TRT_COLD_ void trt_aside_complete_(trt_runtime *rt, trt_waiter_ *w, trt_wakes_ *wakes)
 {
-    trt_waiter_ *w, *next;
-    for (w = rt->aside.head; w; w = next) {
-        trt_ref_ ref = {(trt_cell_ *)w->args.obj, (uint32_t)w->args.arg, 0};
-        uint64_t s = TRT_LOAD_(&ref.cell->state, acquire); /* pairs with the release of its end */
-        trt_status_code status = trt_aside_status_(rt, w, s);
-        next = w->next;
-        if (status == TRT_PENDING) continue;
-        trt_list_remove_(&rt->aside, w);
-        if (trt_claim_(w, status, wakes) && status == TRT_OK) trt_detach_(ref);
-    }
-    TRT_STORE_(&rt->aside_some, rt->aside.head != NULL, relaxed);
+    trt_ref_ ref = {(trt_cell_ *)w->args.obj, (uint32_t)w->args.arg, 0};
+    uint64_t s = TRT_LOAD_(&ref.cell->state, acquire); /* pairs with the release of its end */
+    trt_status_code status = trt_aside_status_(rt, w, s);
+    if (status == TRT_PENDING) return;
+    trt_list_remove_(&rt->aside, w);
+    if (trt_claim_(w, status, wakes) && status == TRT_OK) trt_detach_(ref);
 }
 
 /* True: somebody was woken. */
 static TRT_COLD_ bool trt_aside_look_(trt_runtime *rt)
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
+    trt_waiter_ *w, *next;
     trt_latch_(&rt->aside_latch);
-    trt_aside_complete_(rt, &wakes);
+    for (w = rt->aside.head; w; w = next) {
+        next = w->next;
+        trt_aside_complete_(rt, w, &wakes);
+    }
+    TRT_STORE_(&rt->aside_some, rt->aside.head != NULL, relaxed);
     trt_unlatch_(&rt->aside_latch);
     trt_wake_(&wakes);
     return wakes.first != NULL;
@@ -7751,7 +7751,8 @@ TRT_DEF_ bool trt_cancelled(void)
  * A joiner that runs the task on his back has no waiter, and `up` is his cell: he has JOINED, and
  * only a stop can come meanwhile. It waits aside (ASIDE), in a list of the task's runtime. When the
  * task has left the back, and the joiner registers or is aborted, the stop moves to the cell. So
- * the list is short, and what walks it takes no time beside a great many stops.
+ * the list is short, and what walks it takes no time beside a great many stops; where it is long,
+ * as many stop one task, none of them walks it to get there.
  *
  * What becomes of the outcome. A stop that is done has dropped it, which is the same as a detach:
  *
@@ -7779,8 +7780,9 @@ TRT_DEF_ bool trt_cancelled(void)
  *                      stop; one that came before makes the CAS fail.
  *   inline end x stop  on its joiner's back a task ends by plain loads and stores, which may lose
  *                      ASIDE. So a worker looks at the list also now and then, before it sleeps,
- *                      and when it leaves, and the stop looks once itself. Both have a fence
- *                      between: an end that the stop does not see, the worker sees to.
+ *                      and when it leaves, and the stop looks once at its own task. Both have a
+ *                      fence between: an end that the stop does not see, the worker sees to. (At
+ *                      the others it need not look: each has, and the same holds for each.)
  *   joiner x stop      neither depends on the other. A joiner that is aborted, or never was, leaves
  *                      the result behind, which the stop then drops.
  *   abort of the stop  unlinks it under the cell's latch, and if it is aside under the list's,
@@ -7897,7 +7899,7 @@ static TRT_COLD_ bool trt_join_aside_(trt_cell_ *c, trt_waiter_ *w, uint64_t *s,
         trt_list_push_(&rt->aside, w);
         TRT_STORE_(&rt->aside_some, 1u, relaxed);
         TRT_FENCE_(&rt->sleeping); /* pairs with the one in trt_worker_sleep_ */
-        trt_aside_complete_(rt, &wakes);
+        trt_aside_complete_(rt, w, &wakes); /* not the others: each has looked */
     }
     trt_unlatch_(&rt->aside_latch);
     trt_wake_(&wakes);

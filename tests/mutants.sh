@@ -64,6 +64,7 @@ trt_watch_main_@if (!trt_all_asleep_(rt)) trt_watch_wake_(rt);@
 trt_park_strand_@TRT_LOAD_(&trt_rt_of_(c)->closing, relaxed)@false
 trt_park_at_once_@TRT_LOAD_(&trt_rt_of_(c)->closing, relaxed)@false
 trt_join_register_@TRT_LOAD_(&trt_rt_of_(c)->given_up, seq_cst)@false
+trt_join_aside_@trt_aside_complete_(rt, w, &wakes);@
 trt_count_spawn_@if (!TRT_LOAD_(&rt->closing, seq_cst)) return true;@return true;
 trt_drive_@if (t && TRT_LOAD_(&t->woken, relaxed)) return true;@
 trt_drive_@if (TRT_LOAD_(&rt->signals, acquire) & TRT_SIGNAL_STOP_) return false;@

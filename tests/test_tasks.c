@@ -741,6 +741,61 @@ TEST(a_great_many_stops_are_in_nobodys_way)
     free(h);
 }
 
+/* So are those of one task while it is on its joiner's back: each that comes looks at itself. (If each looked at all, that
+ * would take a minute.) */
+static atomic_long crowd_stopping;
+static atomic_int crowd_runs, crowd_over;
+struct runs_for_crowd { trt_void none; };
+trt_async(int, runs_for_crowd)
+{
+    trt_body {
+        atomic_store(&crowd_runs, 1);
+        WAIT_UNTIL(atomic_load(&crowd_over));
+        trt_return(1);
+    }
+}
+static trt_handle(runs_for_crowd) crowd_handle;
+struct joins_for_crowd { trt_void none; };
+trt_async(int, joins_for_crowd)
+{
+    trt_body {
+        crowd_handle = trt_spawn(runs_for_crowd);
+        trt_await(trt_join(crowd_handle, NULL));
+    }
+}
+struct stops_in_crowd { trt_void none; };
+trt_async(int, stops_in_crowd)
+{
+    trt_body {
+        atomic_fetch_add(&crowd_stopping, 1);
+        trt_await(trt_stop(crowd_handle));
+        trt_return(1);
+    }
+}
+struct crowd { long n, i; int one; trt_handle(joins_for_crowd) j; trt_join_set(stops_in_crowd) set; };
+trt_async(int, crowd)
+{
+    trt_body {
+        self->j = trt_spawn(joins_for_crowd);
+        AWAIT_UNTIL(atomic_load(&crowd_runs));
+        for (self->i = 0; self->i < self->n; self->i++)
+            trt_spawn_in(&self->set, stops_in_crowd);
+        AWAIT_UNTIL(atomic_load(&crowd_stopping) == self->n);
+        trt_await(trt_yield());
+        atomic_store(&crowd_over, 1);
+        for (self->i = 0; self->i < self->n; self->i++) {
+            trt_await(trt_join_next(&self->set, &self->one));
+            CHECK_EQ(trt_status(), TRT_OK);
+        }
+        trt_await(trt_join(self->j, NULL));
+        CHECK_EQ(trt_status(), TRT_OK);
+    }
+}
+TEST_WITHIN(10, a_great_many_stops_of_one_task_on_its_joiners_back)
+{
+    CHECK_EQ(trt_run_with(&on_two_workers, crowd, NULL, .n = ROUNDS(150000)), TRT_OK);
+}
+
 /* A detach counts also while the joiner runs the task on his back: if he is aborted before he waits, the outcome goes. */
 static trt_any_handle carried_handle, carrier_handle;
 struct detaches_itself { trt_void none; };

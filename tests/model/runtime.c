@@ -389,21 +389,61 @@ trt_async(int, stops_inline)
         if (TRT_LOAD_(&seen, acquire)) trt_await(trt_stop(run_inline));
     }
 }
-struct runs_inline { trt_handle(stops_inline) s; };
+struct runs_inline { int n, i; trt_handle(stops_inline) s[2]; };
 trt_async(int, runs_inline)
 {
     trt_body {
-        self->s = trt_spawn(stops_inline); /* makes room for the next, and can be stolen */
+        for (self->i = 0; self->i < self->n; self->i++)
+            self->s[self->i] = trt_spawn(stops_inline); /* makes room for the next, and can be stolen */
         run_inline = trt_spawn(value, .v = 5);
         TRT_STORE_(&seen, 1u, release);
         trt_await(trt_join(run_inline, NULL));
-        trt_await(trt_join(self->s, NULL));
+        for (self->i = 0; self->i < self->n; self->i++) trt_await(trt_join(self->s[self->i], NULL));
     }
 }
 static void stop_inline(void)
 {
     start_unwatched(2);
-    MODEL_CHECK(trt_block_on(runtime, runs_inline, NULL) == TRT_OK);
+    MODEL_CHECK(trt_block_on(runtime, runs_inline, NULL, .n = 1) == TRT_OK);
+    finish();
+}
+/* Each of two looks at itself only: of one worker, or of two. */
+static void stops_inline_both(void)
+{
+    start_unwatched(2 + (size_t)model_choose(2));
+    MODEL_CHECK(trt_block_on(runtime, runs_inline, NULL, .n = 2) == TRT_OK);
+    finish();
+}
+/* A member of a set is stopped while the set lets it go: either that is misuse, and the member does not notice, or it is
+ * nobody's, and aborted. */
+struct stops_member { trt_join_set(yields) set; trt_handle(yields) h; };
+static trt_set_ *let_go;
+static void lets_members_go(void) { trt_detach_all_(let_go); }
+trt_async(int, stops_member)
+{
+    trt_body {
+        self->h = trt_spawn_in(&self->set, yields, .n = 2);
+        let_go = &self->set.base_;
+        TRT_STORE_(&seen, 1u, release);
+        trt_await(trt_stop(self->h));
+        if (trt_status() == TRT_MISUSE) {
+            MODEL_CHECK(trt_stale_(self->h.ref_, TRT_LOAD_(&self->h.ref_.cell->state, acquire)) ||
+                        !(TRT_LOAD_(&self->h.ref_.cell->state, acquire) & TRT_ABORT_));
+        } else {
+            MODEL_CHECK(trt_status() == TRT_OK && trt_is_finished(self->h));
+        }
+        while (TRT_LOAD_(&seen, acquire) < 2) trt_await(trt_yield());
+    }
+}
+static void stop_member(void)
+{
+    trt_handle(stops_member) h;
+    start_workers(2);
+    h = trt_spawn_on(runtime, stops_member);
+    while (!TRT_LOAD_(&seen, acquire)) model_yield();
+    lets_members_go();
+    TRT_STORE_(&seen, 2u, release);
+    MODEL_CHECK(trt_join_thread(h, NULL) == TRT_OK);
     finish();
 }
 static void detach_races(void)
@@ -1852,6 +1892,23 @@ trt_async(int, stops_stubborn)
         MODEL_CHECK(trt_status() == TRT_CANCELLED);
     }
 }
+/* The stops are of another runtime, whose workers do not look at the list: they have to look themselves. */
+static void stops_inline_abroad(void)
+{
+    trt_config config = {.workers = 1, .stall_after = -1};
+    trt_handle(runs_inline) running;
+    trt_handle(stops_inline) stopping[2];
+    int n = 1 + model_choose(2);
+    start_unwatched(1);
+    MODEL_CHECK(trt_runtime_start(&second, &config) == TRT_OK);
+    for (int i = 0; i < n; i++) stopping[i] = trt_spawn_on(second, stops_inline);
+    running = trt_spawn_on(runtime, runs_inline, .n = 0);
+    for (int i = 0; i < n; i++) MODEL_CHECK(trt_join_thread(stopping[i], NULL) == TRT_OK);
+    MODEL_CHECK(trt_join_thread(running, NULL) == TRT_OK);
+    MODEL_CHECK(trt_runtime_free(second) == TRT_OK);
+    finish();
+}
+
 static void shutdown_stops(void)
 {
     unsigned long a;
@@ -3609,6 +3666,8 @@ static const model_scenario scenarios[] = {
     {.name = "stop_aborted", .run = stop_aborted, WEAK},
     {.name = "leaves_its_back", .run = leaves_its_back, WEAK},
     {.name = "stop_inline", .run = stop_inline, WEAK},
+    {.name = "stops_inline_both", .run = stops_inline_both, WEAK},
+    {.name = "stop_member", .run = stop_member, WEAK},
     {.name = "join_let_go", .run = join_let_go, WEAK},
     {.name = "detach_races", .run = detach_races, WEAK},
     {.name = "end_seen", .run = end_seen, WEAK},
@@ -3659,6 +3718,7 @@ static const model_scenario scenarios[] = {
     {.name = "shutdown_seen", .run = shutdown_seen, WEAK},
     {.name = "shutdown_gives_up", .run = shutdown_gives_up, WEAK},
     {.name = "shutdown_stops", .run = shutdown_stops, WEAK},
+    {.name = "stops_inline_abroad", .run = stops_inline_abroad, WEAK},
     {.name = "shutdown_left_alone", .run = shutdown_left_alone, WEAK},
     {.name = "shutdown_late", .run = shutdown_late, WEAK},
     {.name = "shutdown_lets_go", .run = shutdown_lets_go, WEAK},

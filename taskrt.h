@@ -556,8 +556,9 @@ int main(void)
     does not remember the pragma that says so. The padding is never looked at.
   - A seed repeats a schedule only if nothing from outside (threads, fds, jobs) takes part.
   - A set whose members live in another runtime than its owner is not told of members that this
-    other runtime gives up in a shutdown that times out. If that of the owner gives up its frame,
-    it is not to be freed while the set has members of the other.
+    other runtime gives up in a shutdown that times out; it is to be let go of (trt_detach_all)
+    before that is freed. Nor, if that of the owner gives up the frame, is the owner's to be freed
+    while the set has members of the other.
   - A coroutine that lends a frame in its own struct to a task leaves the sets in it to others: one
     that it fills itself, it ends itself, with its own frame.
 */
@@ -3676,8 +3677,6 @@ enum { TRT_HOME_UNKNOWN_, TRT_ALONE_, TRT_REGISTERED_, TRT_STRAY_, TRT_HOME_STAT
 
 /* Sets that others than their frame have filled, see >>impl-sets. */
 static trt_a32_ trt_strays_some_; /* how many are in a list */
-/* Has there ever been a frame, or a job with room for a set, that may lie in no slot? */
-static trt_a32_ trt_frames_abroad_;
 
 static void trt_homeless_forget_(const trt_runtime *rt);
 
@@ -6093,7 +6092,6 @@ static TRT_COLD_ void trt_call_abroad_(trt_co *co)
 {
     if (co->type_ == &trt_bounded_type_) return;
     TRT_OR_(&co->cell_->state, TRT_ABROAD_, relaxed);
-    if (!TRT_LOAD_(&trt_frames_abroad_, relaxed)) TRT_STORE_(&trt_frames_abroad_, 1u, relaxed);
 }
 
 static TRT_NOINLINE_ bool trt_await_call_(trt_co *co, void *child)
@@ -7625,7 +7623,6 @@ static TRT_COLD_ trt_ref_ trt_start_skipped_(trt_set_ *set, trt_ref_ ref)
     return ref;
 }
 
-/* From the store on others know of the job, and may skip it: they wait until it is queued. */
 /* From outside: a shutdown may have begun since it was counted, and passed it by. (A worker looks
  * at what it has made itself, see trt_closing_unseen_, a task as it begins.) */
 static TRT_COLD_ void trt_job_started_late_(trt_runtime *rt, trt_ref_ ref)
@@ -7634,23 +7631,28 @@ static TRT_COLD_ void trt_job_started_late_(trt_runtime *rt, trt_ref_ ref)
     if (TRT_LOAD_(&rt->closing, relaxed)) trt_abort_handle_(ref);
 }
 
+/* From the store on others know of the job, and may skip it: they wait until it is queued. Once it
+ * is, it may end, and the runtime be freed: so who comes from outside is a visitor. */
 static TRT_NOINLINE_ trt_ref_ trt_start_job_(trt_ref_ ref)
 {
     trt_cell_ *c = ref.cell;
     trt_runtime *rt = trt_rt_of_(c);
     trt_set_ *set = c->wait.args.arg & TRT_SET_ ? (trt_set_ *)c->up : NULL;
+    bool visits = !trt_worker_here_(rt);
     if (set) {
         trt_latch_(&set->lock);
         trt_set_add_(set, c);
         if (c->wait.args.arg & TRT_ABORT_) return trt_start_skipped_(set, ref);
     }
+    if (visits) trt_visitor_comes_(&rt->visitors);
     trt_latch_(&rt->pool.latch);
     /* order: others come by one of the two latches */
     TRT_STORE_(&c->state, (uint64_t)ref.generation << 32 | (uint32_t)c->wait.args.arg, release);
     if (set) trt_unlatch_(&set->lock);
     /* Without a thread: as if it had never been spawned. */
-    if (!trt_pool_submit_(rt, trt_job_of_(c), set)) return trt_unmade_ref_(TRT_NO_MEMORY);
-    if (!trt_worker_here_(rt)) trt_job_started_late_(rt, ref);
+    if (!trt_pool_submit_(rt, trt_job_of_(c), set)) ref = trt_unmade_ref_(TRT_NO_MEMORY);
+    else if (visits) trt_job_started_late_(rt, ref);
+    if (visits) trt_visitor_leaves_(&rt->visitors);
     return ref;
 }
 
@@ -8091,10 +8093,9 @@ TRT_DEF_ trt_op trt_stop_(trt_ref_ ref)
  *                 frame ends, by the address. The slot, of whichever runtime, is found at once: the
  *                 set is linked in the slot's chunk, and the cell gets STRAYS. If it lies in none,
  *                 there may be a frame or a job around it all the same, in static memory or in the
- *                 heap: it is linked in a list of the process, by its page, unless there has never
- *                 been one
- *     ALONE       where it lies is known, and it is in no list: it is empty, and may be freed; or
- *                 no frame can hold it. The next spawner looks at its own frames again
+ *                 heap: it is linked in a list of the process, by its page
+ *     ALONE       where it lies is known, and it is in no list: it is empty, and may be freed. The
+ *                 next spawner looks at its own frames again
  *
  * A frame that ends makes those strays its own that lie in it (trt_adopt_). It asks if its strand
  * has STRAYS, or ABROAD: one of its frames did not lie in its caller's when it was called. Such a
@@ -8157,7 +8158,6 @@ static TRT_COLD_ void trt_set_stray_(trt_set_ *set)
         TRT_STORE_(&set->home, TRT_ALONE_ | (c ? (uint32_t)((char *)set - (char *)c) : 0), relaxed);
     }
     c = trt_set_slot_(set);
-    if (!c && !TRT_LOAD_(&trt_frames_abroad_, relaxed)) return;
     trt_own_(trt_strays_of_(set, c, &latch), &set->owned);
     if (c) TRT_OR_(&c->state, TRT_STRAYS_, relaxed);
     TRT_ADD_(&trt_strays_some_, 1u, relaxed);
@@ -9109,11 +9109,9 @@ static void trt_job_run_(trt_runtime *rt, trt_job_ *job)
 {
     trt_wakes_ wakes = TRT_NO_WAKES_;
     trt_cell_ *c = job->cell;
-    bool room = job->type->self_size >= sizeof(trt_set_);
-    if (room && !TRT_LOAD_(&trt_frames_abroad_, relaxed))
-        TRT_STORE_(&trt_frames_abroad_, 1u, relaxed);
     trt_job_call_(job);
-    if (room && TRT_LOAD_(&trt_strays_some_, relaxed)) trt_job_leaves_(job);
+    if (job->type->self_size >= sizeof(trt_set_) && TRT_LOAD_(&trt_strays_some_, relaxed))
+        trt_job_leaves_(job);
     if (c) {
         trt_job_end_(c, (trt_status_code)job->status);
         return;
@@ -13715,7 +13713,7 @@ static void trt_give_up_(trt_runtime *rt)
 {
     size_t i;
     for (i = 0; i < rt->n_workers; i++) TRT_STORE_(&rt->workers[i]->serves, NULL, relaxed);
-    TRT_FENCE_(&rt->ended_fence); /* pairs with trt_join_register_, and with trt_worker_leaves_ */
+    TRT_FENCE_(&rt->ended_fence); /* pairs with trt_join_register_, and with trt_let_go_ */
     (void)trt_aside_look_(rt); /* first: from there on, none of those moves to a cell */
     trt_cells_(rt, trt_give_up_visit_, NULL);
     /* order: STOP was set before: who drives next leaves at once, with nothing */

@@ -940,7 +940,7 @@ TEST(a_set_in_a_lent_frame_goes_with_that_while_its_lender_is_in_the_cleanup)
 
 /* Frames of several pages, and of more than there are lists for; beside them others that have sets of their own. */
 enum { WIDE_SETS = 8 };
-struct wide { int i; int_set *sets[WIDE_SETS]; trt_handle(fills) h; char more[3 << 20]; };
+struct wide { int i; int_set *sets[WIDE_SETS]; trt_handle(fills) h; char more[3 << 19]; };
 trt_async(int, wide)
 {
     trt_body {
@@ -1453,6 +1453,34 @@ TEST(a_plain_thread_is_told_of_what_it_tried_last)
     CHECK(trt_failure() == NULL);
     CHECK_EQ(trt_runtime_free(rt), TRT_OK);
     capture_end();
+}
+
+/* A set in static memory is everybody's: what a runtime gives up, and leaves in it, goes with the runtime. */
+struct outlasts { trt_void none; };
+trt_async(int, outlasts)
+{
+    trt_body { trt_return(0); }
+    trt_cleanup { trt_await(trt_sleep_until(INT64_MAX)); }
+}
+static trt_join_set(outlasts) everybodys;
+struct fills_everybodys { trt_void none; };
+trt_async(int, fills_everybodys)
+{
+    trt_body { (void)trt_spawned(trt_spawn_in(&everybodys, outlasts)); }
+}
+
+TEST(a_static_set_forgets_what_was_given_up_with_its_runtime)
+{
+    for (int round = 0; round < 2; round++) {
+        trt_runtime *rt;
+        CHECK_EQ(trt_runtime_start(&rt, &on_one_worker), TRT_OK);
+        CHECK_EQ(trt_block_on(rt, fills_everybodys, NULL), TRT_OK);
+        CHECK_EQ(trt_set_len(&everybodys), 1);
+        CHECK_EQ(trt_runtime_shutdown(rt, trt_ms(5)), TRT_TIMED_OUT);
+        CHECK_EQ(trt_runtime_free(rt), TRT_OK);
+        CHECK_EQ(trt_set_len(&everybodys), 0);
+        CHECK_EQ(TRT_LOAD_(&trt_strays_some_, relaxed), 0);
+    }
 }
 
 int main(int argc, char **argv) { return harness_main(argc, argv); }

@@ -694,7 +694,6 @@ trt_async(int, calls_filled)
 }
 static void set_of_strays(void)
 {
-    memset(&trt_frames_abroad_, 0, sizeof trt_frames_abroad_); /* as in a process of its own: a schedule can be repeated */
     start_workers(2);
     MODEL_CHECK(trt_block_on(runtime, calls_filled, NULL) == TRT_OK);
     finish();
@@ -745,7 +744,6 @@ trt_async(int, calls_reaped)
 }
 static void set_reaped(void)
 {
-    memset(&trt_frames_abroad_, 0, sizeof trt_frames_abroad_);
     start_workers(2);
     MODEL_CHECK(trt_block_on(runtime, calls_reaped, NULL) == TRT_OK);
     finish();
@@ -840,7 +838,6 @@ trt_async(int, runs_filled)
 static void set_of_job(void)
 {
     int both = 0;
-    memset(&trt_frames_abroad_, 0, sizeof trt_frames_abroad_);
     start_workers(2);
     MODEL_CHECK(trt_block_on(runtime, runs_filled, &both) == TRT_OK);
     finish();
@@ -1627,7 +1624,6 @@ static void set_of_two_runtimes(void)
     unsigned long a;
     trt_handle(calls_both) h;
     trt_config config = {.workers = 1, .stall_after = -1};
-    memset(&trt_frames_abroad_, 0, sizeof trt_frames_abroad_);
     start(config);
     MODEL_CHECK(trt_runtime_start(&second, &config) == TRT_OK);
     h = trt_spawn_on(second, calls_both);
@@ -2130,6 +2126,25 @@ static void shutdown_over_current(void)
     if (!joined && trt_join_thread(slow, &value) == TRT_OK) MODEL_CHECK(value == 5);
     model_join(a);
     finish();
+}
+
+/* Whoever spawns a job from outside may find the runtime freed behind it: it is over, and somebody has heard of that. */
+struct tells_all { int x; };
+trt_blocking_fn(int, tells_all)
+{
+    COUNT(seen);
+    trt_os_wake_(&seen, INT_MAX);
+    return self->x;
+}
+static void spawns_telling(void) { (void)trt_spawned(trt_spawn_blocking_on(runtime, tells_all, .x = 1)); }
+static void free_behind_job(void)
+{
+    unsigned long a;
+    start_workers(1);
+    a = thread(0, spawns_telling);
+    while (!TRT_LOAD_(&seen, acquire)) trt_os_wait_(&seen, 0, TRT_FOREVER_);
+    finish();
+    model_join(a);
 }
 
 /* A job that is spawned from outside as the shutdown begins is refused, skipped, or asked to stop. */
@@ -3724,6 +3739,7 @@ static const model_scenario scenarios[] = {
     {.name = "shutdown_lets_go", .run = shutdown_lets_go, WEAK},
     {.name = "shutdown_hands_on", .run = shutdown_hands_on, WEAK},
     {.name = "shutdown_over_current", .run = shutdown_over_current, WEAK},
+    {.name = "free_behind_job", .run = free_behind_job, WEAK},
     {.name = "shutdown_meets_a_job", .run = shutdown_meets_a_job, WEAK},
     {.name = "shutdown_jobs", .run = shutdown_jobs, WEAK},
     {.name = "shutdown_unqueued", .run = shutdown_unqueued, WEAK},

@@ -2786,8 +2786,6 @@ TRT_DEF_ const char *trt_strerror(trt_status_code status)
  *     NAMED    the tail holds a name
  *     STRAYS   others have filled sets in this slot: the end of a frame looks, see >>impl-sets
  *     ASIDE    only beside JOINED: stops wait for the end in a list of the runtime
- *     ABROAD   a frame of this strand lies outside its slot (of a branch each does): the end looks
- *              there
  *     GIVEN_UP it waited when its runtime was given up: it never runs again, see >>life
  *
  * What makes claims safe: a waiter is linked in its object under the object's latch, in the same
@@ -2811,11 +2809,9 @@ enum {
     TRT_FRESH_ = 1, TRT_RUN_STATE_ = 2, TRT_WAIT_STATE_ = 4, TRT_DONE_ = 8, TRT_ABORT_ = 16,
     TRT_WAITER_ = 32, TRT_JOINED_ = 64, TRT_DETACHED_ = 128, TRT_SET_ = 256, TRT_SHIELD_ = 512,
     TRT_COMMIT_ = 1024, TRT_LIVE_ = 2048, TRT_JOB_STATE_ = 4096, TRT_NAMED_STATE_ = 8192,
-    TRT_STRAYS_ = 16384, TRT_ASIDE_ = 32768, TRT_STOPS_ = 65536, TRT_ABROAD_ = 131072,
-    TRT_GIVEN_UP_ = 262144,
+    TRT_STRAYS_ = 16384, TRT_ASIDE_ = 32768, TRT_STOPS_ = 65536, TRT_GIVEN_UP_ = 131072,
     TRT_HANGING_ = TRT_WAITER_ | TRT_STOPS_, /* `up` is a list of waiters */
-    TRT_WAITING_STATE_ = TRT_WAIT_STATE_ | TRT_SHIELD_ | TRT_COMMIT_, /* what a claim ends */
-    TRT_LOOKS_ = TRT_STRAYS_ | TRT_ABROAD_ /* the end of a frame asks for strays */
+    TRT_WAITING_STATE_ = TRT_WAIT_STATE_ | TRT_SHIELD_ | TRT_COMMIT_ /* what a claim ends */
 };
 #define TRT_GENERATION_(state) ((uint32_t)((state) >> 32))
 #define TRT_REFUSED_ TRT_STATUS_COUNT_ /* of a poll: aborted, or another branch has won */
@@ -2836,11 +2832,12 @@ enum { TRT_TASK_, TRT_FORK_KIND_, TRT_BRANCH_, TRT_JOB_ };
 enum { /* trt_cell_.flags */
     TRT_ASYNC_ = 1,     /* runs on its own; if not set, on top of the strand behind `up` */
     TRT_SUSPENDED_ = 2, /* the body has just recorded an operation in `wait` */
+    TRT_LATE_ = 2,      /* it ended during shutdown: nobody is to blame for not joining it */
     TRT_RETRY_ = 4,     /* its budget was used up: the operation has not been tried yet */
     TRT_DRAINED_ = 8,    /* a fork that was aborted before it began, see >>forks */
     TRT_SAW_PANIC_ = 16, /* trt_failure() has something for this strand */
     TRT_OWN_PANIC_ = 32,
-    TRT_LATE_ = 64,      /* ended during shutdown: nobody is to blame for not joining it */
+    TRT_ABROAD_ = 64,    /* a frame of this strand lies outside its slot (of a branch each does) */
     TRT_LEAVING_ = 128   /* aborted, and waits only for a job to end before it unwinds */
 };
 
@@ -5711,7 +5708,7 @@ static TRT_NOINLINE_ bool trt_adopt_(trt_cell_ *c, trt_co *co)
     bool root = co == trt_root_(c);
     /* A fork on its parent's back leaves the word as it was. Before the look: what a member fills
      * meanwhile is for the next. */
-    if (root) TRT_AND_(&c->state, ~(uint64_t)TRT_LOOKS_, relaxed);
+    if (root) TRT_AND_(&c->state, ~(uint64_t)TRT_STRAYS_, relaxed);
     if (!TRT_LOAD_(&trt_strays_some_, relaxed)) return false;
     /* No room for one in it. (Else each end would go through those of the chunk: of 150 tasks with a
      * stray each, a call of a small frame took 277 ns instead of 17.) */
@@ -5726,7 +5723,8 @@ static TRT_NOINLINE_ bool trt_adopt_(trt_cell_ *c, trt_co *co)
 /* The same question, mostly answered without a look at any list. */
 static inline bool trt_adopts_(trt_cell_ *c, trt_co *co)
 {
-    return TRT_UNLIKELY_(TRT_LOAD_(&c->state, relaxed) & TRT_LOOKS_) &&
+    return TRT_UNLIKELY_((TRT_LOAD_(&c->state, relaxed) & TRT_STRAYS_) |
+                         (c->flags & TRT_ABROAD_)) &&
            (TRT_LOAD_(&trt_strays_some_, relaxed) || c->kind == TRT_FORK_KIND_) &&
            TRT_UNLIKELY_(trt_adopt_(c, co));
 }
@@ -6088,18 +6086,16 @@ static const trt_type_ trt_bounded_type_;
 
 /* A frame that does not lie in its caller's asks for strays when it ends, wherever it lies. (What
  * trt_bounded_ calls, its group has looked at.) */
-static TRT_COLD_ void trt_call_abroad_(trt_co *co)
+static inline void trt_call_abroad_(const trt_co *co)
 {
-    if (co->type_ == &trt_bounded_type_) return;
-    TRT_OR_(&co->cell_->state, TRT_ABROAD_, relaxed);
+    if (co->type_ != &trt_bounded_type_) co->cell_->flags |= TRT_ABROAD_;
 }
 
 static TRT_NOINLINE_ bool trt_await_call_(trt_co *co, void *child)
 {
     trt_worker_ *w = trt_here_.worker;
     bool here = trt_lies_in_(co, child); /* then it is neither on the stack nor abroad */
-    if (TRT_UNLIKELY_(!here) && !(TRT_LOAD_(&co->cell_->state, relaxed) & TRT_ABROAD_))
-        trt_call_abroad_(co);
+    if (TRT_UNLIKELY_(!here)) trt_call_abroad_(co);
     if (!trt_may_try_(w, co) || (!here && trt_on_stack_(w, child)) ||
         TRT_UNLIKELY_(((const trt_co *)child)->cell_ != NULL))
         return trt_await_slowly_(co, TRT_KIND_CALL_, child, NULL, 0);
@@ -6353,11 +6349,9 @@ static trt_cell_ *trt_branch_new_(trt_worker_ *w, trt_waiter_ *member, trt_co *c
     /* Release: as in trt_generation_ends_.
      * order: mostly the same thread has freed it, and in C11 the release of that store goes on */
     TRT_STORE_(&c->state,
-               (TRT_LOAD_(&c->state, relaxed) & ~(uint64_t)0xFFFFFFFF) | TRT_RUN_STATE_ |
-                   TRT_ABROAD_,
-               release);
+               (TRT_LOAD_(&c->state, relaxed) & ~(uint64_t)0xFFFFFFFF) | TRT_RUN_STATE_, release);
     c->kind = TRT_BRANCH_;
-    c->flags = 0;
+    c->flags = TRT_ABROAD_;
     c->cleaning = 0;
     trt_set_up_(c, member);
     c->leaf = child;

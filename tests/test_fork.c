@@ -219,7 +219,7 @@ trt_async(int, outer_fork_panics)
             trt_await(trt_call(inner_fork_panics, &self->child, .syncs = self->i % 2));
             CHECK_EQ(trt_status(), TRT_OK);
             if (self->i / 2)
-                trt_await_all(trt_sync(), trt_within(trt_ms(1), trt_sync()));
+                trt_await_all(trt_sync(), trt_within(trt_s(5), trt_sync()));
             else
                 trt_await(trt_sync());
             CHECK_EQ(trt_status(), TRT_PANICKED);
@@ -227,7 +227,7 @@ trt_async(int, outer_fork_panics)
                 CHECK_STR(trt_failure()->message, "outer");
         }
         trt_fork(panicking, NULL, .after = trt_ms(2)); /* told to two at once */
-        trt_await_all(trt_sync(), trt_within(trt_ms(9), trt_sync()));
+        trt_await_all(trt_sync(), trt_within(trt_s(5), trt_sync()));
         CHECK_EQ(trt_status(), TRT_PANICKED);
         CHECK_EQ(trt_status_of(1), TRT_PANICKED);
         if (CHECK(trt_failure() != NULL))

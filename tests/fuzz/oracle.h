@@ -222,7 +222,7 @@ static const trt_group_ *group_of(const struct frame *f)
 static bool late_but_taken(const struct frame *f, int i)
 {
     const trt_group_ *g = f->state == READY && !f->lost && !f->settled ? group_of(f) : NULL;
-    return g && f->form == OP_TRY_ALL && has_deadlines_of_its_own(f) && g->winner < 0 &&
+    return g && f->form == OP_TRY_ALL && has_deadlines_of_its_own(f) && (g->winner < 0 || g->winner == i) &&
            g->member[i].status != TRT_PENDING;
 }
 
@@ -265,8 +265,11 @@ static bool complete(struct frame *f, int i, int status, int value)
         m.once.state = BUSY;
         m.once.by = index_of(f);
     }
-    if (f->state != WAITING)
+    if (f->state != WAITING) {
+        if (status != TRT_OK) /* and even fail first */
+            f->winners |= 1u << i;
         return true;
+    }
     if (f->form == OP_ALL || f->form == OP_TRY_ALL) {
         f->left--;
         if ((f->form == OP_TRY_ALL && status != TRT_OK) || (w->op == OP_CALL && status == TRT_PANICKED))
@@ -1327,6 +1330,27 @@ static bool has_left(const struct frame *r)
     return r->kind == BRANCH && ((const trt_waiter_ *)r->co->cell_->up)->status != TRT_PENDING;
 }
 
+/* As a member, and nobody has taken it out yet. */
+static bool has_ended_in_set(const struct frame *r)
+{
+    uint64_t s = atomic_load(&r->co->cell_->state);
+    return TRT_GENERATION_(s) == r->generation && (s & TRT_DONE_) && (s & TRT_SET_);
+}
+
+/* Did a end before b, which has left, too? Members of a set are in its list in the order in which they have ended: of
+ * several that waited for sets of their own, who is woken last may be run first. */
+static bool left_before(const struct frame *a, const struct frame *b)
+{
+    if (a->kind == TASK && b->kind == TASK && a->owner != NOBODY && a->owner == b->owner && has_ended_in_set(a) &&
+        has_ended_in_set(b)) {
+        for (const trt_waiter_ *w = &a->co->cell_->wait; w; w = w->next)
+            if (w == &b->co->cell_->wait)
+                return true;
+        return false;
+    }
+    return a->left_at < b->left_at;
+}
+
 static void look_at_ends(void)
 {
     m.looks++;
@@ -1335,7 +1359,7 @@ static void look_at_ends(void)
         struct frame *first = NULL;
         for (int i = 0; i < m.frames; i++) {
             struct frame *f = &m.f[i];
-            if (f->state == LEAVING && f->kind != IN_PLACE && (!first || f->left_at < first->left_at) && has_left(f))
+            if (f->state == LEAVING && f->kind != IN_PLACE && has_left(f) && (!first || left_before(f, first)))
                 first = f;
         }
         if (!first)

@@ -1980,7 +1980,7 @@ static void opens_late(void)
 }
 static void shutdown_late(void)
 {
-    uint32_t n = 1 + (uint32_t)model_choose(2), exited;
+    uint32_t n = 1 + (uint32_t)model_choose(2);
     bool behind = model_choose(2);
     unsigned long a = 0;
     trt_guard guard;
@@ -1996,7 +1996,7 @@ static void shutdown_late(void)
     MODEL_CHECK(trt_runtime_shutdown(runtime, trt_ms(1)) == TRT_TIMED_OUT); /* one of the two permits is ours */
     if (behind) opens_late();
     else model_join(a);
-    while ((exited = TRT_LOAD_(&runtime->exited, acquire)) < n) trt_os_wait_(&runtime->exited, exited, TRT_FOREVER_);
+    trt_workers_wait_(runtime);
     /* Handed over as it was given up, it may have been before that. */
     if (behind) MODEL_CHECK(trt_try_lock(&late_lock, &guard));
     MODEL_CHECK(trt_try_acquire(&late_permits, &other));
@@ -2053,8 +2053,7 @@ static void shutdown_lets_go(void)
     if (config.current_thread && !a && !b) MODEL_CHECK(!late_permits_wanted());
     if (a) model_join(a);
     if (b) model_join(b);
-    for (uint32_t exited; !config.current_thread && (exited = TRT_LOAD_(&runtime->exited, acquire)) < 2;)
-        trt_os_wait_(&runtime->exited, exited, TRT_FOREVER_);
+    trt_workers_wait_(runtime);
     MODEL_CHECK(trt_try_acquire(&late_permits, &other));
     finish();
 }
@@ -2088,8 +2087,7 @@ static void shutdown_hands_on(void)
     while (late_permits_wanted() < waiting) model_yield();
     if (how != 2) a = thread(0, how ? rings_late : aborts_late);
     (void)trt_runtime_shutdown(runtime, 0);
-    for (uint32_t exited; !(exited = TRT_LOAD_(&runtime->exited, acquire));)
-        trt_os_wait_(&runtime->exited, exited, TRT_FOREVER_);
+    trt_workers_wait_(runtime);
     MODEL_CHECK(!late_permits_wanted() && trt_try_acquire(&late_permits, &other));
     if (a) model_join(a);
     MODEL_CHECK(!late_permits_wanted());
